@@ -1,0 +1,47 @@
+"""The fairness criteria and their names."""
+
+from __future__ import annotations
+
+import difflib
+from enum import StrEnum
+
+from evenhand.errors import InputError
+
+
+class Criterion(StrEnum):
+    """What is asked to be even between groups.
+
+    ``DEMOGRAPHIC_PARITY``: how often each class is predicted.
+    ``EQUALIZED_ODDS``: how often, for each true label (true- and false-positive rates).
+    ``EQUAL_OPPORTUNITY``: how often the positive label is recognised (true-positive rate).
+    """
+
+    DEMOGRAPHIC_PARITY = "demographic_parity"
+    EQUALIZED_ODDS = "equalized_odds"
+    EQUAL_OPPORTUNITY = "equal_opportunity"
+
+    @property
+    def symbol(self) -> str:
+        """The short sign used in tables, such as ΔEO."""
+        return {"demographic_parity": "ΔDP", "equalized_odds": "ΔEO"}.get(self.value, "ΔEOpp")
+
+    @property
+    def abbreviation(self) -> str:
+        """The short name used in method names, such as ``eo``."""
+        return {"demographic_parity": "dp", "equalized_odds": "eo"}.get(self.value, "eopp")
+
+    @classmethod
+    def parse(cls, name: str | Criterion) -> Criterion:
+        """The criterion called ``name`` (its full name, or dp, eo, eopp).
+
+        Raises:
+            InputError: no such criterion; the message lists them and the nearest.
+        """
+        text = str(name).strip().lower().replace("-", "_").replace(" ", "_")
+        for criterion in cls:
+            if text in (criterion.value, criterion.abbreviation):
+                return criterion
+        near = difflib.get_close_matches(text, [c.value for c in cls], n=1)
+        hint = f" Did you mean {near[0]!r}?" if near else ""
+        known = ", ".join(f"{c.value} ({c.abbreviation})" for c in cls)
+        raise InputError(f"unknown criterion {str(name)!r}; the criteria are {known}.{hint}")

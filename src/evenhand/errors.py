@@ -1,0 +1,26 @@
+"""The errors evenhand raises: each names the thing, the shape or count found, and what to do."""
+
+
+class EvenhandError(Exception):
+    """Base of every error raised on purpose by evenhand."""
+
+
+class InputError(EvenhandError, ValueError):
+    """Data, a setting or an argument cannot be used as it is."""
+
+
+class ModelError(EvenhandError, ValueError):
+    """A model, or a module inside it, is not what the operation needs."""
+
+
+class ArtefactError(EvenhandError, RuntimeError):
+    """A file is damaged, or does not belong to what it is used with."""
+
+
+class MissingExtraError(EvenhandError, ImportError):
+    """An optional dependency is not installed."""
+
+    def __init__(self, package: str, extra: str, purpose: str) -> None:
+        super().__init__(
+            f"{purpose} needs {package}, which is not installed: pip install 'evenhand[{extra}]'"
+        )

@@ -1,0 +1,118 @@
+"""Who belongs to which group: integer codes with names, and the cells group × label."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evenhand.errors import InputError
+
+UNKNOWN = -1
+"""The code of a row whose group is not known; such a row trains the task but enters no gap."""
+
+IntArray = npt.NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class Groups:
+    """The group of every row.
+
+    Attributes:
+        codes: (N,) integers in [0, G), or -1 where the group is unknown.
+        names: the G group names, in the order of the codes.
+        attribute: what the groups are groups of, such as ``"sex"`` or ``"sex × race"``.
+    """
+
+    codes: IntArray
+    names: tuple[str, ...]
+    attribute: str = "group"
+
+    def __post_init__(self) -> None:
+        codes = np.asarray(self.codes)
+        if codes.ndim != 1:
+            raise InputError(f"group codes must have shape (N,), found {codes.shape}")
+        if codes.size and not np.issubdtype(codes.dtype, np.integer):
+            raise InputError(
+                f"group codes must be integers, found dtype {codes.dtype}: "
+                "use Groups.from_values for labels of another type"
+            )
+        codes = codes.astype(np.int64)
+        if codes.size and (codes.min() < UNKNOWN or codes.max() >= len(self.names)):
+            raise InputError(
+                f"group codes must lie in [-1, {len(self.names)}) for {len(self.names)} names, "
+                f"found {codes.min()} to {codes.max()}"
+            )
+        object.__setattr__(self, "codes", codes)
+        object.__setattr__(self, "names", tuple(str(name) for name in self.names))
+
+    def __len__(self) -> int:
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> Groups:
+        return Groups(self.codes[rows], self.names, self.attribute)
+
+    @property
+    def number(self) -> int:
+        """How many groups there are, G."""
+        return len(self.names)
+
+    @property
+    def known(self) -> npt.NDArray[np.bool_]:
+        """(N,) True where the group is known."""
+        return self.codes != UNKNOWN
+
+    @property
+    def sizes(self) -> IntArray:
+        """(G,) rows of each group."""
+        return np.bincount(self.codes[self.known], minlength=self.number).astype(np.int64)
+
+    @classmethod
+    def from_values(cls, values: Iterable[Any], attribute: str = "group") -> Groups:
+        """Code one column of any hashable labels; missing values become unknown.
+
+        Args:
+            values: (N,) labels; ``None``, NaN and ``pandas.NA`` mean unknown.
+            attribute: the name of what is grouped by.
+        """
+        column = pd.Series(values).reset_index(drop=True)
+        codes, names = pd.factorize(column, sort=False)
+        order = np.argsort([str(name) for name in names], kind="stable")
+        rank = np.empty(len(names) + 1, dtype=np.int64)
+        rank[order] = np.arange(len(names))
+        rank[-1] = UNKNOWN
+        return cls(rank[codes], tuple(str(names[i]) for i in order), attribute)
+
+    @classmethod
+    def crossed(cls, columns: Mapping[str, Iterable[Any]]) -> Groups:
+        """Cross several attributes into intersectional groups; only crossings that occur count.
+
+        Args:
+            columns: attribute name to its (N,) labels; a row with any of them missing is unknown.
+
+        Raises:
+            InputError: no column, or columns of different lengths.
+        """
+        if not columns:
+            raise InputError("groups need at least one column, found none")
+        frame = {name: pd.Series(values).reset_index(drop=True) for name, values in columns.items()}
+        lengths = {name: len(column) for name, column in frame.items()}
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"group columns differ in length: {lengths}")
+        attribute = " × ".join(columns)
+        if len(frame) == 1:
+            return cls.from_values(next(iter(frame.values())), attribute)
+        table = pd.DataFrame(frame)
+        missing = table.isna().any(axis=1)
+        joined = table.astype(str).agg(" × ".join, axis=1).astype(object)
+        joined[missing] = None
+        return cls.from_values(joined, attribute)
+
+
+def as_groups(values: Groups | Sequence[Any] | npt.NDArray[Any], attribute: str = "group") -> Groups:
+    """``values`` as they are if they are Groups already, coded otherwise."""
+    return values if isinstance(values, Groups) else Groups.from_values(values, attribute)

@@ -1,0 +1,72 @@
+"""A linear head as arrays: z = x W + b."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.errors import InputError
+from evenhand.groups import IntArray
+
+FloatArray = npt.NDArray[np.floating[Any]]
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """A linear head, or a low-rank one.
+
+    Attributes:
+        weight: (d, k) floats, W (the transpose of ``nn.Linear.weight``).
+        bias: (k,) floats, b.
+        factors: (d, r) and (r, k) with ``down @ up = weight`` where the head is of low rank.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+    factors: tuple[FloatArray, FloatArray] | None = None
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[1:]:
+            raise InputError(
+                "a head needs weight (d, k) and bias (k,), "
+                f"found {self.weight.shape} and {self.bias.shape}"
+            )
+
+    @property
+    def in_features(self) -> int:
+        """The features the head reads, d."""
+        return int(self.weight.shape[0])
+
+    @property
+    def out_features(self) -> int:
+        """The classes it tells apart, k."""
+        return int(self.weight.shape[1])
+
+    @property
+    def trainable_parameters(self) -> int:
+        """What trains: dk + k, or r(d + k) + k for a low-rank head."""
+        parts = self.factors or (self.weight,)
+        return int(sum(part.size for part in parts) + self.bias.size)
+
+    def logits(self, features: FloatArray) -> FloatArray:
+        """(N, k) z = x W + b of (N, d) features."""
+        if features.ndim != 2 or features.shape[1] != self.in_features:
+            raise InputError(
+                f"the head reads features of shape (N, {self.in_features}), found {features.shape}"
+            )
+        logits: FloatArray = features @ self.weight + self.bias
+        return logits
+
+    def predict(self, features: FloatArray) -> IntArray:
+        """(N,) the class of the largest logit."""
+        return self.logits(features).argmax(axis=1).astype(np.int64)
+
+    def shifted(self, offset: float) -> Head:
+        """A binary head whose positive class needs a log-odds of ``offset`` less."""
+        if self.out_features != 2:
+            raise InputError(f"an offset is for two classes, this head has {self.out_features}")
+        bias = self.bias + np.array([-offset / 2, offset / 2], dtype=self.bias.dtype)
+        return Head(self.weight, bias, self.factors)

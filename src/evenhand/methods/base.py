@@ -1,0 +1,138 @@
+"""The one signature of everything a comparison runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.errors import InputError
+from evenhand.groups import Groups, IntArray
+from evenhand.head import Head
+from evenhand.rows import FloatArray, Rows
+
+
+@dataclass(frozen=True, eq=False)
+class Problem:
+    """One fine-tuning problem: a pre-trained model, and the new task's rows as features.
+
+    Attributes:
+        train: the rows to fit on.
+        valid: the rows to choose knobs on; test rows are never here.
+        head: the head the pre-trained model came with, or one fitted on ``train`` for a new
+            label space.
+        seed: every random choice of a method comes from it.
+        network: the whole pre-trained model and the rows as its inputs, for methods that move
+            more than the head; None where only features are at hand.
+    """
+
+    train: Rows
+    valid: Rows
+    head: Head
+    seed: int = 0
+    network: Network | None = None
+
+    @property
+    def development(self) -> Rows:
+        """The train rows followed by the valid rows."""
+        return self.train + self.valid
+
+
+@dataclass(frozen=True, eq=False)
+class Network:
+    """The whole model, and what it reads.
+
+    Attributes:
+        model: a ``torch.nn.Module`` whose ``head`` is the last linear layer; never changed.
+        train, valid: (N, inputs) what the model reads for the problem's rows.
+    """
+
+    model: Any
+    train: FloatArray
+    valid: FloatArray
+
+
+@dataclass(frozen=True, eq=False)
+class Queries:
+    """What a fitted method may read to predict: features, the raw inputs and, if it says so, groups."""
+
+    features: FloatArray
+    inputs: FloatArray | None = None
+    groups: Groups | None = None
+
+
+Predict = Callable[[Queries], npt.NDArray[np.floating[Any]]]
+"""(N, K) class probabilities or scores; the prediction is the largest.
+
+A randomised classifier returns its expected probabilities of *deciding* each class and sets
+``Fitted.randomised``."""
+
+
+@dataclass(frozen=True, eq=False)
+class Fitted:
+    """A method fitted at one setting.
+
+    Attributes:
+        predict: scores of new rows.
+        trainable_parameters: how many numbers the fit was free to move.
+        head: the linear head, where the method is one on the problem's features.
+        randomised: the scores are probabilities of deciding, to be scored by expectation.
+        needs_group: the group must be known when predicting.
+        notes: what a reader of the numbers should know (unconverged, not promised, …).
+    """
+
+    predict: Predict
+    trainable_parameters: int
+    head: Head | None = None
+    randomised: bool = False
+    needs_group: bool = False
+    notes: tuple[str, ...] = ()
+    extra: dict[str, Any] = field(default_factory=dict)
+
+
+class Method(Protocol):
+    """A way to fine-tune. Called with a problem, it yields (setting, fitted) pairs.
+
+    One call may give several settings (a path of strengths costs little more than one point);
+    ``setting`` is the text of the results' column: the rank, the strength or the constraint.
+    """
+
+    def __call__(self, problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        """Fit every setting of the method on ``problem``."""
+        ...
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered method: its name, one line of what it is, its extra and the function."""
+
+    name: str
+    summary: str
+    run: Method
+    extra: str | None = None
+    needs: tuple[str, ...] = ()
+
+
+def fitted_head(head: Head, trainable: int | None = None, **more: Any) -> Fitted:
+    """A fitted linear head as a ``Fitted``."""
+
+    def predict(queries: Queries) -> npt.NDArray[np.floating[Any]]:
+        return head.logits(queries.features)
+
+    return Fitted(
+        predict, head.trainable_parameters if trainable is None else trainable, head, **more
+    )
+
+
+def decide(scores: npt.NDArray[np.floating[Any]]) -> IntArray:
+    """(N,) the class of the largest score.
+
+    Raises:
+        InputError: a score is not a number.
+    """
+    if np.isnan(scores).any():
+        raise InputError(f"{int(np.isnan(scores).any(axis=1).sum())} rows have scores of NaN")
+    return scores.argmax(axis=1).astype(np.int64)

@@ -1,0 +1,97 @@
+"""One count tensor, group × label × prediction: every metric is a function of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.errors import InputError
+from evenhand.groups import Groups, IntArray
+
+
+@dataclass(frozen=True, eq=False)
+class Counts:
+    """How often each prediction was made for each label in each group.
+
+    Attributes:
+        table: (G, K, K) integers, [group, label, prediction].
+        unknown: (K, K) the same for rows whose group is not known; they enter the error, no gap.
+        group_names: the G group names.
+        class_names: the K class names; for two classes the second is the positive one.
+        attribute: what the groups are groups of.
+    """
+
+    table: IntArray
+    unknown: IntArray
+    group_names: tuple[str, ...]
+    class_names: tuple[str, ...]
+    attribute: str = "group"
+
+    @classmethod
+    def of(
+        cls,
+        labels: npt.ArrayLike,
+        predictions: npt.ArrayLike,
+        groups: Groups,
+        class_names: tuple[str, ...],
+    ) -> Counts:
+        """Count integer ``labels`` and ``predictions``, both (N,) in [0, K).
+
+        Raises:
+            InputError: lengths differ, or a value lies outside [0, K).
+        """
+        y = np.asarray(labels)
+        p = np.asarray(predictions)
+        if not len(y) == len(p) == len(groups):
+            raise InputError(
+                "labels, predictions and groups differ in length: "
+                f"{len(y)}, {len(p)} and {len(groups)}"
+            )
+        k = len(class_names)
+        for name, values in (("labels", y), ("predictions", p)):
+            if values.size and not np.issubdtype(values.dtype, np.integer):
+                raise InputError(f"{name} must be integers in [0, {k}), found {values.dtype}")
+            if values.size and (values.min() < 0 or values.max() >= k):
+                raise InputError(
+                    f"{name} must lie in [0, {k}), found {values.min()} to {values.max()}"
+                )
+        g = groups.number
+        codes = np.where(groups.known, groups.codes, g)
+        flat = np.bincount((codes * k + y) * k + p, minlength=(g + 1) * k * k)
+        table = flat.reshape(g + 1, k, k).astype(np.int64)
+        return cls(table[:g], table[g], groups.names, tuple(class_names), groups.attribute)
+
+    def __add__(self, other: Counts) -> Counts:
+        """The counts of both sets of rows together."""
+        if (self.group_names, self.class_names) != (other.group_names, other.class_names):
+            raise InputError("counts over different groups or classes cannot be added")
+        return Counts(
+            self.table + other.table,
+            self.unknown + other.unknown,
+            self.group_names,
+            self.class_names,
+            self.attribute,
+        )
+
+    @property
+    def total(self) -> IntArray:
+        """(K, K) the confusion matrix over all rows, unknown groups included."""
+        total: IntArray = self.table.sum(axis=0) + self.unknown
+        return total
+
+    @property
+    def sizes(self) -> IntArray:
+        """(G,) rows of each group."""
+        sizes: IntArray = self.table.sum(axis=(1, 2))
+        return sizes
+
+    @property
+    def cells(self) -> IntArray:
+        """(G, K) rows of each group with each label."""
+        cells: IntArray = self.table.sum(axis=2)
+        return cells
+
+    def __len__(self) -> int:
+        return int(self.total.sum())

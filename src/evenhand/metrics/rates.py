@@ -1,0 +1,152 @@
+"""Rates, gaps and errors of count tensors.
+
+Every function takes tables of shape (..., G, K, K) [group, label, prediction] or confusion
+matrices of shape (..., K, K), so that thousands of candidates or bootstrap replicates are scored
+at once. A rate without rows is not-a-number, never 0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+
+Array = npt.NDArray[np.floating[Any]]
+
+
+def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Array:
+    above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
+    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan),
+                     where=below > 0)
+
+
+def base_rate(table: npt.NDArray[Any]) -> Array:
+    """(..., G, K) share of each label in each group."""
+    cells = table.sum(axis=-1)
+    return _ratio(cells, cells.sum(axis=-1, keepdims=True))
+
+
+def selection_rate(table: npt.NDArray[Any]) -> Array:
+    """(..., G, K) share of each prediction in each group."""
+    chosen = table.sum(axis=-2)
+    return _ratio(chosen, chosen.sum(axis=-1, keepdims=True))
+
+
+def true_positive_rate(table: npt.NDArray[Any]) -> Array:
+    """(..., G, K) share of the rows of a class that are predicted as that class."""
+    return _ratio(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-1))
+
+
+def false_positive_rate(table: npt.NDArray[Any]) -> Array:
+    """(..., G, K) share of the rows of other classes that are predicted as the class."""
+    hits = np.diagonal(table, axis1=-2, axis2=-1)
+    others = table.sum(axis=(-2, -1))[..., None] - table.sum(axis=-1)
+    return _ratio(table.sum(axis=-2) - hits, others)
+
+
+def precision(table: npt.NDArray[Any]) -> Array:
+    """(..., G, K) share of the predictions of a class that are right."""
+    return _ratio(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-2))
+
+
+def accuracy(confusion: npt.NDArray[Any]) -> Array:
+    """(...,) share of right predictions of (..., K, K) confusion matrices, in [0, 1]."""
+    return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
+
+
+def worst_group_accuracy(table: npt.NDArray[Any]) -> Array:
+    """(...,) the lowest accuracy of any group that has rows."""
+    each = accuracy(table)
+    lowest = np.min(np.where(np.isnan(each), np.inf, each), axis=-1)
+    return np.where(np.isinf(lowest), np.nan, lowest)
+
+
+def f1_error(confusion: npt.NDArray[Any]) -> Array:
+    """(...,) 100 - weighted F1 in %, the paper's Err (section 4.1); classes weigh by their rows."""
+    hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
+    support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
+    f1 = np.nan_to_num(_ratio(2 * hits, support + predicted))
+    return 100 - 100 * _ratio((f1 * support).sum(axis=-1), support.sum(axis=-1))
+
+
+def accuracy_error(confusion: npt.NDArray[Any]) -> Array:
+    """(...,) 100 - accuracy in %."""
+    return 100 - 100 * accuracy(confusion)
+
+
+def balanced_error(confusion: npt.NDArray[Any]) -> Array:
+    """(...,) 100 - the mean recall of the classes that have rows, in %."""
+    recall = _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1))
+    present = ~np.isnan(recall)
+    return 100 - 100 * _ratio(np.nan_to_num(recall).sum(axis=-1), present.sum(axis=-1))
+
+
+ErrorMetric = Callable[[npt.NDArray[Any]], Array]
+ERRORS: dict[str, ErrorMetric] = {
+    "f1": f1_error,
+    "accuracy": accuracy_error,
+    "balanced": balanced_error,
+}
+"""Error metrics by name: (..., K, K) confusion matrices to errors in %."""
+
+
+def error_metric(metric: str | ErrorMetric) -> ErrorMetric:
+    """The error metric called ``metric``, or the callable itself.
+
+    Raises:
+        InputError: no metric of that name.
+    """
+    if callable(metric):
+        return metric
+    if metric not in ERRORS:
+        raise InputError(f"unknown error metric {metric!r}; known are {', '.join(ERRORS)}")
+    return ERRORS[metric]
+
+
+def criterion_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
+    """(..., R, G, C): the R rates of each of C classes that ``criterion`` asks to be even.
+
+    For two classes only the positive class is given (C = 1), since the other's gaps are the same;
+    for more, each class against the rest.
+    """
+    criterion = Criterion.parse(criterion)
+    if criterion is Criterion.DEMOGRAPHIC_PARITY:
+        rates = selection_rate(table)[..., None, :, :]
+    elif criterion is Criterion.EQUAL_OPPORTUNITY:
+        rates = true_positive_rate(table)[..., None, :, :]
+    else:
+        rates = np.stack([true_positive_rate(table), false_positive_rate(table)], axis=-3)
+    return rates[..., 1:] if table.shape[-1] == 2 else rates
+
+
+def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
+    """(..., G, G) the gap between every two groups, the largest over classes.
+
+    Equalized odds is |ΔTPR| + |ΔFPR|, as the paper's ΔEO (section 4.1): twice fairlearn's
+    ``equalized_odds_difference(agg="mean")``. Undefined where one group's rate is.
+    """
+    rates = criterion_rates(table, criterion)
+    differences = np.abs(rates[..., :, None, :] - rates[..., None, :, :]).sum(axis=-4)
+    largest = np.max(np.where(np.isnan(differences), -np.inf, differences), axis=-1)
+    return np.where(np.isneginf(largest), np.nan, largest)
+
+
+def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
+    """(...,) the largest gap over all pairs of groups for which it is defined, else NaN."""
+    pairs = pairwise_gaps(table, criterion)
+    g = pairs.shape[-1]
+    if g < 2:
+        return np.full(pairs.shape[:-2], np.nan)
+    upper = pairs[..., *np.triu_indices(g, k=1)]
+    largest = np.max(np.where(np.isnan(upper), -np.inf, upper), axis=-1)
+    return np.where(np.isneginf(largest), np.nan, largest)
+
+
+def undefined_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> int:
+    """How many of the rates the criterion compares have no rows to be computed from."""
+    return int(np.isnan(criterion_rates(table, criterion)).sum())
