@@ -1,0 +1,284 @@
+"""The Fisher information of a linear layer, for each group apart.
+
+For z = x W + b with W (d, k) and a loss whose gradient at z is delta (k,), a sample's gradient at W
+is the outer product x deltaᵀ. So the diagonal of the empirical Fisher information of group s is
+``mean over s of x_i² delta_j²`` and one row's importance, its sum over j, is
+``I_s[i] = mean over s of x_i² ||delta||²`` (Eq. 1 of Zhang & Zhou, 2024, and the row sum of
+Algorithm 1): two matrix products for all rows and groups, never a per-sample gradient, and never
+the square of a batch's gradient, which is another thing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.errors import ArtefactError, InputError
+from evenhand.groups import Groups, IntArray
+from evenhand.head import Head
+from evenhand.rows import FloatArray, Rows
+
+Kind = Literal["empirical", "true"]
+Float64 = npt.NDArray[np.float64]
+CHUNK_BYTES = 4 << 20
+
+
+@dataclass(frozen=True, eq=False)
+class GroupFisher:
+    """Per-group sums from which every importance is a division away; two of them add up.
+
+    Attributes:
+        row_sums: (G, d) sums over a group's samples of x_i² ||delta||².
+        counts: (G,) samples of each group.
+        group_names: the G group names.
+        unknown: samples whose group is not known; they are in no sum but the Kronecker factors'.
+        kind: ``"empirical"`` (the labels given, as the paper) or ``"true"`` (labels expected
+            under the model).
+        diagonal_sums: (G, d, k) sums of x_i² delta_j², where asked for.
+        kronecker: the factors' sums over all samples, where asked for.
+    """
+
+    row_sums: Float64
+    counts: IntArray
+    group_names: tuple[str, ...]
+    unknown: int = 0
+    kind: Kind = "empirical"
+    diagonal_sums: Float64 | None = None
+    kronecker: KroneckerSums | None = None
+
+    def __add__(self, other: GroupFisher) -> GroupFisher:
+        """The sums over both sets of samples."""
+        mine = (self.group_names, self.kind, self.row_sums.shape)
+        theirs = (other.group_names, other.kind, other.row_sums.shape)
+        if mine != theirs:
+            raise InputError(f"these Fisher sums are of different things: {mine} and {theirs}")
+        for name in ("diagonal_sums", "kronecker"):
+            if (getattr(self, name) is None) != (getattr(other, name) is None):
+                raise InputError(f"only one of these Fisher sums holds {name}; collect it in both")
+        return replace(
+            self,
+            row_sums=self.row_sums + other.row_sums,
+            counts=self.counts + other.counts,
+            unknown=self.unknown + other.unknown,
+            diagonal_sums=_add(self.diagonal_sums, other.diagonal_sums),
+            kronecker=_add(self.kronecker, other.kronecker),
+        )
+
+    @property
+    def importance(self) -> Float64:
+        """(G, d) each group's mean row importance, I_s; NaN for a group without samples."""
+        return _means(self.row_sums, self.counts)
+
+    @property
+    def pooled(self) -> Float64:
+        """(d,) the row importance over all samples of known groups, blind to which group."""
+        return _means(self.row_sums.sum(axis=0)[None], self.counts.sum()[None])[0]
+
+    @property
+    def diagonal(self) -> Float64:
+        """(G, d, k) each group's mean Fisher diagonal.
+
+        Raises:
+            InputError: it was not collected.
+        """
+        if self.diagonal_sums is None:
+            raise InputError("the full diagonal was not collected: ask for diagonal=True")
+        return _means(self.diagonal_sums, self.counts)
+
+    def save(self, path: str | Path) -> None:
+        """Write the sums to a safetensors file, all or nothing."""
+        from safetensors.numpy import save
+
+        from evenhand.artefacts import write_atomically
+
+        tensors = {"row_sums": self.row_sums, "counts": self.counts}
+        if self.diagonal_sums is not None:
+            tensors["diagonal_sums"] = self.diagonal_sums
+        if self.kronecker is not None:
+            tensors |= {f"kronecker.{name}": np.asarray(value) for name, value in vars(self.kronecker).items()}
+        names = {f"group.{i}": name for i, name in enumerate(self.group_names)}
+        metadata = names | {"kind": self.kind, "unknown": str(self.unknown)}
+        write_atomically(Path(path), save(tensors, metadata))
+
+    @classmethod
+    def load(cls, path: str | Path) -> GroupFisher:
+        """Read what :meth:`save` wrote.
+
+        Raises:
+            ArtefactError: the file is not such a file, or damaged.
+        """
+        from safetensors import SafetensorError, safe_open
+
+        try:
+            with safe_open(str(path), framework="numpy") as file:
+                metadata = file.metadata() or {}
+                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+            names = tuple(metadata[f"group.{i}"] for i in range(len(tensors["counts"])))
+            factors = {
+                name.removeprefix("kronecker."): value
+                for name, value in tensors.items()
+                if name.startswith("kronecker.")
+            }
+            return cls(
+                tensors["row_sums"],
+                tensors["counts"],
+                names,
+                int(metadata["unknown"]),
+                "true" if metadata["kind"] == "true" else "empirical",
+                tensors.get("diagonal_sums"),
+                KroneckerSums(**factors) if factors else None,
+            )
+        except (SafetensorError, KeyError, ValueError) as error:
+            raise ArtefactError(f"{path} holds no group Fisher sums: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class KroneckerSums:
+    """Sums for the Kronecker-factored Fisher C ⊗ G, over all samples.
+
+    Attributes:
+        inputs: (d, d) sum of x xᵀ.
+        outputs: (k, k) sum of diag(p) - p pᵀ.
+        total: (d,) sum of x.
+        samples: how many.
+    """
+
+    inputs: Float64
+    outputs: Float64
+    total: Float64
+    samples: npt.NDArray[np.int64]
+
+    def __add__(self, other: KroneckerSums) -> KroneckerSums:
+        return KroneckerSums(
+            self.inputs + other.inputs,
+            self.outputs + other.outputs,
+            self.total + other.total,
+            self.samples + other.samples,
+        )
+
+    @property
+    def input_factor(self) -> Float64:
+        """(d, d) C = E[x xᵀ]."""
+        return self.inputs / self.samples
+
+    @property
+    def output_factor(self) -> Float64:
+        """(k, k) G = E[diag(p) - p pᵀ]."""
+        return self.outputs / self.samples
+
+    @property
+    def mean(self) -> Float64:
+        """(d,) E[x]."""
+        return self.total / self.samples
+
+
+def head_fisher(
+    rows: Rows,
+    head: Head,
+    *,
+    kind: Kind = "empirical",
+    diagonal: bool = False,
+    kronecker: bool = False,
+) -> GroupFisher:
+    """The group Fisher of a softmax head on cached features, in one pass over them.
+
+    Args:
+        rows: features (N, d), labels and groups; group -1 is left out and counted.
+        head: W (d, k) and b (k,), usually the pre-trained ones (Algorithm 1).
+        kind: ``"true"`` replaces ||delta||² by its expectation under the model, 1 - sum p².
+        diagonal: collect the full d × k diagonal too.
+        kronecker: collect E[x xᵀ], E[diag(p) - p pᵀ] and E[x] too.
+
+    Returns:
+        Sums in float64, whatever the features' dtype.
+
+    Raises:
+        InputError: the head reads another width, or a feature is not finite.
+    """
+    _check_kind(kind)
+    parts = [
+        _chunk_fisher(part, head, kind, diagonal, kronecker)
+        for part in _chunks(rows, head)
+    ]
+    total = parts[0]
+    for part in parts[1:]:
+        total = total + part
+    return total
+
+
+def _chunks(rows: Rows, head: Head) -> Iterator[Rows]:
+    """Pieces whose temporaries stay in cache; at least one, maybe empty."""
+    width = 8 * max(1, rows.features.shape[1] + 3 * head.out_features)
+    step = max(1, CHUNK_BYTES // width)
+    for start in range(0, max(1, len(rows)), step):
+        yield rows[start : start + step]
+
+
+def _chunk_fisher(
+    rows: Rows, head: Head, kind: Kind, diagonal: bool, kronecker: bool
+) -> GroupFisher:
+    x = np.asarray(rows.features, dtype=np.float64)
+    if not np.isfinite(x).all():
+        bad = int((~np.isfinite(x)).any(axis=1).sum())
+        raise InputError(f"features hold NaN or infinity in {bad} rows; remove or impute them")
+    p = softmax(head.logits(x))
+    squares = _delta_squares(p, rows.labels, kind)
+    xx = x * x
+    members = _membership(rows.groups)
+    kron = None
+    if kronecker:
+        kron = KroneckerSums(
+            x.T @ x, np.diag(p.sum(axis=0)) - p.T @ p, x.sum(axis=0), np.array(len(x))
+        )
+    full = None
+    if diagonal:
+        full = np.stack([xx.T @ (squares * member[:, None]) for member in members])
+    return GroupFisher(
+        (members * squares.sum(axis=1)) @ xx,
+        rows.groups.sizes,
+        rows.groups.names,
+        int((~rows.groups.known).sum()),
+        kind,
+        full,
+        kron,
+    )
+
+
+def _delta_squares(p: Float64, labels: IntArray, kind: Kind) -> Float64:
+    """(N, k) delta_j² at the labels given, or its expectation over labels drawn from p."""
+    if kind == "true":
+        return p * (1 - p)
+    delta = p.copy()
+    delta[np.arange(len(p)), labels] -= 1
+    return delta * delta
+
+
+def _membership(groups: Groups) -> Float64:
+    """(G, N) 1 where a row is of the group."""
+    return (groups.codes[None, :] == np.arange(groups.number)[:, None]).astype(np.float64)
+
+
+def softmax(logits: FloatArray) -> Float64:
+    """(N, K) probabilities of logits, in float64."""
+    shifted = np.asarray(logits, dtype=np.float64)
+    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True, initial=-np.inf))
+    return shifted / shifted.sum(axis=1, keepdims=True)
+
+
+def _means(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Float64:
+    below = counts.reshape(-1, *[1] * (sums.ndim - 1)).astype(np.float64)
+    return np.divide(sums, below, out=np.full(sums.shape, np.nan), where=below > 0)
+
+
+def _add(mine: Any, theirs: Any) -> Any:
+    return None if mine is None else mine + theirs
+
+
+def _check_kind(kind: str) -> None:
+    if kind not in ("empirical", "true"):
+        raise InputError(f"the Fisher is 'empirical' or 'true', not {kind!r}")

@@ -1,0 +1,89 @@
+"""Neutralise the groups' importances into one weight a row (Eq. 2), and the controls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from evenhand.errors import InputError
+from evenhand.fisher import Float64, GroupFisher
+
+FLOOR = 1e-3
+"""Rows of zero importance (dead units) weigh this share of the heaviest, so that factors stay finite."""
+
+CONTROLS = ("group-agnostic", "random")
+
+
+def neutralize(
+    fisher: GroupFisher,
+    weights: str | Mapping[str, float] = "mean",
+    *,
+    seed: int = 0,
+    floor: float = FLOOR,
+) -> Float64:
+    """One importance for each row of W.
+
+    Args:
+        fisher: the groups' sums.
+        weights: ``"mean"``: I_N = mean over groups of sqrt(I_s), for two groups
+            1/2 (sqrt I_1 + sqrt I_2) (Eq. 2); a mapping of group names to weights that sum to 1:
+            I_N = sum of a_s sqrt(I_s) (the ablation of Fig. 5); ``"group-agnostic"``: sqrt of the
+            importance over all rows, as FWSVD; ``"random"``: a control, log-uniform over two
+            decades.
+        seed: of the random control.
+        floor: the least importance, as a share of the largest.
+
+    Returns:
+        (d,) positive weights.
+
+    Raises:
+        InputError: a group without rows, unknown group names, or weights that do not sum to 1.
+    """
+    if weights == "random":
+        drawn = 10 ** np.random.default_rng(seed).uniform(-1, 1, fisher.row_sums.shape[1])
+        return drawn.astype(np.float64)
+    if weights == "group-agnostic":
+        return _floored(np.sqrt(fisher.pooled), floor)
+    shares = _shares(fisher, weights)
+    empty = [n for n, c, a in zip(fisher.group_names, fisher.counts, shares, strict=True) if c == 0 and a]
+    if empty:
+        raise InputError(
+            f"group {empty[0]!r} has 0 rows, so its importance is undefined; "
+            "give rows of it, or weights that leave it out"
+        )
+    used = shares > 0
+    return _floored(shares[used] @ np.sqrt(fisher.importance[used]), floor)
+
+
+def alpha_weights(fisher: GroupFisher, alpha: float) -> dict[str, float]:
+    """The weights of Fig. 5: ``alpha`` for the first group, the rest shared by the others."""
+    if not 0 <= alpha <= 1:
+        raise InputError(f"alpha must lie in [0, 1], found {alpha}")
+    first, *others = fisher.group_names
+    if not others:
+        raise InputError(f"alpha balances groups, and there is one only: {first!r}")
+    return {first: alpha} | {name: (1 - alpha) / len(others) for name in others}
+
+
+def _shares(fisher: GroupFisher, weights: str | Mapping[str, float]) -> Float64:
+    names = fisher.group_names
+    if isinstance(weights, str):
+        if weights != "mean":
+            known = ", ".join(("mean", *CONTROLS))
+            raise InputError(f"unknown weights {weights!r}: use {known} or a mapping of groups")
+        return np.full(len(names), 1 / len(names))
+    strangers = sorted(set(weights) - set(names))
+    if strangers:
+        raise InputError(f"no group {strangers[0]!r}; the groups are {', '.join(names)}")
+    shares = np.array([float(weights.get(name, 0)) for name in names])
+    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
+        raise InputError(f"group weights must be at least 0 and sum to 1, found {dict(weights)}")
+    return shares
+
+
+def _floored(importance: Float64, floor: float) -> Float64:
+    highest = importance.max(initial=0)
+    if not highest > 0:
+        return np.ones_like(importance)
+    return np.maximum(importance, floor * highest)
