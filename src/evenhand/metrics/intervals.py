@@ -1,0 +1,291 @@
+"""How sure one can be of a rate, an error or a gap, given only the counts.
+
+A gap is an absolute value, so an interval built around it never reaches 0. Here every interval of
+a gap is the set of true gaps a test of the *signed* differences does not reject: it holds 0 where
+the data do not contradict 0, and covers the truth as often as it says, true gaps of 0 included.
+The approximations are normal; where cells hold fewer than about 100 rows they cover less well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import norm, qmc
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import Array, ErrorMetric, criterion_rates, error_metric, gap
+
+Table = npt.NDArray[Any]
+
+
+class Interval(NamedTuple):
+    """An estimate and the bounds of its interval; NaN where it is undefined."""
+
+    estimate: float
+    low: float
+    high: float
+
+
+UNDEFINED = Interval(np.nan, np.nan, np.nan)
+
+
+def rate_interval(
+    hits: npt.ArrayLike, rows: npt.ArrayLike, level: float = 0.95
+) -> tuple[Array, Array]:
+    """Wilson's interval of ``hits / rows``, for arrays of any one shape.
+
+    Args:
+        hits: how many rows are counted; floats where decisions are randomised.
+        rows: out of how many.
+        level: the share of uses in which the interval is to hold the true rate.
+
+    Returns:
+        The low and the high ends; NaN where there are no rows.
+    """
+    z = _z(level)
+    k, n = np.broadcast_arrays(np.asarray(hits, np.float64), np.asarray(rows, np.float64))
+    n = np.where(n > 0, n, np.nan)
+    rate = k / n
+    centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
+    half = z / (1 + z * z / n) * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
+    return np.clip(centre - half, 0, rate), np.clip(centre + half, rate, 1)
+
+
+def error_interval(
+    counts: Counts | Table,
+    metric: str | ErrorMetric = "f1",
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    replicates: int = 2000,
+) -> Interval:
+    """The error in %, with a bootstrap interval drawn by resampling the cells of the counts.
+
+    Args:
+        counts: Counts, or a (K, K) or (G, K, K) table.
+        metric: ``"f1"`` (the paper's Err), ``"accuracy"``, ``"balanced"``, or a function of
+            (..., K, K) confusion matrices; see ``evenhand.metrics.rates.ERRORS``.
+        level, seed, replicates: of the interval.
+    """
+    measure = error_metric(metric)
+    confusion = counts.total if isinstance(counts, Counts) else np.asarray(counts)
+    if confusion.ndim == 3:
+        confusion = confusion.sum(axis=0)
+    if confusion.sum() <= 0:
+        return UNDEFINED
+    drawn = measure(_resampled(confusion[None], replicates, seed)[:, 0])
+    low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
+    return Interval(float(measure(confusion)), float(low), float(high))
+
+
+def gap_interval(
+    counts: Counts | Table,
+    criterion: str | Criterion,
+    *,
+    level: float = 0.95,
+    seed: int = 0,
+    replicates: int = 1000,
+) -> Interval:
+    """The gap of a criterion, with the interval of true gaps the signed differences allow.
+
+    Two groups and two classes: the signed differences of the rates are near normal with
+    Newcombe's half-widths; ΔDP and ΔEOpp are the absolute value of one, ΔEO the sum of two
+    (independent) absolute values. A true gap is kept if the distance of the differences to the
+    nearest ones with that gap is not beyond the ``level`` quantile of what that distance would
+    be if those were true. More groups or classes: the same for the largest gap, with the spread
+    of the estimated rates scaled to the gap in question and noise from resampled cells.
+
+    Args:
+        counts: Counts, or a (G, K, K) table [group, label, prediction]; floats are allowed.
+        criterion: a Criterion or its name.
+        level: the share of uses in which the interval is to hold the true gap.
+        seed: of the resampling; used for more than two groups or classes only.
+        replicates: resamples, for more than two groups or classes.
+
+    Returns:
+        The gap and its interval, all NaN where no two groups can be compared.
+    """
+    criterion = Criterion.parse(criterion)
+    _z(level)
+    table = np.asarray(counts.table if isinstance(counts, Counts) else counts, np.float64)
+    if table.ndim != 3 or table.shape[1] != table.shape[2]:
+        raise InputError(f"a count table has shape (G, K, K), found {table.shape}")
+    estimate = float(gap(table, criterion))
+    if np.isnan(estimate):
+        return UNDEFINED
+    table = table[_comparable(table, criterion)]
+    if table.shape[0] == 2 and table.shape[-1] == 2:
+        kept = _folded(_signed(table, criterion, level), level)
+    else:
+        kept = _largest(table, criterion, level, seed, replicates)
+    limit = 2.0 if criterion is Criterion.EQUALIZED_ODDS else 1.0
+    low, high = _accepted(kept, estimate, limit, 1 - level)
+    return Interval(estimate, low, high)
+
+
+PValue = Callable[[Array], Array]
+"""(T,) gaps to the (T,) p-values of the tests that they are the true gap."""
+
+
+def _z(level: float) -> float:
+    if not 0 < level < 1:
+        raise InputError(f"the level of an interval lies between 0 and 1, found {level}")
+    return float(norm.ppf((1 + level) / 2))
+
+
+def _comparable(table: Table, criterion: Criterion) -> npt.NDArray[np.bool_]:
+    """(G,) True for groups that have all the rates of at least one class."""
+    defined = ~np.isnan(criterion_rates(table, criterion)).any(axis=0)
+    kept: npt.NDArray[np.bool_] = defined.any(axis=1)
+    return kept
+
+
+def _signed(table: Table, criterion: Criterion, level: float) -> Array:
+    """(R, 3) of two groups, two classes: |difference|, standard error inwards and outwards."""
+    positive, rows = table[..., 1], table.sum(axis=-1)
+    if criterion is Criterion.DEMOGRAPHIC_PARITY:
+        hits, of = positive.sum(axis=1)[None], rows.sum(axis=1)[None]
+    elif criterion is Criterion.EQUAL_OPPORTUNITY:
+        hits, of = positive[None, :, 1], rows[None, :, 1]
+    else:
+        hits, of = positive.T[::-1], rows.T[::-1]
+    low, high = rate_interval(hits, of, level)
+    rate = hits / of
+    order = np.argsort(-rate, axis=1, kind="stable")
+    rate, low, high = (np.take_along_axis(part, order, axis=1) for part in (rate, low, high))
+    inwards = np.hypot(rate[:, 0] - low[:, 0], high[:, 1] - rate[:, 1])
+    outwards = np.hypot(high[:, 0] - rate[:, 0], rate[:, 1] - low[:, 1])
+    z = _z(level)
+    return np.stack([rate[:, 0] - rate[:, 1], inwards / z, outwards / z], axis=1)
+
+
+def _folded(signed: Array, level: float) -> PValue:
+    """The test of a gap that is one absolute difference, or the sum of two."""
+    if len(signed) == 1:
+        size, inwards, outwards = signed[0]
+
+        def of_one(gaps: Array) -> Array:
+            scale = np.where(gaps < size, inwards, outwards)
+            centre, beyond = gaps / scale, np.abs(size - gaps) / scale
+            inside = norm.cdf(beyond) - norm.cdf(-2 * centre - beyond)
+            inside -= np.where(
+                beyond <= centre, norm.cdf(-beyond) - norm.cdf(beyond - 2 * centre), 0
+            )
+            p: Array = 1 - inside
+            return p
+
+        return of_one
+
+    noise = _normals(len(signed))
+
+    def of_two(gaps: Array) -> Array:
+        scale = np.where(gaps[:, None] < signed[:, 0].sum(), signed[:, 1], signed[:, 2])
+        distance, nearest = _to_diamond(signed[None, :, 0], gaps[:, None], scale[:, None, :])
+        drawn = nearest + noise[None] * scale[:, None, :]
+        distances, _ = _to_diamond(np.abs(drawn), gaps[:, None], scale[:, None, :])
+        p: Array = (distances >= distance).mean(axis=1)
+        return p
+
+    return of_two
+
+
+def _to_diamond(points: Array, gaps: Array, scale: Array) -> tuple[Array, Array]:
+    """The scaled distance of non-negative (..., 2) points to the line where both add to ``gaps``.
+
+    Returns the squared distance (...) and the nearest point (..., 2) of the segment.
+    """
+    weight = scale**2 / (scale**2).sum(axis=-1, keepdims=True)
+    excess = points.sum(axis=-1) - gaps
+    first = np.clip(points[..., 0] - weight[..., 0] * excess, 0, gaps)
+    nearest = np.stack([first, gaps - first], axis=-1)
+    return (((points - nearest) / scale) ** 2).sum(axis=-1), nearest
+
+
+def _normals(components: int, points: int = 1024) -> Array:
+    """(points, components) evenly spread standard normal draws, the same at every call."""
+    uniform = qmc.Sobol(components, scramble=False).random(points)
+    drawn: Array = norm.ppf((uniform + 0.5 / points) / (1 + 1e-9))
+    return drawn
+
+
+def _largest(
+    table: Table, criterion: Criterion, level: float, seed: int, replicates: int
+) -> PValue:
+    """The test of the largest gap over pairs of groups and classes."""
+    values = _views(table, criterion)
+    centred = values - np.nanmean(values, axis=-1, keepdims=True)
+    observed = float(_range(values))
+    noise = _views(_resampled(table, replicates, seed, smooth=1.0), criterion)
+    noise = noise - np.nanmean(noise, axis=0, keepdims=True)
+
+    def of_largest(gaps: Array) -> Array:
+        p = np.empty(len(gaps))
+        for i, true in enumerate(gaps):
+            scaled = centred * (true / observed) if observed > 0 else centred
+            drawn = _range(scaled + noise)
+            p[i] = (np.abs(drawn - true) >= abs(observed - true)).mean()
+        return p
+
+    return of_largest
+
+
+def _views(table: Table, criterion: Criterion) -> Array:
+    """(..., M, G) numbers whose largest range over the groups is the gap.
+
+    |a| + |b| is the larger of |a + b| and |a - b|: equalized odds is the range of TPR + FPR or of
+    TPR - FPR.
+    """
+    rates = np.moveaxis(criterion_rates(table, criterion), -1, -2)
+    if rates.shape[-3] == 1:
+        return rates[..., 0, :, :]
+    first, second = rates[..., 0, :, :], rates[..., 1, :, :]
+    return np.concatenate([first + second, first - second], axis=-2)
+
+
+def _range(values: Array) -> Array:
+    """(...) the largest range over groups of (..., M, G) numbers, undefined ones aside."""
+    high = np.where(np.isnan(values), -np.inf, values).max(axis=-1)
+    low = np.where(np.isnan(values), np.inf, values).min(axis=-1)
+    largest: Array = (high - low).max(axis=-1)
+    return largest
+
+
+def _resampled(table: Table, replicates: int, seed: int, smooth: float = 0.0) -> Array:
+    """(B, G, K, K) tables drawn like ``table``, the rows of each group kept in number.
+
+    ``smooth`` spreads that many rows over the cells that share a group and a label, so that a
+    rate of 0 or 1 is not taken for certain.
+    """
+    rng = np.random.default_rng(seed)
+    shares = table.astype(np.float64)
+    cells = shares.sum(axis=-1, keepdims=True)
+    if smooth:
+        shares = (shares + smooth) * cells / (cells + smooth * table.shape[-1])
+    groups = []
+    for group in shares:
+        rows = group.sum()
+        drawn = rng.multinomial(round(rows), group.ravel() / rows, size=replicates)
+        groups.append(drawn.reshape(replicates, *group.shape) * (rows / max(round(rows), 1)))
+    return np.stack(groups, axis=1).astype(np.float64)
+
+
+def _accepted(p_value: PValue, estimate: float, limit: float, alpha: float) -> tuple[float, float]:
+    """The lowest and the highest gap in [0, limit] whose p-value is at least ``alpha``."""
+    ends = []
+    for end in (0.0, limit):
+        inside, outside = estimate, end
+        for points in (32, 12, 8):
+            gaps = np.linspace(inside, outside, points + 1)
+            kept = p_value(gaps) >= alpha
+            kept[0] = True
+            last = int(np.flatnonzero(kept)[-1])
+            inside, outside = float(gaps[last]), float(gaps[min(last + 1, points)])
+            if last == points:
+                break
+        ends.append((inside + outside) / 2)
+    return ends[0], ends[1]
