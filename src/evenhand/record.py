@@ -44,6 +44,7 @@ class Record:
         seconds: the time of the fit.
         scores: (N,) test scores of the positive class in [0, 1], where kept (two classes).
         notes: what a reader should know, such as ``"needs the group at prediction"``.
+        group_values: further columns of the group table, (G,) each, such as ``"auc"``.
     """
 
     task: str
@@ -55,6 +56,7 @@ class Record:
     seconds: float
     scores: npt.NDArray[np.floating[Any]] | None = None
     notes: tuple[str, ...] = ()
+    group_values: dict[str, npt.NDArray[np.floating[Any]]] = field(default_factory=dict)
 
     @property
     def error(self) -> float:
@@ -102,7 +104,9 @@ class Run:
         provenance: how it was made: hashes, versions, seeds, split sizes, command, seconds.
         config: the resolved configuration.
         frontier: further points of the path: dicts with ``strength``, ``error``, ``gap``,
-            ``upper`` (the cross-fitted upper bound) and ``chosen``.
+            ``upper`` (the cross-fitted upper bound) and ``chosen``; ``counts``, the point's Counts
+            on the test rows, lets the report move the bars of each group.
+        tables: further tables of the report: ``(title, what it says, DataFrame)``.
     """
 
     command: str
@@ -117,6 +121,7 @@ class Run:
     provenance: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     frontier: tuple[dict[str, Any], ...] = ()
+    tables: tuple[tuple[str, str, pd.DataFrame], ...] = ()
 
 
 def results_frame(records: Iterable[Record]) -> pd.DataFrame:
