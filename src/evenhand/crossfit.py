@@ -1,0 +1,192 @@
+"""Candidates with cross-fitted counts: every head of the path, judged on rows it was not fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.gaps import gap_terms
+from evenhand.groups import IntArray
+from evenhand.head import Head
+from evenhand.rows import FloatArray, Rows
+from evenhand.solver import HeadFit, fit_path
+
+STRENGTHS = (0.0, *np.geomspace(0.03, 100, 17).tolist())
+OFFSETS = tuple(np.linspace(-1, 1, 25).tolist())
+FOLDS = 5
+RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
+WIDE_RIDGES = (0.03, 0.1, 0.3, 1.0)
+WIDE = 512
+"""Above this many features an untuned, small ridge over-fits: heavier ones are tried."""
+
+Criteria = str | Criterion | dict[str | Criterion, float]
+
+
+@dataclass(frozen=True, eq=False)
+class Candidates:
+    """Heads at strengths × offsets, with how they decided on held-out rows.
+
+    Attributes:
+        strengths: (S,) of the penalty.
+        offsets: (O,) added to the log-odds; (0,) for more than two classes.
+        tables: (S, O, G, K, K) cross-fitted counts.
+        unknown: (S, O, K, K) the same for rows of unknown group.
+        fits: S heads refitted on all rows.
+        criteria: what the penalty evened out.
+        family: how the candidates were made, such as ``"head"``.
+        log_loss: (S,) cross-fitted mean log-loss at offset 0.
+    """
+
+    strengths: tuple[float, ...]
+    offsets: tuple[float, ...]
+    tables: IntArray
+    unknown: IntArray
+    fits: tuple[HeadFit, ...]
+    criteria: Criteria
+    family: str
+    log_loss: npt.NDArray[np.float64]
+
+    @property
+    def totals(self) -> IntArray:
+        """(S, O, K, K) confusion matrices over all rows."""
+        totals: IntArray = self.tables.sum(axis=2) + self.unknown
+        return totals
+
+    def head(self, index: tuple[int, int]) -> Head:
+        """The refitted head of candidate (strength, offset)."""
+        head = self.fits[index[0]].head
+        offset = self.offsets[index[1]]
+        return head.shifted(offset) if offset else head
+
+
+def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntArray, IntArray]]:
+    """(fit, judge) row numbers of each fold, stratified by group × label where cells allow."""
+    if len(rows) < 2 * number:
+        raise InputError(f"{number}-fold cross-fitting needs {2 * number} rows, found {len(rows)}")
+    cell = (rows.groups.codes + 1) * len(rows.classes) + rows.labels
+    rare = np.bincount(cell)[cell] < number
+    splitter = KFold if rare.all() else StratifiedKFold
+    strata = np.where(rare, cell.max() + 1 + rows.labels, cell)
+    strata = np.where(np.bincount(strata)[strata] < number, -1, strata)
+    if (strata == -1).any() and (strata == -1).sum() < number:
+        strata = rows.labels
+        if np.bincount(strata)[strata].min() < number:
+            splitter = KFold
+    split = splitter(n_splits=number, shuffle=True, random_state=seed)
+    return [(fit.astype(np.int64), judge.astype(np.int64)) for fit, judge in split.split(strata, strata)]
+
+
+def choose_ridge(
+    rows: Rows,
+    *,
+    seed: int = 0,
+    ridges: Sequence[float] | None = None,
+    start: Head | None = None,
+) -> float:
+    """The ridge with the lowest cross-validated log-loss, without any penalty.
+
+    Args:
+        rows: what the head will be fitted on.
+        seed: of the folds.
+        ridges: to choose from; by default five from 1e-5 to 1e-1, or from .03 to 1 above 512
+            features.
+        start: a head to warm-start from.
+    """
+    tried = tuple(ridges or (WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES))
+    losses = np.zeros(len(tried))
+    for fit, judge in folds(rows, seed=seed):
+        judged = rows[judge]
+        for index, ridge in enumerate(tried):
+            head = fit_path(rows[fit], ridge=ridge, start=start)[0].head
+            losses[index] += log_loss(head.logits(judged.features), judged.labels) * len(judge)
+    return float(tried[int(losses.argmin())])
+
+
+def log_loss(logits: FloatArray, labels: IntArray) -> float:
+    """Mean of -log p of the labels under softmax logits (N, K)."""
+    return float(torch.nn.functional.cross_entropy(torch.as_tensor(logits), torch.as_tensor(labels)))
+
+
+Fit = Callable[[Rows], Sequence[HeadFit]]
+"""Fits the whole path of strengths on some rows."""
+
+
+def crossfit(
+    rows: Rows,
+    criteria: Criteria,
+    *,
+    ridge: float,
+    strengths: Sequence[float] = STRENGTHS,
+    offsets: Sequence[float] = OFFSETS,
+    start: Head | None = None,
+    rank: int | None = None,
+    seed: int = 0,
+    on_fit: Callable[[], None] | None = None,
+) -> Candidates:
+    """Fit the path on each fold's other rows, count its decisions on the fold, refit on all.
+
+    Args:
+        rows: all development rows: features, labels, groups.
+        criteria: what to even out, or a mapping of criteria to weights.
+        ridge: see :func:`choose_ridge`.
+        strengths: of the penalty, ascending from 0.
+        offsets: of the log-odds, for two classes.
+        start: the head to begin from.
+        rank: fit low-rank heads.
+        seed: of the folds.
+        on_fit: called after each fit, for a progress bar.
+    """
+    offsets = tuple(offsets) if len(rows.classes) == 2 else (0.0,)
+
+    def fit(part: Rows) -> list[HeadFit]:
+        terms = gap_terms(part.labels, part.groups, part.classes, criteria)
+        return fit_path(
+            part, strengths, terms, ridge=ridge, start=start, rank=rank, on_fit=on_fit
+        )
+
+    g, k = rows.groups.number, len(rows.classes)
+    counts = np.zeros((len(strengths), len(offsets), g + 1, k, k), dtype=np.int64)
+    losses = np.zeros(len(strengths))
+    for fitted, judge in folds(rows, seed=seed):
+        judged = rows[judge]
+        for index, one in enumerate(fit(rows[fitted])):
+            logits = one.head.logits(judged.features)
+            counts[index] += count_offsets(logits, judged, offsets)
+            losses[index] += log_loss(logits, judged.labels) * len(judge)
+    return Candidates(
+        tuple(strengths),
+        offsets,
+        counts[:, :, :g],
+        counts[:, :, g],
+        tuple(fit(rows)),
+        criteria,
+        "head" if rank is None else f"rank-{rank} head",
+        losses / len(rows),
+    )
+
+
+def count_offsets(logits: FloatArray, rows: Rows, offsets: Sequence[float]) -> IntArray:
+    """(O, G + 1, K, K) counts of the decisions at each offset; the last group is the unknown."""
+    g, k = rows.groups.number, len(rows.classes)
+    group = np.where(rows.groups.known, rows.groups.codes, g)
+    cell = group * k + rows.labels
+    if k > 2:
+        flat = np.bincount(cell * k + logits.argmax(axis=1), minlength=(g + 1) * k * k)
+        return flat.reshape(1, g + 1, k, k).astype(np.int64)
+    thresholds = np.sort(-np.asarray(offsets))
+    bins = np.searchsorted(thresholds, logits[:, 1] - logits[:, 0], side="left")
+    width = len(thresholds) + 1
+    histogram = np.bincount(cell * width + bins, minlength=(g + 1) * k * width)
+    histogram = histogram.reshape(g + 1, k, width)
+    below = histogram.cumsum(axis=-1)[..., :-1]
+    above = histogram.sum(axis=-1, keepdims=True) - below
+    by_threshold = np.moveaxis(np.stack([below, above], axis=-1), 2, 0)
+    order = np.argsort(np.argsort(-np.asarray(offsets)))
+    return by_threshold[order].astype(np.int64)

@@ -1,0 +1,293 @@
+"""Choose one candidate: lowest error within the bound, with confidence, and never worse than before."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.bounds import (
+    CONFIDENCE,
+    Bound,
+    critical_value,
+    may_be_noise,
+    noise_floor,
+    upper_bound,
+)
+from evenhand.criteria import Criterion
+from evenhand.crossfit import Candidates
+from evenhand.errors import InputError
+from evenhand.groups import IntArray
+from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import Array, ErrorMetric, error_metric, gap
+
+MAX_COST = 0.5
+"""Points of error a fairer model may cost when no bound is asked for."""
+MIN_CELL = 100
+"""No promise is made on a cell with fewer rows."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What to choose by.
+
+    Attributes:
+        bounds: upper bounds of gaps to keep; none means the smallest gap at ``max_cost``.
+        criterion: the gap to lessen where no bound is given.
+        confidence: of the bounds, one-sided.
+        max_cost: points of error over transfer learning that may be paid where no bound is given.
+        error: the error to lower: ``"f1"`` (the paper's), ``"accuracy"``, ``"balanced"``,
+            ``"log_loss"`` or a callable on (..., K, K) confusion matrices.
+        guard: refuse what would have a larger gap than the old head.
+    """
+
+    bounds: tuple[Bound, ...] = ()
+    criterion: Criterion = Criterion.EQUALIZED_ODDS
+    confidence: float = CONFIDENCE
+    max_cost: float = MAX_COST
+    error: str | ErrorMetric = "f1"
+    guard: bool = True
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The criteria that are bounded, or the one to lessen."""
+        return tuple(bound.criterion for bound in self.bounds) or (self.criterion,)
+
+
+@dataclass(frozen=True, eq=False)
+class Choice:
+    """What was chosen, and what can be said of it.
+
+    Attributes:
+        family: index of the chosen :class:`Candidates`; None where the old head is kept.
+        index: (strength, offset) within them.
+        kept_old: the old head was kept.
+        promised: every bound holds with the confidence asked; None where none was asked.
+        reason: why, in a sentence.
+        error: cross-fitted error of the choice, in %.
+        gaps, uppers: cross-fitted gap and its upper bound, by criterion.
+        floors: the smallest bound the rows could support, by criterion.
+        attainable: the smallest upper bound any candidate has, by criterion.
+        z: the critical value used.
+    """
+
+    family: int | None
+    index: tuple[int, int] | None
+    promised: bool | None
+    reason: str
+    error: float
+    gaps: dict[Criterion, float]
+    uppers: dict[Criterion, float]
+    floors: dict[Criterion, float]
+    attainable: dict[Criterion, float]
+    z: float
+
+    @property
+    def kept_old(self) -> bool:
+        """Whether the old head was kept."""
+        return self.family is None
+
+
+@dataclass(frozen=True, eq=False)
+class _Scored:
+    """All candidates of all families in one flat list, the old head (if any) last."""
+
+    where: list[tuple[int | None, tuple[int, int] | None]]
+    tables: IntArray
+    error: Array
+    gap: dict[Criterion, Array]
+    upper: dict[Criterion, Array]
+    transfer: int
+    has_old: bool
+
+
+def select(
+    families: Sequence[Candidates],
+    rule: Rule,
+    *,
+    features: int,
+    old: Counts | None = None,
+    old_loss: float | None = None,
+) -> Choice:
+    """Choose among all candidates of all families, and the old head.
+
+    The error is the rule's; a candidate is within a bound when its gap's upper confidence bound
+    is. Within all bounds the lowest error is chosen; if none is within, the smallest upper bound,
+    not promised. Without bounds: the smallest gap whose error is at most ``max_cost`` points above
+    transfer learning's (the first family at strength 0 and offset 0). With ``rule.guard`` a
+    candidate whose upper bound exceeds the old head's is out, and where the old head's gap may be
+    noise it stays, unless transfer learning lowers the error by more than ``max_cost``.
+
+    Args:
+        families: candidates with cross-fitted counts; the first is the head's own path.
+        rule: what to choose by.
+        features: what the head reads, d; with the cells' sizes it sets the critical value.
+        old: the old head's counts on the same rows, which it was not trained on.
+        old_loss: its mean log-loss, where the rule's error is that.
+    """
+    if not families:
+        raise InputError("there are no candidates to choose from")
+    cells = _counted(families[0].tables[0, 0].sum(axis=-1), rule.criteria)
+    rows = int(families[0].totals[0, 0].sum())
+    z = critical_value(rule.confidence, cells, rows, features)
+    scored = _score(families, rule, old, old_loss, z)
+    floors = {c: noise_floor(scored.tables[scored.transfer], c, z) for c in rule.criteria}
+    allowed = _allowed(scored, rule)
+    fair = _already_fair(scored, rule, allowed)
+    if fair is not None:
+        chosen, reason = fair
+        promised = bool(_within(scored, rule)[chosen]) if rule.bounds else None
+    elif rule.bounds:
+        chosen, promised, reason = _choose_within(scored, rule, allowed, floors)
+    else:
+        chosen, reason = _choose_cheap(scored, rule, allowed)
+        promised = None
+    if promised and cells[cells > 0].min() < MIN_CELL:
+        promised = False
+        reason += f"; not promised, since a cell has only {cells[cells > 0].min()} rows"
+    family, index = scored.where[chosen]
+    return Choice(
+        family,
+        index,
+        promised,
+        reason,
+        float(scored.error[chosen]),
+        {c: float(values[chosen]) for c, values in scored.gap.items()},
+        {c: float(values[chosen]) for c, values in scored.upper.items()},
+        floors,
+        {c: float(np.nanmin(values[allowed], initial=np.inf)) for c, values in scored.upper.items()},
+        z,
+    )
+
+
+def _counted(cells: npt.NDArray[np.int64], criteria: Sequence[Criterion]) -> npt.NDArray[np.int64]:
+    """The sizes of the cells the criteria compare."""
+    sizes = []
+    for criterion in criteria:
+        if criterion is Criterion.DEMOGRAPHIC_PARITY:
+            sizes.append(cells.sum(axis=1))
+        elif criterion is Criterion.EQUAL_OPPORTUNITY and cells.shape[1] == 2:
+            sizes.append(cells[:, 1])
+        else:
+            sizes.append(cells.ravel())
+    return np.concatenate(sizes)
+
+
+def _score(
+    families: Sequence[Candidates],
+    rule: Rule,
+    old: Counts | None,
+    old_loss: float | None,
+    z: float,
+) -> _Scored:
+    where: list[tuple[int | None, tuple[int, int] | None]] = []
+    tables, totals, losses = [], [], []
+    for number, family in enumerate(families):
+        shape = family.tables.shape
+        where += [(number, (s, o)) for s in range(shape[0]) for o in range(shape[1])]
+        tables.append(family.tables.reshape(-1, *shape[2:]))
+        totals.append(family.totals.reshape(-1, *shape[3:]))
+        at_zero = np.array(family.offsets) == 0
+        losses.append(np.where(at_zero, family.log_loss[:, None], np.inf).ravel())
+    if old is not None:
+        where.append((None, None))
+        tables.append(old.table[None])
+        totals.append(old.total[None])
+        losses.append(np.array([np.inf if old_loss is None else old_loss]))
+    every = np.concatenate(tables)
+    if rule.error == "log_loss":
+        error: Array = np.concatenate(losses)
+    else:
+        error = np.asarray(error_metric(rule.error)(np.concatenate(totals)), dtype=np.float64)
+    return _Scored(
+        where,
+        every,
+        error,
+        {c: gap(every, c) for c in rule.criteria},
+        {c: upper_bound(every, c, z) for c in rule.criteria},
+        families[0].offsets.index(0.0),
+        old is not None,
+    )
+
+
+def _allowed(scored: _Scored, rule: Rule) -> npt.NDArray[np.bool_]:
+    """The guard: no gap's upper bound above the old head's."""
+    allowed = np.ones(len(scored.where), dtype=bool)
+    if rule.guard and scored.has_old:
+        for upper in scored.upper.values():
+            if not np.isnan(upper[-1]):
+                allowed &= ~(upper > upper[-1])
+    return allowed
+
+
+def _within(scored: _Scored, rule: Rule) -> npt.NDArray[np.bool_]:
+    within = np.ones(len(scored.where), dtype=bool)
+    for bound in rule.bounds:
+        within &= scored.upper[bound.criterion] <= bound.limit
+    return within
+
+
+def _already_fair(
+    scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]
+) -> tuple[int, str] | None:
+    """Keep what is there where its gaps may be noise: fitting noise costs error for nothing."""
+    if not rule.guard:
+        return None
+    transfer, old = scored.transfer, len(scored.where) - 1
+    reference = old if scored.has_old else transfer
+    noise = all(may_be_noise(scored.tables[reference], c) for c in rule.criteria)
+    if not noise or not _within(scored, rule)[reference]:
+        return None
+    if scored.has_old and scored.error[transfer] >= scored.error[old] - rule.max_cost:
+        return old, "already fair: the old head's gap may be noise, so the model is left as it was"
+    if allowed[transfer] and may_be_noise(scored.tables[transfer], rule.criteria[0]):
+        return transfer, "already fair: transfer learning's gap may be noise, so nothing is evened"
+    return None
+
+
+def _choose_within(
+    scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_], floors: dict[Criterion, float]
+) -> tuple[int, bool, str]:
+    asked = " and ".join(str(bound) for bound in rule.bounds)
+    within = _within(scored, rule) & allowed
+    if within.any():
+        chosen = int(np.where(within, scored.error, np.inf).argmin())
+        return chosen, True, f"the lowest error with {asked} at confidence {rule.confidence:g}"
+    excess = np.max(
+        [np.nan_to_num(scored.upper[b.criterion] / b.limit, nan=np.inf) for b in rule.bounds], axis=0
+    )
+    chosen = int(np.where(allowed, excess, np.inf).argmin())
+    smallest = " and ".join(
+        f"{b.criterion}<={scored.upper[b.criterion][chosen]:.3f}" for b in rule.bounds
+    )
+    below = [b for b in rule.bounds if b.limit < floors[b.criterion]]
+    why = (
+        f"the bound lies below the noise floor of these rows ({floors[below[0].criterion]:.3f})"
+        if below
+        else "no candidate's upper bound is within it"
+    )
+    return (
+        chosen,
+        False,
+        f"{asked} is not promised: {why}; chosen is the smallest upper bound, "
+        f"and the smallest bound that could be promised is {smallest}",
+    )
+
+
+def _choose_cheap(
+    scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]
+) -> tuple[int, str]:
+    limit = scored.error[scored.transfer] + rule.max_cost
+    affordable = allowed & (scored.error <= limit)
+    criterion = rule.criterion
+    if affordable.any():
+        gaps = np.where(affordable, np.nan_to_num(scored.gap[criterion], nan=np.inf), np.inf)
+        return int(gaps.argmin()), (
+            f"the smallest {criterion.symbol} at a cost of at most {rule.max_cost:g} points of error"
+        )
+    return int(np.where(allowed, scored.error, np.inf).argmin()), (
+        f"no candidate as fair as the old head costs at most {rule.max_cost:g} points of error over "
+        "transfer learning; chosen is the lowest error among those as fair"
+    )
