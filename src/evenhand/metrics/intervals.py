@@ -140,9 +140,8 @@ def _z(level: float) -> float:
 
 def _comparable(table: Table, criterion: Criterion) -> npt.NDArray[np.bool_]:
     """(G,) True for groups that have all the rates of at least one class."""
-    defined = ~np.isnan(criterion_rates(table, criterion)).any(axis=0)
-    kept: npt.NDArray[np.bool_] = defined.any(axis=1)
-    return kept
+    missing = np.isnan(criterion_rates(table, criterion))
+    return np.asarray(~np.all(np.any(missing, axis=0), axis=1))
 
 
 def _signed(table: Table, criterion: Criterion, level: float) -> Array:

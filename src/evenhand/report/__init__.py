@@ -1,0 +1,1 @@
+"""Evidence a person can read: every view of a run. Nothing here computes a metric of its own."""

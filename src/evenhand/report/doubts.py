@@ -1,0 +1,93 @@
+"""What is uncertain in a run, a sentence each."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand.criteria import Criterion
+from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import undefined_rates
+from evenhand.record import Run
+from evenhand.report.text import listed, plural
+
+SMALL = 100
+
+
+def doubts(run: Run, small: int = SMALL) -> list[str]:
+    """Small cells, undefined rates, unknown groups, how many seeds, and the run's own warnings."""
+    counts = (run.after or run.before).counts
+    found = list(run.warnings)
+    found += small_cells(counts, small)
+    undefined = undefined_rates(np.asarray(counts.table), run.criterion)
+    if undefined:
+        found.append(
+            f"{plural(undefined, 'rate')} could not be computed for want of rows: shown as n/a, "
+            "and left out of the largest gap."
+        )
+    missing = float(np.asarray(counts.unknown).sum())
+    if missing:
+        found.append(
+            f"{plural(round(missing), 'row')} of {len(counts):,} have no known group: "
+            "they count in the error, and in no gap."
+        )
+    found += [note_of_seeds(run)] if run.command != "audit" else []
+    found.append(
+        "Intervals are 95 %: of rates by Wilson, of gaps from the signed differences, of errors by "
+        "resampling the counted cells. They measure the luck of which test rows were drawn, not a "
+        "change of the population."
+    )
+    return found
+
+
+def small_cells(counts: Counts, small: int = SMALL) -> list[str]:
+    """A sentence where the cells group × label are too small for the intervals to be trusted."""
+    cells = np.asarray(counts.cells)
+    few = [
+        f"{group} with {label} ({plural(round(float(cells[g, k])), 'row')})"
+        for g, group in enumerate(counts.group_names)
+        for k, label in enumerate(counts.class_names)
+        if cells[g, k] < small
+    ]
+    if not few:
+        return []
+    return [
+        f"{plural(len(few), 'cell')} of a group and a label hold fewer than {small} rows: "
+        f"{listed(few)}. Their rates, and gaps that use them, are rough: the 95 % intervals "
+        "hold the truth less often than they say."
+    ]
+
+
+def note_of_seeds(run: Run) -> str:
+    """How many seeds stand behind the figures."""
+    seeds = len({record.seed for record in run.records})
+    if seeds <= 1:
+        return (
+            "One seed: another split or start would give other numbers; the intervals do not "
+            "include that. Run several seeds (--seeds 10) to see it."
+        )
+    return f"{seeds} seeds: means over them, ± one standard deviation where marked."
+
+
+LIMITS = (
+    "Whether the labels are right. If past decisions were unfair, agreeing with them evenly is "
+    "still unfair.",
+    "Why groups differ. A gap may come from the model, from the data, from how labels were taken, "
+    "or from the world; the numbers are the same.",
+    "What happens to people. Rates are averages over groups: a person, or a smaller group inside "
+    "one shown, can fare differently.",
+    "What tomorrow brings. Everything was measured on rows like the test rows; if the population "
+    "or the use changes, measure again.",
+    "What is lawful or acceptable. No threshold here is a legal standard, and an even model can "
+    "still be a wrong one to use.",
+)
+"""What the metrics cannot tell."""
+
+MEANINGS = {
+    Criterion.EQUALIZED_ODDS: "equalized odds asks for the same true- and false-positive rates in "
+    "every group; the gap ΔEO is |ΔTPR| + |ΔFPR|, the largest over pairs of groups (0 to 2)",
+    Criterion.DEMOGRAPHIC_PARITY: "demographic parity asks for the same share of positive "
+    "decisions in every group; the gap ΔDP is the largest difference between two groups (0 to 1)",
+    Criterion.EQUAL_OPPORTUNITY: "equal opportunity asks for the same true-positive rate in every "
+    "group; the gap ΔEOpp is the largest difference between two groups (0 to 1)",
+}
+"""The criteria in plain words."""

@@ -1,0 +1,270 @@
+"""report.html: one self-contained page that a person can read, print and check."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import jinja2
+import numpy as np
+import pandas as pd
+
+from evenhand.artefacts import write_atomically
+from evenhand.metrics.intervals import error_interval, gap_interval
+from evenhand.record import Record, Run
+from evenhand.report import charts, text
+from evenhand.report.doubts import LIMITS, MEANINGS, doubts
+from evenhand.report.groups import RATES, group_table, score_columns
+from evenhand.report.views import Point, asked_bound, bars, candidates, points
+
+HEADINGS = {
+    "base_rate": "Base rate",
+    "selection_rate": "Selection rate",
+    "tpr": "TPR",
+    "fpr": "FPR",
+    "precision": "Precision",
+    "accuracy": "Accuracy",
+}
+TITLES = {
+    "finetune": "Fine-tuning report",
+    "compare": "Comparison report",
+    "audit": "Audit report",
+}
+MOST_ROWS = 400
+
+
+def render(run: Run) -> str:
+    """The report of ``run`` as one HTML page: no network, no fonts, readable without scripts.
+
+    Every text that comes from data is escaped, and control characters are written out.
+    """
+    label, drawn = bars(run)
+    frontier = _frontier(run)
+    page = _environment().get_template("report.html.j2")
+    return page.render(
+        run=run,
+        title=TITLES.get(run.command, "Report"),
+        symbol=run.criterion.symbol,
+        meaning=MEANINGS[run.criterion],
+        summary=_summary(run),
+        label=label,
+        bars=drawn,
+        bar_limit=_bar_limit(drawn),
+        frontier=frontier,
+        tables=_group_tables(run),
+        extra=[(title, note, _plain_table(frame)) for title, note, frame in run.tables],
+        notes=[(r.method, r.setting, note) for r in _distinct(run.records) for note in r.notes],
+        doubts=doubts(run),
+        limits=LIMITS,
+        provenance=_flat(run.provenance),
+        config=_flat(run.config),
+        script=_script_data(run, frontier, _bar_limit(drawn)),
+    )
+
+
+def write(run: Run, path: str | Path) -> Path:
+    """Write the report of ``run`` to ``path``, whole or not at all, readable by its owner only.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    return write_atomically(path, render(run))
+
+
+@cache
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("evenhand.report", "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        finalize=lambda value: text.visible(value) if type(value) is str else value,
+    )
+    environment.filters |= {
+        "number": text.number,
+        "percent": text.percent,
+        "bounds": text.bounds,
+        "seconds": text.seconds,
+        "visible": text.visible,
+    }
+    return environment
+
+
+def _summary(run: Run) -> list[dict[str, Any]]:
+    """The headline figures before and after."""
+    figures = []
+    for name, record in (("Before", run.before), ("After", run.after)):
+        if record is None:
+            continue
+        figures.append(
+            {
+                "name": "Audited" if run.command == "audit" else name,
+                "method": record.method,
+                "setting": record.setting,
+                "error": error_interval(record.counts),
+                "gap": gap_interval(record.counts, run.criterion),
+                "accuracy": record.accuracy / 100,
+            }
+        )
+    return figures
+
+
+def _bar_limit(drawn: list[Any]) -> float:
+    """The right end of the rates' axis: the whole range, or the part that is used."""
+    highs = [i.high for bar in drawn for i in (bar.before, bar.after) if i and np.isfinite(i.high)]
+    most = max(highs, default=1.0)
+    return next((limit for limit in (0.1, 0.2, 0.25, 0.5) if most <= limit), 1.0)
+
+
+def _frontier(run: Run) -> dict[str, Any] | None:
+    """Where everything in the trade-off chart stands; None where there is nothing to trade."""
+    shown = [
+        p for p in points(run) if np.isfinite(p.gap.estimate) and np.isfinite(p.error.estimate)
+    ]
+    path = candidates(run)
+    if len(shown) + len(path) < 2:
+        return None
+    bound = asked_bound(run)
+    gaps = charts.capped([p.gap for p in shown]) + [c["x"] for c in path]
+    errors = charts.capped([p.error for p in shown]) + [c["y"] for c in path]
+    x = charts.axis([*gaps, *([bound] if bound is not None else [])], 15, 97, least=0.0)
+    y = charts.axis(errors, 86, 4)
+    methods = list(dict.fromkeys(p.method for p in shown))
+    shapes = {method: charts.mark(i) for i, method in enumerate(methods)}
+    return {
+        "points": [_placed(p, x, y, *shapes[p.method]) for p in shown],
+        "legend": [(method, *shapes[method]) for method in methods],
+        "path": [c | {"cx": x.at(c["x"]), "cy": y.at(c["y"])} for c in path],
+        "on_test": all(c["bars"] is not None for c in path),
+        "xticks": x.ticks(),
+        "yticks": y.ticks(),
+        "bound": bound,
+        "bound_at": None if bound is None else x.at(bound),
+        "x": x,
+        "paths": charts.PATHS,
+        "several": any(p.seeds > 1 for p in shown),
+    }
+
+
+def _placed(
+    point: Point, x: charts.Axis, y: charts.Axis, shape: str, colour: str
+) -> dict[str, Any]:
+    ends = ("low", "high")
+    return {
+        "point": point,
+        "cx": x.at(point.gap.estimate),
+        "cy": y.at(point.error.estimate),
+        "shape": shape,
+        "colour": colour,
+        **{f"gap_{end}": x.at(getattr(point.gap, end)) for end in ends},
+        **{f"error_{end}": y.at(getattr(point.error, end)) for end in ends},
+    }
+
+
+def _script_data(run: Run, frontier: dict[str, Any] | None, limit: float) -> dict[str, Any]:
+    """What the slider needs: the candidates, and the axes they are drawn on."""
+    if frontier is None or len(frontier["path"]) < 2:
+        return {}
+    path = frontier["path"]
+    uppers = [c["upper"] for c in path]
+    axis = frontier["x"]
+    bound = frontier["bound"]
+    low, high = min(uppers), max([*uppers, bound or 0.0])
+    chosen = next((c["upper"] for c in path if c["chosen"]), None)
+    start = bound if bound is not None else chosen
+    return {
+        "path": path,
+        "axis": [axis.low, axis.high, axis.start, axis.end],
+        "limit": limit,
+        "low": round(max(0.0, low - 0.02), 3),
+        "high": round(high + 0.005, 3),
+        "start": None if start is None else round(start, 4),
+        "symbol": run.criterion.symbol,
+        "testRows": frontier["on_test"],
+    }
+
+
+def _group_tables(run: Run) -> list[dict[str, Any]]:
+    """The group tables: of the chosen model, of the one before, or of every attribute audited."""
+    if run.command == "audit":
+        wanted = [(f"By {r.counts.attribute}", r) for r in run.records] or [("", run.before)]
+    elif run.after is None:
+        wanted = [("", run.before)]
+    else:
+        wanted = [
+            (f"After: {run.after.method}", run.after),
+            (f"Before: {run.before.method}", run.before),
+        ]
+    return [_group_rows(title, record, run) for title, record in wanted]
+
+
+def _group_rows(title: str, record: Record, run: Run) -> dict[str, Any]:
+    values = score_columns(record, run)
+    frame = group_table(record.counts, values)
+    many = frame["class"].nunique() > 1
+    rows = []
+    for entry in frame.head(MOST_ROWS).to_dict(orient="records"):
+        rows.append(
+            {
+                "group": entry["group"],
+                "class": entry["class"] if many else None,
+                "rows": entry["rows"],
+                "positives": entry["positives"],
+                "rates": [
+                    (HEADINGS[n], entry[n], (entry[n], entry[f"{n}_low"], entry[f"{n}_high"]))
+                    for n in RATES
+                ],
+                "values": [(name, entry[name]) for name in values],
+            }
+        )
+    return {
+        "title": title,
+        "attribute": record.counts.attribute,
+        "many": many,
+        "classes": record.counts.class_names,
+        "values": list(values),
+        "rows": rows,
+        "left": len(frame) - len(rows),
+    }
+
+
+def _plain_table(frame: pd.DataFrame) -> dict[str, Any]:
+    """A further table as text."""
+
+    def shown(value: Any) -> str:
+        if isinstance(value, float | np.floating):
+            return text.number(float(value), 3)
+        if isinstance(value, int | np.integer):
+            return f"{int(value):,}"
+        return str(value)
+
+    cells = [[shown(v) for v in row] for row in frame.head(MOST_ROWS).itertuples(index=False)]
+    numeric = [pd.api.types.is_numeric_dtype(frame[c]) for c in frame.columns]
+    return {
+        "columns": list(zip(map(str, frame.columns), numeric, strict=True)),
+        "rows": [list(zip(row, numeric, strict=True)) for row in cells],
+        "left": len(frame) - len(cells),
+    }
+
+
+def _distinct(records: tuple[Record, ...]) -> list[Record]:
+    seen: dict[tuple[str, str], Record] = {}
+    for record in records:
+        seen.setdefault((record.method, record.setting), record)
+    return list(seen.values())
+
+
+def _flat(mapping: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    """A nested mapping as (dotted name, text) pairs."""
+    pairs: list[tuple[str, str]] = []
+    for key, value in mapping.items():
+        name = f"{prefix}{key}"
+        if isinstance(value, dict):
+            pairs += _flat(value, f"{name}.")
+        elif isinstance(value, list | tuple):
+            pairs.append((name, ", ".join(str(item) for item in value)))
+        else:
+            pairs.append((name, "" if value is None else str(value)))
+    return pairs
