@@ -1,0 +1,265 @@
+"""Running the frozen backbone once.
+
+Each input gives one row of features, in eval mode, so that every head, strength, seed and split
+reads the same numbers. Augmentation gives an input other features every time it is seen: it has no
+place here, and takes the road inside the model.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from filelock import FileLock
+from tqdm import tqdm
+
+from evenhand.errors import InputError, ModelError
+from evenhand.features.files import private_folder
+from evenhand.features.store import LOCK, Origin, Store
+from evenhand.groups import IntArray
+from evenhand.models.base import Backbone, evaluating
+from evenhand.rows import FloatArray, Rows
+from evenhand.tasks.base import Examples
+from evenhand.tasks.inputs import digest_of, parent_and_rows
+
+Dtype = Literal["float32", "float16"]
+Precision = Literal["float32", "bfloat16", "float16"]
+MAX_UNREADABLE = 0.05
+"""The share of inputs that may be unreadable before a run is refused."""
+UNREADABLE = (InputError, OSError, ValueError, SyntaxError)
+"""What an input that cannot be read may raise (PIL raises SyntaxError for a broken PNG)."""
+
+
+@dataclass(frozen=True, eq=False)
+class Extraction:
+    """What extraction gave.
+
+    Attributes:
+        rows: the readable rows, with features (n, d) float32.
+        kept: (n,) their positions in the examples.
+        dropped: position in the examples to the reason, for inputs that could not be read.
+        computed: how many inputs went through the backbone; 0 where all came from the cache.
+    """
+
+    rows: Rows
+    kept: IntArray
+    dropped: dict[int, str]
+    computed: int
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a reader should know of the rows dropped; the first three are named."""
+        if not self.dropped:
+            return ()
+        shown = "; ".join(f"row {row}: {why}" for row, why in list(self.dropped.items())[:3])
+        total = len(self.kept) + len(self.dropped)
+        return (
+            f"{len(self.dropped)} of {total} inputs could not be read and were left out: {shown}",
+        )
+
+
+def origin_of(
+    backbone: Backbone, inputs: Any, *, dtype: Dtype = "float32", precision: Precision = "float32"
+) -> Origin:
+    """What the features of ``inputs`` (or of the parent it is a view of) would come from."""
+    parent, _ = parent_and_rows(inputs)
+    return Origin(
+        model=backbone.name,
+        model_fingerprint=backbone.fingerprint,
+        layer=backbone.head,
+        inputs=str(getattr(parent, "name", "inputs")),
+        inputs_fingerprint=digest_of(parent),
+        rows=len(parent),
+        width=backbone.in_features,
+        dtype=dtype,
+        precision=precision,
+    )
+
+
+def extract(
+    backbone: Backbone,
+    examples: Examples,
+    classes: tuple[str, ...],
+    *,
+    batch_size: int = 64,
+    dtype: Dtype = "float32",
+    precision: Precision = "float32",
+    device: str | torch.device | None = None,
+    cache: Path | None = None,
+    origin: Origin | None = None,
+    task: dict[str, Any] | None = None,
+    progress: bool = False,
+    max_unreadable: float = MAX_UNREADABLE,
+) -> Extraction:
+    """The features of ``examples``, from the cache as far as it reaches.
+
+    Args:
+        backbone: the frozen model.
+        examples: inputs, labels, groups. Where the inputs are a ``View``, the cache holds the whole
+            parent, shared by all its views.
+        classes: the K class names of the labels.
+        batch_size: inputs a forward pass.
+        dtype: what the cache stores.
+        precision: what the model computes in; other than float32 means automatic mixed precision.
+        device: where the model runs; None: where it is. It is put back afterwards.
+        cache: the entry's folder; None: nothing is written, and only the rows needed are computed.
+        origin: of the features, where the caller has computed it already.
+        task: for people, kept in a new manifest.
+        progress: show a bar on standard error.
+        max_unreadable: the share of inputs that may be unreadable.
+
+    Raises:
+        InputError: more inputs than that are unreadable.
+        ModelError: the head is not what gives the logits; features are not finite.
+        ArtefactError: the entry was made from something else, or is damaged.
+    """
+    parent, rows = parent_and_rows(examples.inputs)
+    runner = _Runner(backbone, parent, batch_size, precision, device, max_unreadable)
+    if cache is None:
+        with runner.running(), _bar(progress, len(rows), backbone.name) as advance:
+            features, unreadable = runner.run(rows, advance, total=len(rows))
+        computed = len(rows)
+        bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}
+        kept = _kept(len(rows), bad)
+        features = features[kept]
+    else:
+        origin = origin or origin_of(backbone, parent, dtype=dtype, precision=precision)
+        store, computed = _fill(cache, origin, task or {}, runner, progress)
+        unreadable = store.unreadable
+        bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}
+        kept = _kept(len(rows), bad)
+        features = store.gather(rows[kept])
+    found = Rows(features, examples.labels[kept], examples.groups[kept], tuple(classes))
+    return Extraction(found, kept, bad, computed)
+
+
+def _kept(number: int, bad: dict[int, str]) -> IntArray:
+    return np.setdiff1d(np.arange(number, dtype=np.int64), np.array(list(bad), dtype=np.int64))
+
+
+def _fill(
+    folder: Path, origin: Origin, task: dict[str, Any], runner: _Runner, progress: bool
+) -> tuple[Store, int]:
+    """The entry, complete and verified; a second process waits for the first.
+
+    The lock is the operating system's on an open file: it is gone when its holder is, even killed.
+    """
+    private_folder(folder)
+    with FileLock(folder / LOCK, mode=0o600):
+        store = Store.open(folder, origin, task)
+        store.verify()
+        spans = store.missing
+        computed = sum(stop - start for _, start, stop in spans)
+        if spans:
+            with runner.running(), _bar(progress, computed, origin.name) as advance:
+                for number, start, stop in spans:
+                    rows = np.arange(start, stop, dtype=np.int64)
+                    features, bad = runner.run(rows, advance, origin.rows, len(store.unreadable))
+                    store.add(number, start, features, bad)
+    return store, computed
+
+
+@dataclass
+class _Runner:
+    """The backbone over rows of the inputs, a batch at a time, the next one read meanwhile."""
+
+    backbone: Backbone
+    inputs: Sequence[Any]
+    batch_size: int
+    precision: Precision
+    device: str | torch.device | None
+    max_unreadable: float
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Eval mode and the device, both given back."""
+        return _placed(self.backbone, self.device)
+
+    def run(
+        self, rows: IntArray, advance: Callable[[int], object], total: int, before: int = 0
+    ) -> tuple[FloatArray, dict[int, str]]:
+        """(len(rows), d) features, zeros where unreadable, and the unreadable rows."""
+        features = np.zeros((len(rows), self.backbone.in_features), dtype=np.float32)
+        unreadable: dict[int, str] = {}
+        order = self._order(rows)
+        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        with ThreadPoolExecutor(1) as reader:
+            coming = deque(reader.submit(self._read, rows[batch]) for batch in batches[:1])
+            for index, batch in enumerate(batches):
+                coming.extend(reader.submit(self._read, rows[b]) for b in batches[index + 1 :][:1])
+                prepared, readable, bad = coming.popleft().result()
+                unreadable |= bad
+                self._check_share(before + len(unreadable), total, unreadable)
+                if readable.any():
+                    features[batch[readable]] = self._forward(prepared, rows[batch[readable]])
+                advance(len(batch))
+        return features, unreadable
+
+    def _order(self, rows: IntArray) -> IntArray:
+        """Positions in the order of processing: texts by length, which saves padding."""
+        if len(rows) and isinstance(self.inputs[int(rows[0])], str):
+            lengths = np.array([len(self.inputs[int(row)]) for row in rows])
+            return np.argsort(lengths, kind="stable").astype(np.int64)
+        return np.arange(len(rows), dtype=np.int64)
+
+    def _read(self, rows: IntArray) -> tuple[Any, Any, dict[int, str]]:
+        items, bad = [], {}
+        readable = np.ones(len(rows), dtype=bool)
+        for index, row in enumerate(rows):
+            try:
+                items.append(self.inputs[int(row)])
+            except UNREADABLE as error:
+                readable[index] = False
+                bad[int(row)] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return (self.backbone.prepare(items) if items else None), readable, bad
+
+    def _check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
+        if found > self.max_unreadable * total:
+            shown = "; ".join(f"row {row}: {why}" for row, why in list(unreadable.items())[:3])
+            raise InputError(
+                f"{found} inputs of {total} could not be read, more than the "
+                f"{self.max_unreadable:.0%} allowed: {shown}"
+            )
+
+    def _forward(self, prepared: Any, rows: IntArray) -> FloatArray:
+        device = self.backbone.device.type
+        mixed: AbstractContextManager[Any] = nullcontext()
+        if self.precision != "float32":
+            mixed = torch.autocast(device, dtype=getattr(torch, self.precision))
+        with torch.inference_mode(), mixed:
+            features: FloatArray = self.backbone.read(prepared).float().cpu().numpy()
+        finite = np.isfinite(features).all(axis=1)
+        if not finite.all():
+            raise ModelError(
+                f"{self.backbone.name} gives features that are not finite for "
+                f"{int((~finite).sum())} inputs, such as row {int(rows[~finite][0])}"
+                + ("" if self.precision == "float32" else f" in {self.precision}: try float32")
+            )
+        return features
+
+
+@contextmanager
+def _placed(backbone: Backbone, device: str | torch.device | None) -> Iterator[None]:
+    """Eval mode on a device; the model's flags and its device are given back."""
+    before = backbone.device
+    with evaluating(backbone.model):
+        if device is not None:
+            backbone.model.to(device)
+        try:
+            yield
+        finally:
+            if device is not None:
+                backbone.model.to(before)
+
+
+@contextmanager
+def _bar(show: bool, total: int, name: str) -> Iterator[Callable[[int], object]]:
+    """A progress bar on standard error, or none: gives the function that advances it."""
+    with tqdm(total=total, desc=f"features {name}", unit="row", disable=not show) as bar:
+        yield bar.update

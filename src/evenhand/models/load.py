@@ -1,0 +1,118 @@
+"""From a name, a folder or a module to a backbone."""
+
+from __future__ import annotations
+
+import difflib
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from evenhand.errors import InputError, ModelError
+from evenhand.models.base import Backbone, Prepare
+from evenhand.models.find import find_head
+from evenhand.models.prepare import PrepareArrays
+
+
+def wrap(
+    module: nn.Module,
+    head: str | None = None,
+    *,
+    prepare: Prepare | None = None,
+    name: str | None = None,
+    classes: tuple[str, ...] | None = None,
+) -> Backbone:
+    """Any module as a backbone.
+
+    Args:
+        module: returns logits (B, k), a tuple that starts with them, or an object with ``.logits``.
+        head: the path of its last linear layer, such as ``"classifier"``; found if None, and then
+            checked against the module's own outputs on the first batch.
+        prepare: collates raw inputs into what the module takes; None: rows of numbers to float32.
+        name: what artefacts call it.
+        classes: the names of the head's classes, where known.
+
+    Raises:
+        ModelError: there is no head, or several layers may be it.
+    """
+    path = find_head(module, head)
+    label = name or type(module).__name__
+    return Backbone(module, path, prepare or PrepareArrays(), label, classes, guessed=head is None)
+
+
+def load(
+    name: str | Path,
+    *,
+    weights: str | Path | None = None,
+    head: str | None = None,
+    size: int | None = None,
+    max_length: int | None = None,
+) -> Backbone:
+    """A pre-trained model by name.
+
+    Args:
+        name: torchvision's (``resnet18``, ``vit_b_16``, …), ``efficientnet-lite0``,
+            ``all-MiniLM-L6-v2``, a folder or hub name of transformers, or
+            ``package.module:function``, a function of the user's own that returns an ``nn.Module``.
+        weights: a file (safetensors, or a state dict read weights-only), or the name of
+            torchvision's weights; None: the model's own pre-trained weights.
+        head: the path of the head; found if None.
+        size: side of images in pixels.
+        max_length: tokens kept of a text.
+
+    Raises:
+        InputError: no such model or file.
+        ModelError: no head, or an ambiguous one.
+        ArtefactError: weights of another model.
+        MissingExtraError: a library or a package of weights is not installed.
+    """
+    from evenhand.models import text, vision
+
+    label = str(name)
+    if ":" in label and not Path(label).exists():
+        return _own(label, weights, head, size)
+    if label.lower().replace("_", "-") == vision.LITE0:
+        return vision.load_lite0(weights=weights, head=head, size=size)
+    if vision.is_torchvision(label):
+        return vision.load_torchvision(label, weights=weights, head=head, size=size)
+    folder = text.packaged_folder(label)
+    if folder is not None:
+        return text.load_transformers(folder, head=head, max_length=max_length, name=text.MINILM)
+    if Path(label).is_dir() or label.count("/") == 1:
+        if weights is not None:
+            raise InputError(
+                f"weights: a transformers model brings its own; put them into the folder {label}"
+            )
+        return text.load_transformers(label, head=head, max_length=max_length)
+    known = [vision.LITE0, text.MINILM, *vision.torchvision_names()]
+    near = difflib.get_close_matches(label, known, n=1)
+    hint = f" Did you mean {near[0]!r}?" if near else ""
+    raise InputError(
+        f"unknown model {label!r}: give a torchvision name (pip install 'evenhand[vision]'), "
+        f"{vision.LITE0}, {text.MINILM}, a transformers folder or hub name (owner/name), "
+        f"or package.module:function.{hint}"
+    )
+
+
+def _own(label: str, weights: str | Path | None, head: str | None, size: int | None) -> Backbone:
+    """The module that a function of the user's own returns, with weights from a file."""
+    from evenhand.models.prepare import PrepareImages
+    from evenhand.models.vision import adopt
+    from evenhand.models.weights import read_weights
+
+    module_name, _, function = label.partition(":")
+    try:
+        build: Any = getattr(import_module(module_name), function)
+    except (ImportError, AttributeError) as error:
+        raise InputError(f"model {label!r}: {error}") from error
+    model = build()
+    if not isinstance(model, nn.Module):
+        raise ModelError(f"model {label!r} returned a {type(model).__name__}, not an nn.Module")
+    path, brought = find_head(model, head), True
+    if weights is not None:
+        brought = adopt(model, read_weights(weights)[0], path, str(weights))
+    prepare = PrepareImages(size) if size is not None else PrepareArrays()
+    return Backbone(
+        model.eval(), path, prepare, function, pretrained_head=brought, guessed=head is None
+    )

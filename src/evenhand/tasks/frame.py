@@ -1,0 +1,144 @@
+"""Reading a table as users have them: any delimiter, a byte-order mark, gzip, Parquet."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+
+import pandas as pd
+
+from evenhand.errors import InputError, MissingExtraError
+
+DELIMITERS = ",;\t|"
+PARQUET = (".parquet", ".pq")
+UNKNOWN_MARKS = ["?"]
+"""Read as missing, beside what pandas reads as missing (an empty field, NA, NaN, null, None, …)."""
+MAX_BAD_LINES = 0.05
+
+
+def read_frame(
+    data: str | Path | bytes,
+    *,
+    name: str | None = None,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    texts: Sequence[str] = (),
+) -> tuple[pd.DataFrame, tuple[str, ...], str]:
+    """A CSV or Parquet file as a frame with columns of unique names.
+
+    Args:
+        data: the file (``.gz`` is unpacked), or the bytes of a CSV.
+        name: what errors call it.
+        delimiter: of a CSV; None: the one of comma, semicolon, tab and bar that the first lines
+            agree on.
+        encoding: of a CSV; a byte-order mark is dropped.
+        texts: columns whose values are kept to the letter: "null" is a word there.
+
+    Returns:
+        The frame, notes (lines left out), and the sha256 of the file.
+
+    Raises:
+        InputError: no such file, not that encoding, no rows, a column twice, more than 5 % of the
+            lines with too many fields.
+        MissingExtraError: Parquet without pyarrow.
+    """
+    label = name or ("data" if isinstance(data, bytes) else Path(data).name)
+    if not isinstance(data, bytes):
+        path = Path(data)
+        if not path.is_file():
+            raise InputError(f"no file at {path}")
+        data = path.read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
+    notes: tuple[str, ...] = ()
+    if label.lower().endswith(PARQUET):
+        frame = _parquet(data, label)
+    else:
+        frame, notes = _csv(data, label, delimiter, encoding, texts)
+    if frame.empty:
+        raise InputError(f"{label} has no rows")
+    return frame, notes, digest
+
+
+def _parquet(data: bytes, label: str) -> pd.DataFrame:
+    try:
+        return pd.read_parquet(io.BytesIO(data))
+    except ImportError as error:
+        raise MissingExtraError("pyarrow", "parquet", f"reading {label}") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{label} is not a whole Parquet file: {error}") from error
+
+
+def _csv(
+    data: bytes, label: str, delimiter: str | None, encoding: str, texts: Sequence[str]
+) -> tuple[pd.DataFrame, tuple[str, ...]]:
+    if data[:2] == b"\x1f\x8b":
+        try:
+            data = gzip.decompress(data)
+        except (OSError, EOFError) as error:
+            raise InputError(f"{label} is not a whole gzip file: {error}") from error
+    try:
+        text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise InputError(
+            f"{label} is not {encoding}: byte {error.start} (line {line}) cannot be read; "
+            "give its encoding, such as encoding='latin-1'"
+        ) from error
+    except LookupError as error:
+        raise InputError(f"unknown encoding {encoding!r}") from error
+    if not text.strip():
+        raise InputError(f"{label} is empty")
+    mark = delimiter or sniff_delimiter(text)
+    header = next(csv.reader(io.StringIO(text), delimiter=mark))
+    _refuse_doubles([column.strip() for column in header], label)
+    options: dict[str, object] = {"sep": mark, "na_values": UNKNOWN_MARKS, "skipinitialspace": True}
+    options["converters"] = {column: str for column in header if column.strip() in texts}
+    notes: tuple[str, ...] = ()
+    try:
+        frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)  # type: ignore[call-overload]
+    except (pd.errors.ParserError, pd.errors.ParserWarning):
+        bad: list[list[str]] = []
+        frame = pd.read_csv(  # type: ignore[call-overload]
+            io.StringIO(text),
+            engine="python",
+            index_col=False,
+            on_bad_lines=lambda fields: bad.append(fields),
+            **options,
+        )
+        if len(bad) > MAX_BAD_LINES * (len(frame) + len(bad)):
+            raise InputError(
+                f"{label}: {len(bad)} lines of {len(frame) + len(bad)} have more fields than its "
+                f"{len(header)} columns; is {mark!r} the delimiter?"
+            ) from None
+        notes = (
+            f"{label}: {len(bad)} lines with more fields than the {len(header)} columns left out",
+        )
+    frame.columns = [str(column).strip() for column in frame.columns]
+    return frame, notes
+
+
+def sniff_delimiter(text: str) -> str:
+    """The delimiter of a CSV: of those in the first line, the one its first rows agree on most."""
+    lines = text.splitlines()[:20]
+    scores = {}
+    for mark in DELIMITERS:
+        counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
+        if counts and counts[0] > 1:
+            scores[mark] = (sum(count == counts[0] for count in counts) / len(counts), counts[0])
+    return max(scores, key=lambda mark: scores[mark]) if scores else ","
+
+
+def _refuse_doubles(header: list[str], label: str) -> None:
+    twice = [column for column, times in Counter(header).items() if times > 1]
+    if twice:
+        column = twice[0]
+        places = [str(place) for place, found in enumerate(header, 1) if found == column]
+        raise InputError(
+            f"{label} has column {column!r} {len(places)} times (columns {', '.join(places)}): "
+            "rename or remove one, so that it is clear which is meant"
+        )

@@ -1,0 +1,82 @@
+"""A frame with its label, groups and split worked out: what every tabular task starts from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evenhand.groups import Groups, IntArray
+from evenhand.tasks.base import Examples
+from evenhand.tasks.labels import code_groups, code_labels, column_of
+from evenhand.tasks.split import Split, split_rows
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A table with its labels, groups and split.
+
+    Attributes:
+        frame: the n rows with a known label.
+        rows: (n,) their positions in the frame they were taken from.
+        labels: (n,) integers in [0, K).
+        classes: the K class names.
+        groups: of those rows.
+        parts: split name to positions in [0, n).
+        notes: what was left out or is missing.
+        fingerprint: sha256 of the data and of every option.
+    """
+
+    frame: pd.DataFrame
+    rows: IntArray
+    labels: IntArray
+    classes: tuple[str, ...]
+    groups: Groups
+    parts: dict[str, IntArray]
+    notes: tuple[str, ...]
+    fingerprint: str
+
+    def examples(self, inputs: Callable[[IntArray], Any]) -> dict[str, Any]:
+        """Split name to examples; ``inputs`` gives those of positions in [0, n)."""
+        return {
+            name: Examples(inputs(rows), self.labels[rows], self.groups[rows])
+            for name, rows in self.parts.items()
+        }
+
+
+def label_frame(
+    frame: pd.DataFrame,
+    digest: str,
+    *,
+    label: str,
+    groups: str | Sequence[str],
+    positive: Any = None,
+    split: Split = None,
+    split_by: str | None = None,
+    seed: int = 0,
+) -> Labelled:
+    """Code the labels and groups of ``frame`` and split it; see ``table`` for the arguments.
+
+    Args:
+        frame: the table.
+        digest: sha256 of where it comes from.
+    """
+    codes, classes, known = code_labels(column_of(frame, label, "label"), positive)
+    rows = np.flatnonzero(known)
+    notes: tuple[str, ...] = ()
+    if len(rows) < len(frame):
+        notes = (f"{len(frame) - len(rows)} of {len(frame)} rows have no {label}: left out",)
+        frame, codes = frame.iloc[rows].reset_index(drop=True), codes[rows]
+    found, said = code_groups(frame, groups)
+    column = column_of(frame, split, "split") if isinstance(split, str) else None
+    by = None if split_by is None else column_of(frame, split_by, "split_by")
+    cells = codes * (found.number + 1) + found.codes + 1
+    parts = split_rows(len(frame), split, seed=seed, column=column, strata=cells, by=by)
+    asked = json.dumps([label, groups, positive, split, split_by, seed], default=str)
+    fingerprint = hashlib.sha256(f"{digest} {asked}".encode()).hexdigest()
+    return Labelled(frame, rows, codes, classes, found, parts, notes + said, fingerprint)
