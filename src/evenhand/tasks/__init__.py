@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
@@ -13,6 +15,11 @@ __all__ = ["Examples", "Task", "load"]
 
 _LOADERS = {
     "adult": ("evenhand.tasks.adult", "adult"),
+    "celeba": ("evenhand.tasks.celeba", "celeba"),
+    "lfwa": ("evenhand.tasks.lfwa", "lfwa"),
+    "table": ("evenhand.tasks.table", "table"),
+    "images": ("evenhand.tasks.images", "images"),
+    "text": ("evenhand.tasks.text", "text"),
 }
 """Name to (module, function); the module is imported only when its task is asked for."""
 
@@ -35,6 +42,33 @@ def loader(name: str) -> Callable[..., Task]:
     return found
 
 
-def load(name: str, **options: Any) -> Task:
-    """The task called ``name``, made with ``options``."""
-    return loader(name)(**options)
+def load(name: str | Path, **options: Any) -> Task:
+    """The task called ``name``, made with ``options``; or the one a task.yaml describes.
+
+    Args:
+        name: a built-in task, or the path of a YAML file (its ``seed`` may be overridden).
+        options: the arguments of the task's function.
+
+    Raises:
+        InputError: no such task or file, or options that do not fit.
+    """
+    if Path(name).suffix.lower() in (".yaml", ".yml"):
+        from evenhand.tasks.config import read_config
+
+        seed = options.pop("seed", None)
+        if options:
+            raise InputError(f"{name} is a task file: write {', '.join(options)} into it")
+        return read_config(name).load(seed=seed)
+    function = loader(str(name))
+    known = inspect.signature(function).parameters
+    unknown = [option for option in options if option not in known]
+    if unknown:
+        raise InputError(f"task {name} has no option {unknown[0]!r}; it has {', '.join(known)}")
+    missing = [
+        option
+        for option, parameter in known.items()
+        if parameter.default is parameter.empty and option not in options
+    ]
+    if missing:
+        raise InputError(f"task {name} needs {', '.join(missing)}")
+    return function(**options)
