@@ -48,16 +48,16 @@ class Bound:
         except ValueError:
             value = float("nan")
         if not separator or np.isnan(value):
-            raise InputError(f"a bound is written criterion=limit, as equalized_odds=0.1, not {text!r}")
+            raise InputError(
+                f"a bound is written criterion=limit, as equalized_odds=0.1, not {text!r}"
+            )
         return cls(name, value)
 
     def __str__(self) -> str:
         return f"{self.criterion}<={self.limit:g}"
 
 
-def critical_value(
-    confidence: float, cells: npt.NDArray[Any], rows: int, features: int
-) -> float:
+def critical_value(confidence: float, cells: npt.NDArray[Any], rows: int, features: int) -> float:
     """How many standard errors a bound stands above its estimate.
 
     The one-sided normal quantile (1.28 at .90); the two-sided one (1.645) where a cell that counts
@@ -147,5 +147,7 @@ def parse_bounds(bounds: Mapping[str, float] | list[Bound] | Bound | None) -> tu
     criteria = [bound.criterion for bound in listed]
     for criterion in criteria:
         if criteria.count(criterion) > 1:
-            raise InputError(f"{criterion} is bounded {criteria.count(criterion)} times; give it once")
+            raise InputError(
+                f"{criterion} is bounded {criteria.count(criterion)} times; give it once"
+            )
     return tuple(listed)

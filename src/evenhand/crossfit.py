@@ -1,15 +1,16 @@
-"""Candidates with cross-fitted counts: every head of the path, judged on rows it was not fitted on."""
+"""Candidates with cross-fitted counts: every head of the path, judged on rows kept from it."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from sklearn.model_selection import KFold, StratifiedKFold
 
+from evenhand.adapter import Hidden
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.gaps import gap_terms
@@ -59,11 +60,11 @@ class Candidates:
         totals: IntArray = self.tables.sum(axis=2) + self.unknown
         return totals
 
-    def head(self, index: tuple[int, int]) -> Head:
-        """The refitted head of candidate (strength, offset)."""
-        head = self.fits[index[0]].head
+    def fit(self, index: tuple[int, int]) -> HeadFit:
+        """The refitted candidate (strength, offset), the offset moved into its bias."""
+        fit = self.fits[index[0]]
         offset = self.offsets[index[1]]
-        return head.shifted(offset) if offset else head
+        return replace(fit, head=fit.head.shifted(offset)) if offset else fit
 
 
 def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntArray, IntArray]]:
@@ -80,7 +81,9 @@ def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntAr
         if np.bincount(strata)[strata].min() < number:
             splitter = KFold
     split = splitter(n_splits=number, shuffle=True, random_state=seed)
-    return [(fit.astype(np.int64), judge.astype(np.int64)) for fit, judge in split.split(strata, strata)]
+    return [
+        (fit.astype(np.int64), judge.astype(np.int64)) for fit, judge in split.split(strata, strata)
+    ]
 
 
 def choose_ridge(
@@ -111,7 +114,9 @@ def choose_ridge(
 
 def log_loss(logits: FloatArray, labels: IntArray) -> float:
     """Mean of -log p of the labels under softmax logits (N, K)."""
-    return float(torch.nn.functional.cross_entropy(torch.as_tensor(logits), torch.as_tensor(labels)))
+    return float(
+        torch.nn.functional.cross_entropy(torch.as_tensor(logits), torch.as_tensor(labels))
+    )
 
 
 Fit = Callable[[Rows], Sequence[HeadFit]]
@@ -127,6 +132,7 @@ def crossfit(
     offsets: Sequence[float] = OFFSETS,
     start: Head | None = None,
     rank: int | None = None,
+    hidden: Hidden | None = None,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
 ) -> Candidates:
@@ -139,7 +145,8 @@ def crossfit(
         strengths: of the penalty, ascending from 0.
         offsets: of the log-odds, for two classes.
         start: the head to begin from.
-        rank: fit low-rank heads.
+        rank: fit low-rank heads; with ``hidden``, the adapter's rank.
+        hidden: the last hidden layer, whose inputs the rows' features are: adapters are fitted.
         seed: of the folds.
         on_fit: called after each fit, for a progress bar.
     """
@@ -148,7 +155,15 @@ def crossfit(
     def fit(part: Rows) -> list[HeadFit]:
         terms = gap_terms(part.labels, part.groups, part.classes, criteria)
         return fit_path(
-            part, strengths, terms, ridge=ridge, start=start, rank=rank, on_fit=on_fit
+            part,
+            strengths,
+            terms,
+            ridge=ridge,
+            start=start,
+            rank=rank,
+            hidden=hidden,
+            seed=seed,
+            on_fit=on_fit,
         )
 
     g, k = rows.groups.number, len(rows.classes)
@@ -157,7 +172,7 @@ def crossfit(
     for fitted, judge in folds(rows, seed=seed):
         judged = rows[judge]
         for index, one in enumerate(fit(rows[fitted])):
-            logits = one.head.logits(judged.features)
+            logits = one.logits(judged.features)
             counts[index] += count_offsets(logits, judged, offsets)
             losses[index] += log_loss(logits, judged.labels) * len(judge)
     return Candidates(
@@ -167,9 +182,15 @@ def crossfit(
         counts[:, :, g],
         tuple(fit(rows)),
         criteria,
-        "head" if rank is None else f"rank-{rank} head",
+        _family(rank, hidden),
         losses / len(rows),
     )
+
+
+def _family(rank: int | None, hidden: Hidden | None) -> str:
+    if hidden is not None:
+        return f"rank-{rank or 1} adapter + head"
+    return "head" if rank is None else f"rank-{rank} head"
 
 
 def count_offsets(logits: FloatArray, rows: Rows, offsets: Sequence[float]) -> IntArray:

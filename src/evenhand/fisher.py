@@ -100,7 +100,10 @@ class GroupFisher:
         if self.diagonal_sums is not None:
             tensors["diagonal_sums"] = self.diagonal_sums
         if self.kronecker is not None:
-            tensors |= {f"kronecker.{name}": np.asarray(value) for name, value in vars(self.kronecker).items()}
+            tensors |= {
+                f"kronecker.{name}": np.asarray(value)
+                for name, value in vars(self.kronecker).items()
+            }
         names = {f"group.{i}": name for i, name in enumerate(self.group_names)}
         metadata = names | {"kind": self.kind, "unknown": str(self.unknown)}
         write_atomically(Path(path), save(tensors, metadata))
@@ -201,10 +204,7 @@ def head_fisher(
         InputError: the head reads another width, or a feature is not finite.
     """
     _check_kind(kind)
-    parts = [
-        _chunk_fisher(part, head, kind, diagonal, kronecker)
-        for part in _chunks(rows, head)
-    ]
+    parts = [_chunk_fisher(part, head, kind, diagonal, kronecker) for part in _chunks(rows, head)]
     total = parts[0]
     for part in parts[1:]:
         total = total + part

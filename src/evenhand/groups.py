@@ -113,6 +113,8 @@ class Groups:
         return cls.from_values(joined, attribute)
 
 
-def as_groups(values: Groups | Sequence[Any] | npt.NDArray[Any], attribute: str = "group") -> Groups:
+def as_groups(
+    values: Groups | Sequence[Any] | npt.NDArray[Any], attribute: str = "group"
+) -> Groups:
     """``values`` as they are if they are Groups already, coded otherwise."""
     return values if isinstance(values, Groups) else Groups.from_values(values, attribute)

@@ -1,4 +1,4 @@
-"""Choose one candidate: lowest error within the bound, with confidence, and never worse than before."""
+"""Choose one candidate: lowest error within the bound, and never less fair than before."""
 
 from __future__ import annotations
 
@@ -157,7 +157,10 @@ def select(
         {c: float(values[chosen]) for c, values in scored.gap.items()},
         {c: float(values[chosen]) for c, values in scored.upper.items()},
         floors,
-        {c: float(np.nanmin(values[allowed], initial=np.inf)) for c, values in scored.upper.items()},
+        {
+            c: float(np.nanmin(values[allowed], initial=np.inf))
+            for c, values in scored.upper.items()
+        },
         z,
     )
 
@@ -256,7 +259,8 @@ def _choose_within(
         chosen = int(np.where(within, scored.error, np.inf).argmin())
         return chosen, True, f"the lowest error with {asked} at confidence {rule.confidence:g}"
     excess = np.max(
-        [np.nan_to_num(scored.upper[b.criterion] / b.limit, nan=np.inf) for b in rule.bounds], axis=0
+        [np.nan_to_num(scored.upper[b.criterion] / b.limit, nan=np.inf) for b in rule.bounds],
+        axis=0,
     )
     chosen = int(np.where(allowed, excess, np.inf).argmin())
     smallest = " and ".join(
@@ -276,18 +280,17 @@ def _choose_within(
     )
 
 
-def _choose_cheap(
-    scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]
-) -> tuple[int, str]:
+def _choose_cheap(scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]) -> tuple[int, str]:
     limit = scored.error[scored.transfer] + rule.max_cost
     affordable = allowed & (scored.error <= limit)
     criterion = rule.criterion
     if affordable.any():
         gaps = np.where(affordable, np.nan_to_num(scored.gap[criterion], nan=np.inf), np.inf)
         return int(gaps.argmin()), (
-            f"the smallest {criterion.symbol} at a cost of at most {rule.max_cost:g} points of error"
+            f"the smallest {criterion.symbol} at a cost of at most {rule.max_cost:g} points of "
+            "error"
         )
     return int(np.where(allowed, scored.error, np.inf).argmin()), (
-        f"no candidate as fair as the old head costs at most {rule.max_cost:g} points of error over "
-        "transfer learning; chosen is the lowest error among those as fair"
+        f"no candidate as fair as the old head costs at most {rule.max_cost:g} points of error "
+        "over transfer learning; chosen is the lowest error among those as fair"
     )

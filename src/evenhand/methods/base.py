@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from evenhand.crossfit import choose_ridge
 from evenhand.errors import InputError
+from evenhand.fisher import GroupFisher, head_fisher
 from evenhand.groups import Groups, IntArray
 from evenhand.head import Head
 from evenhand.rows import FloatArray, Rows
@@ -35,10 +38,20 @@ class Problem:
     seed: int = 0
     network: Network | None = None
 
-    @property
+    @cached_property
     def development(self) -> Rows:
-        """The train rows followed by the valid rows."""
+        """The train rows followed by the valid rows: what cross-fitting uses."""
         return self.train + self.valid
+
+    @cached_property
+    def ridge(self) -> float:
+        """The head's ridge, chosen once by cross-validated log-loss on the development rows."""
+        return choose_ridge(self.development, seed=self.seed, start=self.head)
+
+    @cached_property
+    def fisher(self) -> GroupFisher:
+        """The head's group Fisher on the train rows, with the Kronecker factors."""
+        return head_fisher(self.train, self.head, kronecker=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +70,7 @@ class Network:
 
 @dataclass(frozen=True, eq=False)
 class Queries:
-    """What a fitted method may read to predict: features, the raw inputs and, if it says so, groups."""
+    """What a fitted method may read to predict; the groups only if it says so."""
 
     features: FloatArray
     inputs: FloatArray | None = None
@@ -103,17 +116,6 @@ class Method(Protocol):
     def __call__(self, problem: Problem) -> Sequence[tuple[str, Fitted]]:
         """Fit every setting of the method on ``problem``."""
         ...
-
-
-@dataclass(frozen=True)
-class Entry:
-    """A registered method: its name, one line of what it is, its extra and the function."""
-
-    name: str
-    summary: str
-    run: Method
-    extra: str | None = None
-    needs: tuple[str, ...] = ()
 
 
 def fitted_head(head: Head, trainable: int | None = None, **more: Any) -> Fitted:

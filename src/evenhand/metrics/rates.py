@@ -21,8 +21,9 @@ Array = npt.NDArray[np.floating[Any]]
 
 def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Array:
     above, below = np.asarray(above, dtype=np.float64), np.asarray(below, dtype=np.float64)
-    return np.divide(above, below, out=np.full(np.broadcast(above, below).shape, np.nan),
-                     where=below > 0)
+    return np.divide(
+        above, below, out=np.full(np.broadcast(above, below).shape, np.nan), where=below > 0
+    )
 
 
 def base_rate(table: npt.NDArray[Any]) -> Array:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -9,7 +10,10 @@ import numpy as np
 import torch
 from torch import nn
 
+from evenhand.adapter import Adapter, Hidden
+from evenhand.errors import ModelError
 from evenhand.head import Head
+from evenhand.lowrank import put_head_
 from evenhand.rows import FloatArray
 from evenhand.tasks.base import Examples
 from evenhand.threads import one_thread
@@ -121,7 +125,6 @@ def _state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def pretrain_mlp(
     pretrain: Examples,
-    valid: Examples,
     classes: int,
     *,
     seed: int,
@@ -130,12 +133,47 @@ def pretrain_mlp(
     penalty: Penalty | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> MLP:
-    """A new MLP trained on ``pretrain``, stopped on ``valid``."""
+    """A new MLP trained on nine tenths of ``pretrain`` and stopped on the rest."""
+    order = np.random.default_rng(seed).permutation(len(pretrain))
+    held = len(order) // 10
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MLP(np.asarray(pretrain.inputs).shape[1], classes, layers=layers, hidden=hidden)
-    train_mlp(model, pretrain, valid, seed=seed, penalty=penalty, on_epoch=on_epoch)
+    stop, fit = pretrain[order[:held]], pretrain[order[held:]]
+    train_mlp(model, fit, stop, seed=seed, penalty=penalty, on_epoch=on_epoch)
     return model
+
+
+def last_hidden(model: MLP) -> Hidden:
+    """The last hidden layer as arrays.
+
+    Raises:
+        ModelError: the model has no hidden layer.
+    """
+    layers = [module for module in model.features if isinstance(module, nn.Linear)]
+    if not layers:
+        raise ModelError("an MLP of one layer has no hidden layer to adapt")
+    return Hidden(
+        layers[-1].weight.detach().double().numpy().T.copy(),
+        layers[-1].bias.detach().double().numpy().copy(),
+    )
+
+
+def hidden_inputs(model: MLP, inputs: FloatArray) -> FloatArray:
+    """(N, in) what the last hidden layer reads for (N, inputs) rows."""
+    with torch.inference_mode():
+        rows = torch.as_tensor(inputs, dtype=torch.float32)
+        return model.features[:-2](rows).double().numpy()
+
+
+def with_parts(model: MLP, head: Head, adapter: Adapter | None = None) -> MLP:
+    """A copy of ``model`` with this head, and with the adapter merged into its hidden layer."""
+    changed = copy.deepcopy(model)
+    put_head_(changed.head, head)
+    if adapter is not None:
+        layer = [module for module in changed.features if isinstance(module, nn.Linear)][-1]
+        put_head_(layer, Head(adapter.merged.weight, adapter.merged.bias))
+    return changed
 
 
 def mlp_features(model: MLP, inputs: FloatArray) -> FloatArray:

@@ -1,4 +1,6 @@
-"""UCI Adult, embedded: the paper's encoding (71 inputs) and split (18,431 / 12,287 / 5,000 / 10,315).
+"""UCI Adult, embedded: the paper's encoding (71 inputs) and split.
+
+18,431 rows pre-train, 12,287 are the new task, 5,000 validate and 10,315 test.
 
 Becker & Kohavi (1996), CC BY 4.0, https://doi.org/10.24432/C5XW20.
 """
@@ -121,4 +123,6 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
         pretrain=Examples(inputs[pretrain], labels[pretrain], groups[pretrain]),
         **parts,
     )
-    return replace(task, name=task.name if columns == ["sex"] else f"{task.name}-{'-'.join(columns)}")
+    return replace(
+        task, name=task.name if columns == ["sex"] else f"{task.name}-{'-'.join(columns)}"
+    )

@@ -39,6 +39,10 @@ class Examples:
     def __len__(self) -> int:
         return len(self.labels)
 
+    def __getitem__(self, rows: Any) -> Examples:
+        """The examples with these row numbers."""
+        return Examples(self.inputs[rows], self.labels[rows], self.groups[rows])
+
 
 @dataclass(frozen=True, eq=False)
 class Task:

@@ -147,7 +147,8 @@ def _asked(rank: int | float | None, head: Head) -> int | None:
         return None
     if not 1 <= rank <= highest:
         raise InputError(
-            f"rank must lie in [1, {highest}] for a weight of shape {head.weight.shape}, found {rank}"
+            f"rank must lie in [1, {highest}] for a weight of shape {head.weight.shape}, "
+            f"found {rank}"
         )
     return int(rank)
 

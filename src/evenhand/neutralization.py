@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import overload
 
 import numpy as np
 
@@ -10,22 +11,44 @@ from evenhand.errors import InputError
 from evenhand.fisher import Float64, GroupFisher
 
 FLOOR = 1e-3
-"""Rows of zero importance (dead units) weigh this share of the heaviest, so that factors stay finite."""
+"""Rows of zero importance (dead units) weigh this share of the heaviest: finite factors."""
 
 CONTROLS = ("group-agnostic", "random")
 
+Weights = str | Mapping[str, float]
 
+
+@overload
 def neutralize(
     fisher: GroupFisher,
-    weights: str | Mapping[str, float] = "mean",
+    weights: Weights = ...,
+    *,
+    seed: int = ...,
+    floor: float = ...,
+) -> Float64: ...
+
+
+@overload
+def neutralize(
+    fisher: Mapping[str, GroupFisher],
+    weights: Weights = ...,
+    *,
+    seed: int = ...,
+    floor: float = ...,
+) -> dict[str, Float64]: ...
+
+
+def neutralize(
+    fisher: GroupFisher | Mapping[str, GroupFisher],
+    weights: Weights = "mean",
     *,
     seed: int = 0,
     floor: float = FLOOR,
-) -> Float64:
+) -> Float64 | dict[str, Float64]:
     """One importance for each row of W.
 
     Args:
-        fisher: the groups' sums.
+        fisher: the groups' sums, of one layer or of several by path.
         weights: ``"mean"``: I_N = mean over groups of sqrt(I_s), for two groups
             1/2 (sqrt I_1 + sqrt I_2) (Eq. 2); a mapping of group names to weights that sum to 1:
             I_N = sum of a_s sqrt(I_s) (the ablation of Fig. 5); ``"group-agnostic"``: sqrt of the
@@ -35,18 +58,24 @@ def neutralize(
         floor: the least importance, as a share of the largest.
 
     Returns:
-        (d,) positive weights.
+        (d,) positive weights, or a mapping of paths to them.
 
     Raises:
         InputError: a group without rows, unknown group names, or weights that do not sum to 1.
     """
+    if isinstance(fisher, Mapping):
+        return {
+            name: neutralize(one, weights, seed=seed, floor=floor) for name, one in fisher.items()
+        }
     if weights == "random":
         drawn = 10 ** np.random.default_rng(seed).uniform(-1, 1, fisher.row_sums.shape[1])
         return drawn.astype(np.float64)
     if weights == "group-agnostic":
         return _floored(np.sqrt(fisher.pooled), floor)
     shares = _shares(fisher, weights)
-    empty = [n for n, c, a in zip(fisher.group_names, fisher.counts, shares, strict=True) if c == 0 and a]
+    empty = [
+        n for n, c, a in zip(fisher.group_names, fisher.counts, shares, strict=True) if c == 0 and a
+    ]
     if empty:
         raise InputError(
             f"group {empty[0]!r} has 0 rows, so its importance is undefined; "

@@ -1,0 +1,217 @@
+"""The default algorithm: a path of fairer heads, cross-fitted, one of them chosen, refitted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.adapter import Adapter, Hidden
+from evenhand.criteria import Criterion
+from evenhand.crossfit import (
+    FOLDS,
+    OFFSETS,
+    STRENGTHS,
+    Candidates,
+    Criteria,
+    choose_ridge,
+    crossfit,
+    log_loss,
+)
+from evenhand.head import Head
+from evenhand.metrics.counts import Counts
+from evenhand.rows import Rows
+from evenhand.select import Choice, Rule, select
+from evenhand.solver import HeadFit
+
+ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+ADAPTER_RIDGE = 1e-3
+"""The least ridge on an adapter: it has more freedom than a head, and over-fits below this."""
+
+
+@dataclass(frozen=True, eq=False)
+class Evened:
+    """What the default algorithm chose.
+
+    Attributes:
+        choice: which candidate, why, and what is promised.
+        fit: the chosen fit; None where the old head is kept.
+        head: the chosen head, the old one where it is kept.
+        families: every candidate with its cross-fitted counts.
+        ridge: the head's ridge.
+    """
+
+    choice: Choice
+    fit: HeadFit | None
+    head: Head
+    families: tuple[Candidates, ...]
+    ridge: float
+
+    @property
+    def adapter(self) -> Adapter | None:
+        """The chosen change to the last hidden layer, if there is one."""
+        return self.fit.adapter if self.fit else None
+
+    @property
+    def trainable_parameters(self) -> int:
+        """What the chosen fit was free to move; 0 where the old head is kept."""
+        return self.fit.trainable_parameters if self.fit else 0
+
+    @property
+    def setting(self) -> str:
+        """The strength and offset chosen, as a short text."""
+        if self.choice.family is None or self.choice.index is None:
+            return "old head kept"
+        family = self.families[self.choice.family]
+        strength, offset = (
+            family.strengths[self.choice.index[0]],
+            family.offsets[self.choice.index[1]],
+        )
+        name = "" if self.choice.family == 0 else f"{family.family}, "
+        return f"{name}strength {strength:.3g}, offset {offset:+.2f}"
+
+
+@dataclass(frozen=True, eq=False)
+class HiddenRows:
+    """The development rows as the last hidden layer reads them, for an adapter.
+
+    Attributes:
+        layer: the hidden layer.
+        rows: the same rows, their features the layer's inputs.
+        rank: of the adapter.
+    """
+
+    layer: Hidden
+    rows: Rows
+    rank: int = 1
+
+
+def even_out(
+    rows: Rows,
+    rule: Rule,
+    *,
+    old: Head | None = None,
+    start: Head | None = None,
+    ridge: float | None = None,
+    strengths: Sequence[float] = STRENGTHS,
+    offsets: Sequence[float] = OFFSETS,
+    mix: Criteria | None = None,
+    rank: int | None = None,
+    hidden: HiddenRows | None = None,
+    seed: int = 0,
+    on_fit: Callable[[], None] | None = None,
+) -> Evened:
+    """Fit, cross-fit, choose and refit: one call from features to a head and what it promises.
+
+    Args:
+        rows: all development rows (train and validation together); never test rows.
+        rule: what to choose by.
+        old: the pre-trained head for the same labels; None for a new label space.
+        start: where fits begin; ``old`` by default.
+        ridge: of the head; by cross-validation by default.
+        strengths, offsets: the candidates.
+        mix: criteria and their weights to even out together; by default each criterion of the rule
+            has a path of its own, and several have an equal mix too.
+        rank: fit low-rank heads, from ``start``'s factors.
+        hidden: fit adapters on the last hidden layer as well.
+        seed: of the folds.
+        on_fit: called after each fit; :func:`fits_needed` tells how often.
+    """
+    start = old if start is None else start
+    if ridge is None:
+        ridge = choose_ridge(rows, seed=seed, start=None if rank else start)
+    families = [
+        crossfit(
+            rows,
+            criteria,
+            ridge=ridge,
+            strengths=strengths,
+            offsets=offsets,
+            start=start,
+            rank=rank,
+            seed=seed,
+            on_fit=on_fit,
+        )
+        for criteria in paths(rule.criteria, mix)
+    ]
+    if hidden is not None:
+        families += [
+            crossfit(
+                hidden.rows,
+                criteria,
+                ridge=max(ridge, ADAPTER_RIDGE),
+                strengths=ADAPTER_STRENGTHS,
+                offsets=offsets,
+                start=start,
+                rank=hidden.rank,
+                hidden=hidden.layer,
+                seed=seed,
+                on_fit=on_fit,
+            )
+            for criteria in paths(rule.criteria, mix)
+        ]
+    counts, loss = None, None
+    if old is not None:
+        logits = old.logits(rows.features)
+        counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
+        loss = log_loss(logits, rows.labels)
+    choice = select(families, rule, features=rows.features.shape[1], old=counts, old_loss=loss)
+    if choice.family is None or choice.index is None:
+        return Evened(choice, None, old or families[0].fits[0].head, tuple(families), ridge)
+    fit = families[choice.family].fit(choice.index)
+    return Evened(choice, fit, fit.head, tuple(families), ridge)
+
+
+def paths(criteria: Sequence[Criterion], mix: Criteria | None = None) -> tuple[Criteria, ...]:
+    """The paths to run: each criterion alone, and their equal mix where there are several."""
+    if mix is not None:
+        return (mix,)
+    alone: tuple[Criteria, ...] = tuple(criteria)
+    if len(criteria) < 2:
+        return alone
+    return (*alone, dict.fromkeys(criteria, 1.0))
+
+
+def fits_needed(
+    rule: Rule, *, strengths: Sequence[float] = STRENGTHS, adapter: bool = False
+) -> int:
+    """How many fits :func:`even_out` will make, for a progress bar."""
+    each = len(strengths) + (len(ADAPTER_STRENGTHS) if adapter else 0)
+    return (FOLDS + 1) * each * len(paths(rule.criteria))
+
+
+def frontier(evened: Evened, rule: Rule) -> list[dict[str, float | bool | str]]:
+    """The chosen family's path: for each strength its cross-fitted error, gap and upper bound.
+
+    Offsets are folded away: of each strength the offset with the lowest upper bound among those
+    within ``max_cost`` of the strength's lowest error is shown.
+    """
+    from evenhand.bounds import upper_bound
+    from evenhand.metrics.rates import error_metric, gap
+
+    metric = error_metric("f1" if rule.error == "log_loss" else rule.error)
+    criterion = rule.criteria[0]
+    points: list[dict[str, float | bool | str]] = []
+    for number, family in enumerate(evened.families):
+        error = np.asarray(metric(family.totals))
+        upper = upper_bound(family.tables, criterion, evened.choice.z)
+        gaps = gap(family.tables, criterion)
+        for s, strength in enumerate(family.strengths):
+            chosen = number == evened.choice.family and s == (evened.choice.index or (-1,))[0]
+            near = error[s] <= error[s].min() + rule.max_cost
+            o = int(np.where(near, np.nan_to_num(upper[s], nan=np.inf), np.inf).argmin())
+            if chosen and evened.choice.index:
+                o = evened.choice.index[1]
+            points.append(
+                {
+                    "family": family.family,
+                    "strength": strength,
+                    "offset": family.offsets[o],
+                    "error": float(error[s, o]),
+                    "gap": float(gaps[s, o]),
+                    "upper": float(upper[s, o]),
+                    "chosen": chosen,
+                }
+            )
+    return points

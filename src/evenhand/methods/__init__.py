@@ -1,0 +1,96 @@
+"""Everything a comparison runs, by name."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.errors import InputError
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered method.
+
+    Attributes:
+        name: what the results call it.
+        summary: one line of what it is.
+        target: ``"module:function"`` below ``evenhand.methods``.
+        arguments: given, the function is a factory called with them; None, it is the method.
+        extra: the optional dependencies it needs.
+        binary: it knows two classes only.
+        network: it needs the whole network, not only its features.
+    """
+
+    name: str
+    summary: str
+    target: str
+    arguments: dict[str, Any] | None = None
+    extra: str | None = None
+    binary: bool = False
+    network: bool = False
+
+    def load(self) -> Any:
+        """The method, a :class:`evenhand.methods.base.Method`; its module is imported now."""
+        module, _, function = self.target.partition(":")
+        found = getattr(importlib.import_module(f"evenhand.methods.{module}"), function)
+        return found if self.arguments is None else found(**self.arguments)
+
+
+_ENTRIES = (
+    Entry("pretrained", "the pre-trained model as it is", "heads:pretrained"),
+    Entry("transfer", "transfer learning: the head fine-tuned", "heads:transfer"),
+    Entry("svd", "f+SVD: plain SVD, factors fine-tuned", "heads:factorised", {"weights": None}),
+    Entry(
+        "fisher-svd",
+        "FWSVD: weighted by the Fisher over all rows, blind to groups",
+        "heads:factorised",
+        {"weights": "group-agnostic"},
+    ),
+    Entry(
+        "neutralized-svd",
+        "the paper's method: weighted by the groups' mean root Fisher",
+        "heads:factorised",
+        {"weights": "mean"},
+    ),
+    Entry(
+        "random-svd",
+        "control: SVD with random row weights",
+        "heads:factorised",
+        {"weights": "random"},
+    ),
+    Entry(
+        "gap-eo",
+        "head with the equalized-odds soft-gap penalty",
+        "heads:evened",
+        {"criterion": "equalized_odds"},
+    ),
+    Entry(
+        "gap-dp",
+        "head with the demographic-parity soft-gap penalty",
+        "heads:evened",
+        {"criterion": "demographic_parity"},
+    ),
+    Entry(
+        "gap-eopp",
+        "head with the equal-opportunity soft-gap penalty",
+        "heads:evened",
+        {"criterion": "equal_opportunity"},
+    ),
+)
+
+METHODS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""Every method by its name in the results."""
+
+
+def resolve(names: list[str] | None = None) -> list[Entry]:
+    """The entries called ``names``, in the registry's order; all of them by default.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for name in names or ():
+        if name not in METHODS:
+            raise InputError(f"unknown method {name!r}; the methods are {', '.join(METHODS)}")
+    return [entry for entry in _ENTRIES if names is None or entry.name in names]

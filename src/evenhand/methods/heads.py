@@ -1,0 +1,98 @@
+"""The methods that are one linear head on the features: transfer, factorised, evened out.
+
+All are trained to convergence by the same optimiser with the same ridge, so that what differs
+between them is the method and not the budget: a factorised head trains at another speed than a
+dense one, and stopped early it may look fairer than it is.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Sequence
+
+from evenhand.criteria import Criterion
+from evenhand.factorization import NoSavingWarning, compress, factorize
+from evenhand.gaps import gap_terms
+from evenhand.methods.base import Fitted, Method, Problem, fitted_head
+from evenhand.neutralization import Weights, neutralize
+from evenhand.solver import HeadFit, fit_path
+
+STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+UNCONVERGED = "the solver did not converge"
+
+
+def pretrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    """The pre-trained model as it is; nothing trains."""
+    return [("as-is", fitted_head(problem.head, 0))]
+
+
+def transfer(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    """Transfer learning: the dense head fine-tuned, the rest frozen (TL in the paper)."""
+    fit = fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0]
+    return [("dense", as_fitted(fit))]
+
+
+def factorised(weights: Weights | None, ranks: Sequence[int] | None = None) -> Method:
+    """A method: factorise the head by weighted SVD, then fine-tune both factors (Algorithm 1).
+
+    Args:
+        weights: for :func:`evenhand.neutralize`; None is the plain SVD (f+SVD).
+        ranks: to run; by default 1 … k - 1 up to 4, and k for two classes (the paper's).
+    """
+
+    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        importance = None
+        if weights is not None:
+            importance = neutralize(problem.fisher, weights, seed=problem.seed)
+        rows = []
+        for rank in ranks or default_ranks(problem):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoSavingWarning)
+                start = factorize(problem.head, importance, rank=rank).head
+            fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+            rows.append((str(rank), as_fitted(fit)))
+        return rows
+
+    return run
+
+
+def compressed(ranks: Sequence[int] | None = None) -> Method:
+    """A method: the recommended compression (centred, refitted, Kronecker), then fine-tuned."""
+
+    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        rows = []
+        statistics = problem.fisher.kronecker
+        for rank in ranks or default_ranks(problem):
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", NoSavingWarning)
+                start = compress(problem.head, statistics, rank=rank).head  # type: ignore[arg-type]
+            fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+            rows.append((str(rank), as_fitted(fit)))
+        return rows
+
+    return run
+
+
+def default_ranks(problem: Problem) -> tuple[int, ...]:
+    """The ranks a comparison runs for this head."""
+    d, k = problem.head.weight.shape
+    return tuple(rank for rank in (1, 2, 4) if rank <= min(d, k))
+
+
+def evened(criterion: str | Criterion, strengths: Sequence[float] = STRENGTHS) -> Method:
+    """A method: the dense head with the soft-gap penalty, along a path of strengths."""
+
+    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        train = problem.train
+        terms = gap_terms(train.labels, train.groups, train.classes, criterion)
+        fits = fit_path(train, (0.0, *strengths), terms, ridge=problem.ridge, start=problem.head)
+        return [(f"{fit.strength:g}", as_fitted(fit)) for fit in fits[1:]]
+
+    return run
+
+
+def as_fitted(fit: HeadFit, *notes: str) -> Fitted:
+    """A solver's result as a method's, with a note where it did not converge."""
+    if not fit.converged:
+        notes = (*notes, UNCONVERGED)
+    return fitted_head(fit.head, notes=notes)
