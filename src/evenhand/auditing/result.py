@@ -1,0 +1,277 @@
+"""What an audit found, and its views: a run for the report, tables, files."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evenhand.artefacts import write_atomically
+from evenhand.criteria import Criterion
+from evenhand.metrics.counts import Counts
+from evenhand.metrics.intervals import Interval, gap_interval, rate_interval
+from evenhand.record import Record, Run
+from evenhand.report.groups import group_table
+from evenhand.report.text import frame_to_csv, listed, number, plural, visible
+
+METHOD = "audited decisions"
+
+
+@dataclass(frozen=True, eq=False)
+class Part:
+    """One group column, or one crossing of several.
+
+    Attributes:
+        counts: group × label × prediction.
+        values: further columns of the group table, (G,) each: ``auc`` and ``calibration``.
+        above: (G,) rows with a score above the median of all rows; None without scores.
+    """
+
+    counts: Counts
+    values: dict[str, npt.NDArray[np.float64]]
+    above: npt.NDArray[np.int64] | None
+
+    def without_small(self, below: int) -> tuple[Part, int]:
+        """The part without groups too small to show, and how many were left out.
+
+        A group is left out if it, or one of its label cells that is not empty, holds fewer than
+        ``below`` rows; and the next smallest until the rows left out, with those of unknown
+        group, are at least ``below`` together, so that they cannot be had by subtraction.
+        """
+        counts = self.counts
+        cells = counts.cells
+        small = (counts.sizes < below) | ((cells > 0) & (cells < below)).any(axis=1)
+        unknown = int(counts.unknown.sum())
+        for g in np.argsort(counts.sizes, kind="stable"):
+            if not small.any() or counts.sizes[small].sum() + unknown >= below:
+                break
+            small[g] = True
+        kept = ~small
+        names = tuple(n for n, keep in zip(counts.group_names, kept, strict=True) if keep)
+        hidden = counts.unknown + counts.table[small].sum(axis=0)
+        shown = Counts(counts.table[kept], hidden, names, counts.class_names, counts.attribute)
+        values = {name: column[kept] for name, column in self.values.items()}
+        above = None if self.above is None else self.above[kept]
+        return Part(shown, values, above), int(small.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Audit:
+    """Counts of decisions by group, and what follows from them.
+
+    Attributes:
+        parts: one of every group column, and of their crossing.
+        classes: the class names; for two classes the second is the positive one.
+        rows: rows read; ``used``: rows with a label and a decision.
+        missing: rows without a value, by column.
+        columns: the columns read, by role.
+        threshold: of the score, where it made the decisions.
+        min_count, suppress_below: what counts as small, and what is not shown.
+        scores_exact: no score was rounded to save memory.
+        provenance: of the file.
+    """
+
+    parts: tuple[Part, ...]
+    classes: tuple[str, ...]
+    rows: int
+    missing: dict[str, int]
+    used: int
+    columns: dict[str, Any]
+    threshold: float | None
+    min_count: int
+    suppress_below: int
+    scores_exact: bool
+    provenance: dict[str, Any]
+    shown: tuple[Part, ...] = field(init=False)
+    suppressed: dict[str, int] = field(init=False)
+
+    def __post_init__(self) -> None:
+        pairs = [part.without_small(self.suppress_below) for part in self.parts]
+        object.__setattr__(self, "shown", tuple(part for part, _ in pairs))
+        left_out = {part.counts.attribute: n for part, n in pairs if n}
+        object.__setattr__(self, "suppressed", left_out)
+
+    @property
+    def counts(self) -> dict[str, Counts]:
+        """The counts shown, by what they are grouped by."""
+        return {part.counts.attribute: part.counts for part in self.shown}
+
+    def gaps(self, *, level: float = 0.95) -> dict[str, dict[Criterion, Interval]]:
+        """Every gap with its interval, by what is grouped by."""
+        return {
+            name: {c: gap_interval(counts, c, level=level) for c in Criterion}
+            for name, counts in self.counts.items()
+        }
+
+    def above(self, limits: Mapping[str | Criterion, float]) -> list[str]:
+        """A sentence for every gap whose estimate is above its limit, or undefined.
+
+        Args:
+            limits: criterion to the largest gap allowed, in any group column or crossing.
+        """
+        found = []
+        for name, limit in limits.items():
+            criterion = Criterion.parse(name)
+            for attribute, counts in self.counts.items():
+                gap, low, high = gap_interval(counts, criterion)
+                by = f"{criterion.value} by {visible(attribute)}"
+                if np.isnan(gap):
+                    found.append(f"{by}: the gap is undefined, no two groups can be compared")
+                elif gap > limit:
+                    found.append(
+                        f"{by}: the gap {number(gap)} ({number(low)} to {number(high)}) "
+                        f"is above {limit:g}"
+                    )
+        return found
+
+    def selection(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Selection rates and impact ratios of every group, as (title, note, table)."""
+        if len(self.classes) != 2:
+            return []
+        return [
+            (
+                f"Selection rates by {part.counts.attribute}",
+                f"Decided {self.classes[1]}. Impact ratio: the selection rate over the highest of "
+                "any group. A view for those who must file one (such as New York City's Local Law "
+                "144 for hiring tools); no verdict is meant.",
+                _ratios(part.counts, part.counts.table[..., 1].sum(axis=1), "selected"),
+            )
+            for part in self.shown
+        ]
+
+    def scoring(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Scoring rates (the share above the median of all rows) and their impact ratios."""
+        return [
+            (
+                f"Scoring rates by {part.counts.attribute}",
+                "Scoring rate: the share with a score above the median of all rows audited. Impact "
+                "ratio: that rate over the highest of any group. No verdict is meant.",
+                _ratios(part.counts, part.above, "above_median"),
+            )
+            for part in self.shown
+            if part.above is not None
+        ]
+
+    def group_frame(self) -> pd.DataFrame:
+        """The group tables of every group column and crossing, one under the other."""
+        frames = []
+        for part in self.shown:
+            frame = group_table(part.counts, part.values)
+            frame.insert(0, "attribute", part.counts.attribute)
+            frames.append(frame)
+        return pd.concat(frames, ignore_index=True)
+
+    def to_run(
+        self, criterion: str | Criterion = Criterion.EQUALIZED_ODDS, task: str = "predictions"
+    ) -> Run:
+        """The audit as a run, for the report and every other view."""
+        criterion = Criterion.parse(criterion)
+        records = tuple(
+            Record(
+                task,
+                METHOD,
+                part.counts.attribute,
+                0,
+                part.counts,
+                0,
+                0.0,
+                group_values=dict(part.values),
+            )
+            for part in self.shown
+        )
+        return Run(
+            command="audit",
+            asked=self._asked(),
+            decided=self._found(criterion),
+            records=records,
+            before=records[0],
+            criterion=criterion,
+            warnings=tuple(self.warnings()),
+            provenance=self.provenance,
+            config={k: v for k, v in self.columns.items() if v}
+            | {"positive": self.classes[1] if len(self.classes) == 2 else None}
+            | {"threshold": self.threshold, "min_count": self.min_count}
+            | {"suppress_below": self.suppress_below},
+            tables=tuple(self.selection() + self.scoring()),
+        )
+
+    def _asked(self) -> str:
+        how = (
+            f"decisions in {self.columns['prediction']}"
+            if self.columns["prediction"]
+            else f"scores in {self.columns['score']}, decided at {self.threshold:g},"
+        )
+        return (
+            f"How do the {how} against {self.columns['label']} fall on groups of "
+            f"{listed(self.columns['groups'])}, over {plural(self.used, 'row')}?"
+        )
+
+    def _found(self, criterion: Criterion) -> str:
+        gaps = {name: of[criterion] for name, of in self.gaps().items()}
+        defined = {name: gap for name, gap in gaps.items() if np.isfinite(gap.estimate)}
+        if not defined:
+            return "No two groups could be compared."
+        name = max(defined, key=lambda n: defined[n].estimate)
+        gap = defined[name]
+        clear = "" if gap.low > 0 else " (the data do not contradict a gap of 0)"
+        return (
+            f"The largest {criterion.value.replace('_', '-')} gap is {number(gap.estimate)}, by "
+            f"{name}; 95 % interval {number(gap.low)} to {number(gap.high)}{clear}."
+        )
+
+    def warnings(self) -> list[str]:
+        """What was left out or is doubtful, a sentence each."""
+        found = [
+            f"{plural(n, 'row')} have no {column}"
+            + (
+                ": left out of its groups."
+                if column in self.columns["groups"]
+                else ": left out of everything."
+            )
+            for column, n in self.missing.items()
+        ]
+        found += [
+            f"By {attribute}, {plural(n, 'group')} with fewer than {self.suppress_below} rows in "
+            "all or with a label are not shown; gaps are over the groups shown."
+            for attribute, n in self.suppressed.items()
+        ]
+        if not self.scores_exact:
+            found.append("Scores were rounded (to one part in 4,096 or coarser) to bound memory.")
+        return found
+
+    def write(
+        self,
+        folder: str | Path,
+        criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
+        task: str = "predictions",
+    ) -> dict[str, Path]:
+        """Write report.html, result.json, results.csv and groups.csv into ``folder``."""
+        from evenhand.report.files import write_run
+
+        paths = write_run(self.to_run(criterion, task), folder)
+        groups = Path(folder) / "groups.csv"
+        return paths | {"groups.csv": write_atomically(groups, frame_to_csv(self.group_frame()))}
+
+
+def _ratios(counts: Counts, hits: npt.NDArray[np.int64], name: str) -> pd.DataFrame:
+    rows = counts.sizes
+    rate = np.divide(hits, rows, out=np.full(len(rows), np.nan), where=rows > 0)
+    low, high = rate_interval(hits, rows)
+    highest = np.max(np.nan_to_num(rate), initial=0.0)
+    ratio = rate / highest if highest > 0 else np.full(len(rows), np.nan)
+    return pd.DataFrame(
+        {
+            "group": counts.group_names,
+            "rows": rows,
+            name: hits,
+            "rate": rate,
+            "low": low,
+            "high": high,
+            "impact_ratio": ratio,
+        }
+    )
