@@ -97,8 +97,8 @@ def gap_interval(
     Newcombe's half-widths; ΔDP and ΔEOpp are the absolute value of one, ΔEO the sum of two
     (independent) absolute values. A true gap is kept if the distance of the differences to the
     nearest ones with that gap is not beyond the ``level`` quantile of what that distance would
-    be if those were true. More groups or classes: the same for the largest gap, with the spread
-    of the estimated rates scaled to the gap in question and noise from resampled cells.
+    be if those were true. More groups or classes: the same for the largest gap, with the rates
+    moved as little as it takes to have the gap in question, and noise from resampled cells.
 
     Args:
         counts: Counts, or a (G, K, K) table [group, label, prediction]; floats are allowed.
@@ -160,7 +160,8 @@ def _signed(table: Table, criterion: Criterion, level: float) -> Array:
     inwards = np.hypot(rate[:, 0] - low[:, 0], high[:, 1] - rate[:, 1])
     outwards = np.hypot(high[:, 0] - rate[:, 0], rate[:, 1] - low[:, 1])
     z = _z(level)
-    return np.stack([rate[:, 0] - rate[:, 1], inwards / z, outwards / z], axis=1)
+    errors = np.maximum([inwards / z, outwards / z], 1e-9)
+    return np.stack([rate[:, 0] - rate[:, 1], *errors], axis=1)
 
 
 def _folded(signed: Array, level: float) -> PValue:
@@ -217,20 +218,48 @@ def _largest(
 ) -> PValue:
     """The test of the largest gap over pairs of groups and classes."""
     values = _views(table, criterion)
-    centred = values - np.nanmean(values, axis=-1, keepdims=True)
     observed = float(_range(values))
     noise = _views(_resampled(table, replicates, seed, smooth=1.0), criterion)
-    noise = noise - np.nanmean(noise, axis=0, keepdims=True)
+    noise = noise - _mean(noise, 0)
+    weight = 1 / np.maximum(_mean(noise**2, 0)[0], 1e-12)
+    centred = values - _mean(values, -1)
 
     def of_largest(gaps: Array) -> Array:
         p = np.empty(len(gaps))
         for i, true in enumerate(gaps):
-            scaled = centred * (true / observed) if observed > 0 else centred
-            drawn = _range(scaled + noise)
+            if true < observed:
+                places = _squeezed(values, weight, float(true))
+            else:
+                places = centred * (true / observed if observed > 0 else 0.0)
+            drawn = _range(places + noise)
             p[i] = (np.abs(drawn - true) >= abs(observed - true)).mean()
         return p
 
     return of_largest
+
+
+def _mean(values: Array, axis: int) -> Array:
+    """The mean along an axis, which is kept, of what is defined."""
+    defined = ~np.isnan(values)
+    total = np.where(defined, values, 0).sum(axis=axis, keepdims=True)
+    rows = defined.sum(axis=axis, keepdims=True)
+    return np.divide(total, rows, out=np.full(total.shape, np.nan), where=rows > 0)
+
+
+def _squeezed(values: Array, weight: Array, width: float) -> Array:
+    """(M, G) values moved as little as it takes for each row to span at most ``width``."""
+    weight = np.where(np.isnan(values), 0, weight)
+    filled = np.where(np.isnan(values), _mean(values, -1), values)
+    filled = np.nan_to_num(filled)
+    low = filled.min(axis=-1, keepdims=True)
+    high = np.maximum(filled.max(axis=-1, keepdims=True) - width, low)
+    for _ in range(25):
+        start = (low + high) / 2
+        below = (weight * np.maximum(start - filled, 0)).sum(axis=-1, keepdims=True)
+        above = (weight * np.maximum(filled - start - width, 0)).sum(axis=-1, keepdims=True)
+        low, high = np.where(below < above, start, low), np.where(below < above, high, start)
+    squeezed: Array = np.clip(filled, start, start + width)
+    return np.where(np.isnan(values), np.nan, squeezed)
 
 
 def _views(table: Table, criterion: Criterion) -> Array:
