@@ -42,3 +42,21 @@ def write_atomically(path: str | Path, content: bytes | str) -> Path:
             f"cannot write {path}: {error.strerror or error}; give a folder that can be written to"
         ) from error
     return path
+
+
+def writable_folder(path: str | Path) -> Path:
+    """Make ``path`` if it is not there and find out, before any work, that it can be written.
+
+    Raises:
+        InputError: it is a file, or cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=path):
+            pass
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {path}: {error.strerror or error}; give another output folder"
+        ) from error
+    return path

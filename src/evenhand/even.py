@@ -19,6 +19,7 @@ from evenhand.crossfit import (
     crossfit,
     log_loss,
 )
+from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
@@ -60,7 +61,7 @@ class Evened:
 
     @property
     def setting(self) -> str:
-        """The strength and offset chosen, as a short text."""
+        """The strength and offset chosen, as a short text: ``"4.77 at +0.25"``."""
         if self.choice.family is None or self.choice.index is None:
             return "old head kept"
         family = self.families[self.choice.family]
@@ -68,8 +69,9 @@ class Evened:
             family.strengths[self.choice.index[0]],
             family.offsets[self.choice.index[1]],
         )
-        name = "" if self.choice.family == 0 else f"{family.family}, "
-        return f"{name}strength {strength:.3g}, offset {offset:+.2f}"
+        name = "adapter " if self.adapter else ""
+        shift = f" at {offset:+.2f}" if offset else ""
+        return f"{name}{strength:.3g}{shift}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,6 +98,7 @@ def even_out(
     ridge: float | None = None,
     strengths: Sequence[float] = STRENGTHS,
     offsets: Sequence[float] = OFFSETS,
+    strength: float | None = None,
     mix: Criteria | None = None,
     rank: int | None = None,
     hidden: HiddenRows | None = None,
@@ -111,6 +114,7 @@ def even_out(
         start: where fits begin; ``old`` by default.
         ridge: of the head; by cross-validation by default.
         strengths, offsets: the candidates.
+        strength: take this strength, without choosing.
         mix: criteria and their weights to even out together; by default each criterion of the rule
             has a path of its own, and several have an equal mix too.
         rank: fit low-rank heads, from ``start``'s factors.
@@ -119,6 +123,11 @@ def even_out(
         on_fit: called after each fit; :func:`fits_needed` tells how often.
     """
     start = old if start is None else start
+    force = None
+    if strength is not None:
+        if not strength >= 0:
+            raise InputError(f"the strength must be at least 0, found {strength}")
+        strengths, offsets, force = (0.0, float(strength)), (0.0,), (0, (1, 0))
     if ridge is None:
         ridge = choose_ridge(rows, seed=seed, start=None if rank else start)
     families = [
@@ -156,7 +165,9 @@ def even_out(
         logits = old.logits(rows.features)
         counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
         loss = log_loss(logits, rows.labels)
-    choice = select(families, rule, features=rows.features.shape[1], old=counts, old_loss=loss)
+    choice = select(
+        families, rule, features=rows.features.shape[1], old=counts, old_loss=loss, force=force
+    )
     if choice.family is None or choice.index is None:
         return Evened(choice, None, old or families[0].fits[0].head, tuple(families), ridge)
     fit = families[choice.family].fit(choice.index)

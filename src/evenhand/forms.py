@@ -46,12 +46,11 @@ def preconditioner(x: torch.Tensor, ridge: float, intercept: bool) -> Float64:
     step = max(1, len(x) // GRAM_ROWS)
     some = x[::step]
     n, d = some.shape
-    gram = np.empty((d + intercept, d + intercept))
-    gram[:d, :d] = (some.T @ some).double().numpy() / n
+    gram: Float64 = np.empty((d + intercept, d + intercept))
+    gram[:d, :d] = (some.T @ some).double().numpy() / (4 * n)
     if intercept:
-        gram[d, :d] = gram[:d, d] = some.double().mean(dim=0).numpy()
-        gram[d, d] = 1.0
-    gram = gram / 4
+        gram[d, :d] = gram[:d, d] = some.double().mean(dim=0).numpy() / 4
+        gram[d, d] = 0.25
     scale = max(float(np.trace(gram)) / len(gram), 1e-30)
     gram[np.diag_indices(d)] += ridge
     gram[np.diag_indices_from(gram)] += 1e-9 * scale

@@ -125,7 +125,7 @@ def factorize_(
         model: changed in place.
         weights: row weights by module path (as :func:`evenhand.neutralize` gives for the sums of
             :func:`evenhand.group_fisher`); one array for one target; None for the plain SVD.
-        rank: see :func:`evenhand.factorize.factorize`; a mapping sets it layer by layer (by path
+        rank: see :func:`evenhand.factorize`; a mapping sets it layer by layer (by path
             or its last parts).
         target_modules: the layers; the keys of ``weights`` by default.
         centre: subtract the classes' mean first; only right for a layer whose output goes into a

@@ -68,8 +68,8 @@ def neutralize(
             name: neutralize(one, weights, seed=seed, floor=floor) for name, one in fisher.items()
         }
     if weights == "random":
-        drawn = 10 ** np.random.default_rng(seed).uniform(-1, 1, fisher.row_sums.shape[1])
-        return drawn.astype(np.float64)
+        decades = np.random.default_rng(seed).uniform(-1, 1, fisher.row_sums.shape[1])
+        return np.power(10.0, decades)
     if weights == "group-agnostic":
         return _floored(np.sqrt(fisher.pooled), floor)
     shares = _shares(fisher, weights)

@@ -2,17 +2,34 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from evenhand.crossfit import choose_ridge
+from evenhand.errors import ArtefactError, InputError
 from evenhand.groups import IntArray
 from evenhand.methods.base import Fitted, Network, Problem, Queries, decide
 from evenhand.metrics.counts import Counts
 from evenhand.record import Record
 from evenhand.rows import FloatArray, Rows
+from evenhand.solver import fit_path
+from evenhand.tasks.base import Task
+
+if TYPE_CHECKING:
+    from evenhand.models.base import Backbone
+    from evenhand.models.mlp import MLP
+
+PRETRAINING = 1
+"""Raised when the pre-training changes, so that no older model is taken from the cache."""
+OCCUPATION_HIDDEN = 64
+"""The width of the MLP for Adult's occupation, 13 classes."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +41,7 @@ class Stage:
         problem: what methods see.
         test: the test rows.
         test_inputs: (N, inputs) what the whole network reads for them; None with features only.
+        backbone: the pre-trained model.
         fingerprints: sha256 of the task and of the model.
         seconds: of making it (pre-training, features).
         notes: what a reader should know of how it was made.
@@ -33,6 +51,7 @@ class Stage:
     problem: Problem
     test: Rows
     test_inputs: FloatArray | None
+    backbone: Backbone
     fingerprints: dict[str, str]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
@@ -81,10 +100,6 @@ def _positive(logits: FloatArray) -> FloatArray | None:
     return np.asarray(1 / (1 + np.exp(np.clip(logits[:, 0] - logits[:, 1], -700, 700))))
 
 
-OnStage = Callable[[str], Any]
-"""Called with the name of each stage as it begins, for a progress display."""
-
-
 def adult_stage(
     *,
     seed: int = 0,
@@ -92,6 +107,7 @@ def adult_stage(
     label: str = "income",
     layers: int = 2,
     hidden: int | None = None,
+    cache: Path | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> Stage:
     """Adult with the paper's MLP, pre-trained on 60 % of the rows (section 4.1).
@@ -101,38 +117,120 @@ def adult_stage(
         group, label: see :func:`evenhand.tasks.adult.adult`.
         layers: of the MLP, 2 to 5.
         hidden: its width; 10 for income as the paper's, 64 for occupation.
+        cache: root of the caches, where the pre-trained model is kept; the platform's by default.
         on_epoch: called after each pre-training epoch.
     """
-    import time
-
-    from evenhand.models.mlp import HIDDEN, mlp_features, mlp_head, pretrain_mlp
+    from evenhand.models.mlp import HIDDEN, pretrain_mlp
     from evenhand.tasks.adult import adult
 
     task = adult(seed=seed, group=group, label=label)
     began = time.perf_counter()
-    width = hidden or (HIDDEN if label == "income" else 64)
-    pretrain = task.splits["pretrain"]
-    model = pretrain_mlp(
-        pretrain,
-        len(task.classes),
-        seed=seed,
-        layers=layers,
-        hidden=width,
-        on_epoch=on_epoch,
+    width = hidden or (HIDDEN if label == "income" else OCCUPATION_HIDDEN)
+    shape: dict[str, Any] = {"layers": layers, "hidden": width, "seed": seed}
+    model = cached_mlp(
+        cache,
+        {"task": task.fingerprint, "recipe": PRETRAINING, **shape},
+        lambda: pretrain_mlp(
+            task.splits["pretrain"], len(task.classes), on_epoch=on_epoch, **shape
+        ),
     )
-    trained = time.perf_counter()
+    return mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)
+
+
+def cached_mlp(root: Path | None, made_from: dict[str, Any], make: Callable[[], MLP]) -> MLP:
+    """The pre-trained MLP made from just this before, or a new one, then kept in the cache.
+
+    A damaged one is made again: nothing but time is lost.
+    """
+    from evenhand.features import cache_root
+    from evenhand.models.mlp import MLP
+    from evenhand.saving import load, save
+
+    text = json.dumps(made_from, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:24]
+    folder = (root or cache_root()) / "mlp" / name
+    if (folder / "evenhand.json").is_file():
+        try:
+            found = load(folder)
+        except ArtefactError:
+            found = None
+        if isinstance(found, MLP):
+            return found
+    model = make()
+    save(model, folder, about={"made_from": made_from})
+    return model
+
+
+def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) -> Stage:
+    """A task of arrays seen through an MLP; its features are computed here, not cached."""
+    from evenhand.models import wrap
+    from evenhand.models.mlp import mlp_features, mlp_head
+
+    began = time.perf_counter()
     rows = {
         name: Rows(mlp_features(model, part.inputs), part.labels, part.groups, task.classes)
         for name, part in task.splits.items()
     }
-    featured = time.perf_counter()
-    network = Network(model, task.train.inputs, task.valid.inputs)
+    backbone = wrap(model, "head", name=f"MLP-{model.config['layers']}", classes=task.classes)
     return Stage(
         task.name,
-        Problem(rows["train"], rows["valid"], mlp_head(model), seed, network),
+        Problem(
+            rows["train"],
+            rows["valid"],
+            mlp_head(model),
+            seed,
+            Network(model, task.train.inputs, task.valid.inputs),
+        ),
         rows["test"],
         task.test.inputs,
-        {"task": task.fingerprint},
-        {"pre-training": trained - began, "features": featured - trained},
+        backbone,
+        {"task": task.fingerprint, "model": backbone.fingerprint},
+        {"pre-training": pretraining, "features": time.perf_counter() - began},
         task.notes,
+    )
+
+
+def task_stage(
+    task: Task,
+    backbone: Backbone | None = None,
+    *,
+    seed: int = 0,
+    cache: Path | None = None,
+    use_cache: bool = True,
+    progress: bool = False,
+) -> Stage:
+    """Any task seen through any backbone: features once (cached), and the head to begin from.
+
+    Args:
+        task: its inputs are what the backbone's ``prepare`` takes.
+        backbone: the pre-trained model; None, for a task of arrays, is the inputs themselves.
+        seed: every random choice of a method comes from it.
+        cache: root of the feature cache.
+        use_cache: False reads and writes none.
+        progress: show a bar while features are extracted.
+    """
+    from evenhand.features import extract_task
+    from evenhand.models import wrap
+    from evenhand.models.mlp import MLP
+
+    if backbone is None:
+        inputs = np.asarray(task.train.inputs)
+        if inputs.ndim != 2:
+            raise InputError(f"task {task.name!r} needs a model: give --model NAME")
+        plain = MLP(inputs.shape[1], len(task.classes), layers=1)
+        backbone = replace(wrap(plain, "head", name="linear"), pretrained_head=False)
+    found = extract_task(backbone, task, root=cache, use_cache=use_cache, progress=progress)
+    head, fresh = found.head, found.head is None
+    if head is None:
+        ridge = choose_ridge(found.train, seed=seed)
+        head = fit_path(found.train, ridge=ridge)[0].head
+    return Stage(
+        task.name,
+        Problem(found.train, found.valid, head, seed, fresh=fresh),
+        found.test,
+        None,
+        backbone,
+        {"task": task.fingerprint, "model": backbone.fingerprint},
+        {"features": found.seconds},
+        (*task.notes, *found.notes),
     )

@@ -110,6 +110,7 @@ def select(
     features: int,
     old: Counts | None = None,
     old_loss: float | None = None,
+    force: tuple[int, tuple[int, int]] | None = None,
 ) -> Choice:
     """Choose among all candidates of all families, and the old head.
 
@@ -126,6 +127,7 @@ def select(
         features: what the head reads, d; with the cells' sizes it sets the critical value.
         old: the old head's counts on the same rows, which it was not trained on.
         old_loss: its mean log-loss, where the rule's error is that.
+        force: (family, (strength, offset)) to describe instead of choosing.
     """
     if not families:
         raise InputError("there are no candidates to choose from")
@@ -135,8 +137,11 @@ def select(
     scored = _score(families, rule, old, old_loss, z)
     floors = {c: noise_floor(scored.tables[scored.transfer], c, z) for c in rule.criteria}
     allowed = _allowed(scored, rule)
-    fair = _already_fair(scored, rule, allowed)
-    if fair is not None:
+    fair = None if force else _already_fair(scored, rule, allowed)
+    if force is not None:
+        chosen, reason = scored.where.index(force), "the strength asked for"
+        promised = bool(_within(scored, rule)[chosen]) if rule.bounds else None
+    elif fair is not None:
         chosen, reason = fair
         promised = bool(_within(scored, rule)[chosen]) if rule.bounds else None
     elif rule.bounds:

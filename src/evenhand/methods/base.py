@@ -30,6 +30,8 @@ class Problem:
         seed: every random choice of a method comes from it.
         network: the whole pre-trained model and the rows as its inputs, for methods that move
             more than the head; None where only features are at hand.
+        fresh: the label space is new, so that ``head`` is transfer learning's own start and no
+            model from before can be compared with.
     """
 
     train: Rows
@@ -37,6 +39,7 @@ class Problem:
     head: Head
     seed: int = 0
     network: Network | None = None
+    fresh: bool = False
 
     @cached_property
     def development(self) -> Rows:

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.linear_model import Ridge
 
 from evenhand.criteria import Criterion
-from evenhand.errors import MissingExtraError
+from evenhand.errors import InputError, MissingExtraError
 from evenhand.head import Head
 from evenhand.methods.base import Fitted, Method, Problem, Queries, fitted_head
 from evenhand.methods.logistic import (
@@ -28,6 +28,10 @@ from evenhand.rows import FloatArray, Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
 BOUNDS = (0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3)
+MOST_GROUPS = {"oxonfair": 3, "oxonfair-inferred": 4}
+"""OxonFair searches a grid with one axis a group; with one group more it takes minutes, or gigabytes."""
+POINTS = 1000
+"""How many points the search's first grid has for more than two groups."""
 
 
 def oxonfair(
@@ -54,13 +58,17 @@ def oxonfair(
         label, _ = choose_ridge(problem.train, problem.valid)
         valid = known_rows(problem.valid, "oxonfair")
         present = np.flatnonzero(valid.groups.sizes)
+        _limit(len(present), "oxonfair")
         weight, bias = _group_head(known_rows(problem.train, "oxonfair"), present)
         log_odds = _log_odds(label, valid.features)
         scores = np.column_stack([log_odds, valid.features @ weight + bias])
         codes = np.searchsorted(present, valid.groups.codes)
+        # The fast start of the search fails where some group is never the most probable one.
+        everyone = len(np.unique(scores[:, 1:].argmax(axis=1))) == len(present)
+        fast = "hybrid" if len(present) == 2 and everyone else False
         settings = []
         for criterion in map(Criterion.parse, criteria):
-            predictor = DeepFairPredictor(valid.labels, scores, codes)
+            predictor = DeepFairPredictor(valid.labels, scores, codes, use_fast=fast)
             for number, bound in enumerate(bounds):
                 notes = _search(predictor, criterion, bound, fresh=number == 0)
                 head = _merged(label, weight, bias, -predictor.offset[:, 0])
@@ -98,7 +106,10 @@ def oxonfair_inferred(
         train, valid = (
             known_rows(part, "oxonfair-inferred") for part in (problem.train, problem.valid)
         )
+        _limit(train.groups.number, "oxonfair-inferred")
         group, _ = choose_ridge(_group_rows(train), _group_rows(valid))
+        likely = probabilities(group, valid.features)
+        believed = _believed(likely, threshold, valid.groups.names)
         data = DataDict(valid.labels, np.asarray(valid.features), valid.groups.codes)
         settings = []
         for criterion in map(Criterion.parse, criteria):
@@ -106,7 +117,7 @@ def oxonfair_inferred(
                 partial(probabilities, label),
                 data,
                 inferred_groups=partial(probabilities, group),
-                threshold=threshold,
+                threshold=believed,
             )
             for number, bound in enumerate(bounds):
                 notes = _search(predictor, criterion, bound, fresh=number == 0)
@@ -127,6 +138,35 @@ def _group_head(rows: Rows, present: npt.NDArray[np.int64]) -> tuple[FloatArray,
     model = Ridge(alpha=1e-3 * max(int(kept.sum()), 1))
     model.fit(np.asarray(rows.features[kept], dtype=np.float64), one_hot(codes[kept], len(present)))
     return model.coef_.T, model.intercept_
+
+
+def _limit(groups: int, method: str) -> None:
+    most = MOST_GROUPS[method]
+    if groups > most:
+        raise InputError(
+            f"{method} searches one threshold a group jointly, for {most} groups at most, "
+            f"found {groups}: leave it out or merge groups"
+        )
+
+
+def _believed(likely: FloatArray, threshold: float, names: Sequence[str]) -> float:
+    """The threshold from which a group is believed, 0 where some group never reaches it.
+
+    Raises:
+        InputError: some group is never the most probable one; OxonFair needs rows of every one.
+    """
+    best, sure = likely.argmax(axis=1), likely.max(axis=1) >= threshold
+    everyone = set(range(likely.shape[1]))
+    if set(best[sure].tolist()) == everyone and not sure.all():
+        return threshold
+    missing = sorted(everyone - set(best.tolist()))
+    if missing:
+        raise InputError(
+            "oxonfair-inferred: no valid row is inferred to be of group "
+            f"{', '.join(repr(names[code]) for code in missing)}; "
+            "leave it out or use oxonfair, which needs no decision on the group"
+        )
+    return 0.0
 
 
 def _group_rows(rows: Rows) -> Rows:
@@ -178,7 +218,11 @@ def _search(predictor: Any, criterion: Criterion, bound: float, fresh: bool) -> 
 
     metric, scale = _constraint(criterion)
     with _silent("oxonfair"):
-        predictor.fit(group_metrics.accuracy, metric, bound * scale, recompute=fresh)
+        groups = len(predictor.offset)
+        width = False if groups == 2 else int(POINTS ** (1 / groups))
+        predictor.fit(
+            group_metrics.accuracy, metric, bound * scale, recompute=fresh, grid_width=width
+        )
     if predictor.frontier[0][1].min() > bound * scale:
         return (f"no pair of thresholds is within {bound:g} on valid",)
     return ()

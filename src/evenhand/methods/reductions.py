@@ -25,7 +25,7 @@ from evenhand.metrics.rates import accuracy_error, gap
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
-EPSILONS = (0.01, 0.02, 0.03, 0.05, 0.08)
+EPSILONS = (0.01, 0.02, 0.03, 0.05, 0.07, 0.1)
 BOUNDS = (0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3)
 
 

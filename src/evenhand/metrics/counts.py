@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,8 @@ class Counts:
         attribute: what the groups are groups of.
     """
 
-    table: IntArray
-    unknown: IntArray
+    table: npt.NDArray[Any]
+    unknown: npt.NDArray[Any]
     group_names: tuple[str, ...]
     class_names: tuple[str, ...]
     attribute: str = "group"
@@ -76,9 +77,9 @@ class Counts:
         )
 
     @property
-    def total(self) -> IntArray:
+    def total(self) -> npt.NDArray[Any]:
         """(K, K) the confusion matrix over all rows, unknown groups included."""
-        total: IntArray = self.table.sum(axis=0) + self.unknown
+        total: npt.NDArray[Any] = self.table.sum(axis=0) + self.unknown
         return total
 
     @property

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand.errors import ArtefactError, InputError
-from evenhand.groups import Groups
+from evenhand.groups import Groups, IntArray
 from evenhand.rows import FloatArray
 from evenhand.tasks.base import Examples, Task
 
@@ -97,7 +97,7 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
     table = _table()
     if label == "occupation":
         table = table[table["occupation"] != "Armed-Forces"].reset_index(drop=True)
-    order = np.random.default_rng(seed).permutation(len(table))
+    order: IntArray = np.random.default_rng(seed).permutation(len(table))
     test, valid, rest = np.split(order, [TEST, TEST + VALID])
     new = round(len(rest) * NEW_TASK_SHARE)
     train, pretrain = np.split(rest, [new])
@@ -106,10 +106,12 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
     groups = Groups.crossed({name: table[name] for name in columns})
     if label == "income":
         classes: tuple[str, ...] = ("<=50K", ">50K")
-        labels = (table["income"] == ">50K").to_numpy(dtype=np.int64)
+        labels: IntArray = np.asarray(table["income"] == ">50K", dtype=np.int64)
     else:
         classes = tuple(sorted(table["occupation"].unique()))
-        labels = np.searchsorted(np.array(classes), table["occupation"].to_numpy().astype(str))
+        labels = np.searchsorted(
+            np.array(classes), table["occupation"].to_numpy().astype(str)
+        ).astype(np.int64)
     parts = {
         name: Examples(inputs[rows], labels[rows], groups[rows])
         for name, rows in {"train": train, "valid": valid, "test": test}.items()
@@ -119,9 +121,11 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
         name="adult" if label == "income" else "adult-occupation",
         classes=classes,
         label=label,
+        train=parts["train"],
+        valid=parts["valid"],
+        test=parts["test"],
         fingerprint=digest,
         pretrain=Examples(inputs[pretrain], labels[pretrain], groups[pretrain]),
-        **parts,
     )
     return replace(
         task, name=task.name if columns == ["sex"] else f"{task.name}-{'-'.join(columns)}"

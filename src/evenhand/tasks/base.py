@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,7 +21,7 @@ class Examples:
         groups: the group of every example.
     """
 
-    inputs: Sequence[Any] | Any
+    inputs: Any
     labels: IntArray
     groups: Groups
 

@@ -201,8 +201,8 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
 
 def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The top-level keys with their values, and with their lines; a key twice is refused."""
-    loader = yaml.SafeLoader(text)
     try:
+        loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
             raise InputError(f"{source} is empty: evenhand init writes an example")
@@ -213,19 +213,17 @@ def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
             if key in lines:
-                raise InputError(
-                    f"{source}, line {line}, {key}: already given in line {lines[key]}"
-                )
+                raise InputError(f"{source}, line {line}, {key}: already given in line {lines[key]}")
             lines[key] = line
-            values[key] = loader.construct_object(value_node, deep=True)  # type: ignore[no-untyped-call]
+            values[key] = loader.construct_object(value_node, deep=True)
         return values, lines
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError) as error:
+        if isinstance(error, InputError):
+            raise
         mark = getattr(error, "problem_mark", None)
         where = f", line {mark.line + 1}" if mark else ""
         problem = getattr(error, "problem", None) or str(error)
         raise InputError(f"{source}{where}: not valid YAML: {problem}") from error
-    finally:
-        loader.dispose()
 
 
 def _text(value: Any) -> str:

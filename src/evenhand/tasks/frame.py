@@ -9,6 +9,7 @@ import io
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 
@@ -16,8 +17,11 @@ from evenhand.errors import InputError, MissingExtraError
 
 DELIMITERS = ",;\t|"
 PARQUET = (".parquet", ".pq")
-UNKNOWN_MARKS = ["?"]
-"""Read as missing, beside what pandas reads as missing (an empty field, NA, NaN, null, None, …)."""
+MISSING = (
+    *("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-NaN", "-nan"),
+    *("null", "NULL", "None", "none", "NONE"),
+)
+"""What reads as missing, except in a column of texts."""
 MAX_BAD_LINES = 0.05
 
 
@@ -94,16 +98,22 @@ def _csv(
     if not text.strip():
         raise InputError(f"{label} is empty")
     mark = delimiter or sniff_delimiter(text)
-    header = next(csv.reader(io.StringIO(text), delimiter=mark))
+    header = next(csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))
     _refuse_doubles([column.strip() for column in header], label)
-    options: dict[str, object] = {"sep": mark, "na_values": UNKNOWN_MARKS, "skipinitialspace": True}
-    options["converters"] = {column: str for column in header if column.strip() in texts}
+    columns = [column for column in header if column.strip() not in texts]
+    options: dict[str, Any] = {
+        "sep": mark,
+        "skipinitialspace": True,
+        "keep_default_na": False,
+        "na_values": {column: list(MISSING) for column in columns},
+        "dtype": {column: str for column in header if column.strip() in texts},
+    }
     notes: tuple[str, ...] = ()
     try:
-        frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)  # type: ignore[call-overload]
+        frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning):
         bad: list[list[str]] = []
-        frame = pd.read_csv(  # type: ignore[call-overload]
+        frame = pd.read_csv(
             io.StringIO(text),
             engine="python",
             index_col=False,

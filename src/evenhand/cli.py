@@ -1,0 +1,241 @@
+"""The command line: verbs of a few lines over the library."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from evenhand.audit_cli import audit
+from evenhand.cache_cli import app as cache_app
+from evenhand.errors import EvenhandError
+from evenhand.init_cli import init
+
+BAD_INPUT, INTERRUPTED = 2, 130
+
+app = typer.Typer(
+    help="Fine-tune a pre-trained model so that its decisions fall evenly on groups.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cache_app, name="cache")
+
+Task = Annotated[str, typer.Argument(help="adult, celeba, lfwa, or a task file (task.yaml).")]
+Data = Annotated[Path | None, typer.Option(help="The task's data: a file, folder or zip.")]
+Label = Annotated[str | None, typer.Option(help="What to predict, where the task has a choice.")]
+Group = Annotated[list[str] | None, typer.Option(help="Group column; repeat to cross several.")]
+Model = Annotated[str | None, typer.Option(help="Model: a name, or a transformers folder.")]
+Weights = Annotated[str | None, typer.Option(help="A file of the model's weights.")]
+Head = Annotated[str | None, typer.Option(help="Path of the model's head; found by default.")]
+Bounds = Annotated[
+    list[str] | None,
+    typer.Option("--bound", help="Gap to keep below, as equalized_odds=0.10; repeatable."),
+]
+Confidence = Annotated[float, typer.Option(help="Of the bounds, one-sided.")]
+MaxCost = Annotated[
+    float, typer.Option(help="Points of error to pay at most where no bound is given.")
+]
+ErrorName = Annotated[
+    str, typer.Option("--error", help="Error to lower: f1, accuracy, balanced or log_loss.")
+]
+Criterion = Annotated[
+    str, typer.Option(help="Gap to lessen: equalized_odds, demographic_parity, equal_opportunity.")
+]
+Layers = Annotated[int, typer.Option(min=2, max=5, help="Layers of Adult's MLP.")]
+Cache = Annotated[
+    Path | None, typer.Option(help="Cache folder; default: $EVENHAND_CACHE or the platform's.")
+]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"evenhand {version('evenhand')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+@app.command()
+def finetune(
+    task: Task,
+    data: Data = None,
+    label: Label = None,
+    group: Group = None,
+    model: Model = None,
+    weights: Weights = None,
+    head: Head = None,
+    bound: Bounds = None,
+    criterion: Criterion = "equalized_odds",
+    confidence: Confidence = 0.9,
+    max_cost: MaxCost = 0.5,
+    error: ErrorName = "f1",
+    strength: Annotated[
+        float | None, typer.Option(help="Take this strength of the penalty, without choosing.")
+    ] = None,
+    rank: Annotated[
+        int | None, typer.Option(help="Rank of the SVD rows of the table; default classes - 1.")
+    ] = None,
+    alpha: Annotated[
+        float | None, typer.Option(help="The first group's weight in the paper's method.")
+    ] = None,
+    adapter: Annotated[
+        int, typer.Option(min=0, help="Rank of an adapter on the last hidden layer to try.")
+    ] = 0,
+    layers: Layers = 2,
+    seed: Annotated[int, typer.Option(help="Of the split and every random choice.")] = 0,
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Run folder; default runs/TASK-seedN.")
+    ] = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Fine-tune a model evenly: a before/after table, a report and a model that loads anywhere.
+
+    evenhand finetune adult
+
+    evenhand finetune adult --bound equalized_odds=0.10 --confidence 0.9
+
+    evenhand finetune task.yaml
+    """
+    from evenhand.bounds import Bound
+    from evenhand.even import fits_needed
+    from evenhand.finetuning import finetune_stage, make_rule
+    from evenhand.recipe import recipe
+    from evenhand.terminal import bar, echo_run
+
+    asked = recipe(
+        task,
+        data=data,
+        label=label,
+        groups=tuple(group or ()),
+        model=model,
+        weights=weights,
+        head=head,
+        layers=layers,
+        cache=cache,
+        progress=not quiet,
+    )
+    bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
+    rule = make_rule(bounds, criterion, confidence, max_cost, error)
+    folder = _folder(output or Path("runs") / f"{asked.task}-seed{seed}")
+    with bar("preparing", None, quiet):
+        stage = asked.stage(seed)
+    config = {
+        "command": "finetune",
+        **asked.resolved,
+        "bounds": {str(b.criterion): b.limit for b in rule.bounds},
+        "criterion": str(rule.criterion),
+        "confidence": confidence,
+        "max_cost": max_cost,
+        "error": error,
+        "strength": strength,
+        "rank": rank,
+        "alpha": alpha,
+        "adapter": adapter,
+        "seed": seed,
+    }
+    total = fits_needed(rule, adapter=bool(adapter)) if strength is None else None
+    with bar("fitting", total, quiet) as progress:
+        result = finetune_stage(
+            stage,
+            rule,
+            rank=rank,
+            alpha=alpha,
+            strength=strength,
+            adapter=adapter,
+            config=config,
+            on_fit=progress.update,
+        )
+    result.save(folder)
+    echo_run(result.run, folder, json=json, quiet=quiet)
+
+
+@app.command()
+def plan(
+    task: Task,
+    data: Data = None,
+    label: Label = None,
+    group: Group = None,
+    model: Model = None,
+    weights: Weights = None,
+    confidence: Confidence = 0.9,
+    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    cache: Cache = None,
+    json: Json = False,
+) -> None:
+    """Tell, before fitting, how small a bound these rows can support."""
+    import json as json_library
+
+    from evenhand.checks import known_groups, row_warnings
+    from evenhand.checks import plan as floors_of
+    from evenhand.criteria import Criterion as Criteria
+    from evenhand.recipe import recipe
+    from evenhand.select import Rule
+
+    asked = recipe(
+        task,
+        data=data,
+        label=label,
+        groups=tuple(group or ()),
+        model=model,
+        weights=weights,
+        cache=cache,
+        progress=True,
+    )
+    stage = asked.stage(seed)
+    rows = stage.problem.development
+    floors = {
+        str(c): floors_of(rows, Rule(criterion=c, confidence=confidence))[c] for c in Criteria
+    }
+    warnings = row_warnings(rows, tuple(Criteria))
+    if json:
+        typer.echo(json_library.dumps({"floors": floors, "warnings": warnings}, indent=2))
+        return
+    typer.echo(f"{len(rows):,} rows to fit and choose on: {known_groups(rows.groups)}")
+    typer.echo(f"smallest bound these rows can support at confidence {confidence:g}, about:")
+    for name, floor in floors.items():
+        typer.echo(f"  {name:20} {floor:.3f}")
+    for warning in warnings:
+        typer.echo(f"note: {warning}")
+
+
+def _folder(path: Path) -> Path:
+    """A folder that can be written to, found out before any work is done."""
+    from evenhand.artefacts import writable_folder
+
+    return writable_folder(path)
+
+
+app.command()(audit)
+app.command()(init)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; no traceback reaches a user for bad input.
+
+    Exit codes: 0 done, 1 a check that was asked for failed, 2 bad usage or input, 130 interrupted.
+    """
+    command: Any = typer.main.get_command(app)
+    try:
+        sys.exit(command.main(args=arguments, prog_name="evenhand", standalone_mode=True))
+    except EvenhandError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        typer.echo("interrupted; what was finished is kept", err=True)
+        sys.exit(INTERRUPTED)

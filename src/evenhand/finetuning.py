@@ -1,0 +1,461 @@
+"""The main job: fine-tune, choose, compare with what a user would have done, show the evidence."""
+
+from __future__ import annotations
+
+import platform
+import time
+import warnings
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand.bounds import Bound, parse_bounds
+from evenhand.checks import known_groups, plan, require_groups, result_warnings, row_warnings
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.even import Evened, HiddenRows, even_out, frontier
+from evenhand.factorization import NoSavingWarning, factorize
+from evenhand.groups import Groups, as_groups
+from evenhand.methods.base import Fitted, Queries, fitted_head
+from evenhand.methods.heads import as_fitted, pretrained, transfer
+from evenhand.metrics.counts import Counts
+from evenhand.neutralization import alpha_weights, neutralize
+from evenhand.pipeline import Stage, score, task_stage
+from evenhand.record import Record, Run
+from evenhand.select import Rule
+from evenhand.solver import fit_path
+from evenhand.tasks.base import Examples, Task
+
+if TYPE_CHECKING:
+    from torch import nn
+
+BEFORE, CHOICE = "transfer", "evenhand"
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A fine-tuned model and the evidence for it.
+
+    Attributes:
+        model: a module of the class it was given as; it needs no group to predict.
+        evened: the choice, its candidates and what is promised.
+        run: everything the report shows.
+        stage: the problem it was fitted on.
+    """
+
+    model: nn.Module
+    evened: Evened
+    run: Run
+    stage: Stage
+
+    @property
+    def promised(self) -> bool | None:
+        """Whether every bound asked for holds with confidence; None where none was asked."""
+        return self.evened.choice.promised
+
+    @property
+    def report(self) -> Report:
+        """The evidence, to be written where you like."""
+        return Report(self.run)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run folder: config.yaml, results.csv, result.json, report.html, model/, card.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        import yaml
+
+        from evenhand.artefacts import write_atomically
+        from evenhand.report.files import write_run
+        from evenhand.saving import save
+
+        folder = Path(folder)
+        config = yaml.safe_dump(self.run.config, sort_keys=False, allow_unicode=True)
+        write_atomically(folder / "config.yaml", config)
+        about = {
+            "classes": list(self.stage.problem.train.classes),
+            "made_by": f"evenhand {version('evenhand')}",
+            "made_from": self.stage.fingerprints,
+        }
+        save(self.model, folder / "model", about=about)
+        write_run(self.run, folder)
+        return folder
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Views of a run."""
+
+    run: Run
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write report.html, one self-contained file."""
+        from evenhand.report.html import write
+
+        return write(self.run, Path(path))
+
+    def __str__(self) -> str:
+        from evenhand.report.table import comparison
+
+        return comparison(self.run.records)
+
+
+def finetune(
+    model: nn.Module,
+    train: Any,
+    valid: Any,
+    test: Any,
+    *,
+    groups: str = "group",
+    classes: Sequence[str] | None = None,
+    head: str | None = None,
+    bound: Bound | Mapping[str, float] | list[Bound] | None = None,
+    criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
+    confidence: float = 0.9,
+    max_cost: float = 0.5,
+    error: str = "f1",
+    seed: int = 0,
+    name: str = "task",
+    progress: bool = False,
+) -> Result:
+    """Fine-tune the head of any module so that its decisions fall evenly on the groups.
+
+    Args:
+        model: returns logits (B, K); it is not changed.
+        train, valid, test: ``(inputs, labels, groups)``, a mapping with ``inputs``, ``labels`` and
+            the groups under the name given by ``groups``, or :class:`evenhand.tasks.Examples`.
+            Inputs are N rows of what the model reads; labels integers in [0, K); groups any
+            labels, None where unknown.
+        groups: what the groups are groups of, and their key in mappings.
+        classes: the class names; the second of two is the positive one.
+        head: the path of the head; the last linear layer by default.
+        bound: gaps to keep below; see :class:`evenhand.Bound`. None: the smallest gap at a cost of
+            at most ``max_cost`` points of error.
+        criterion: the gap to lessen where no bound is given.
+        confidence: of the bounds.
+        max_cost: points of error that may be paid where no bound is given.
+        error: ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``.
+        seed: of every random choice.
+        name: of the task, in the results.
+        progress: show a bar while features are extracted.
+
+    Returns:
+        The model with its new head, and the evidence.
+
+    Raises:
+        InputError: data of another form, one class or group only, or features that are not finite.
+        ModelError: no head, or an ambiguous one.
+    """
+    from evenhand.models import wrap
+
+    rule = make_rule(bound, criterion, confidence, max_cost, error)
+    task = _task(train, valid, test, groups, classes, name)
+    backbone = wrap(model, head, classes=task.classes)
+    stage = task_stage(task, backbone, seed=seed, use_cache=False, progress=progress)
+    return finetune_stage(stage, rule)
+
+
+def make_rule(
+    bound: Bound | Mapping[str, float] | list[Bound] | None,
+    criterion: str | Criterion,
+    confidence: float,
+    max_cost: float,
+    error: str,
+) -> Rule:
+    """The rule that a user's arguments ask for."""
+    bounds = parse_bounds(bound)
+    chosen = bounds[0].criterion if bounds else Criterion.parse(criterion)
+    if not max_cost >= 0:
+        raise InputError(f"max_cost must be at least 0 points of error, found {max_cost}")
+    return Rule(bounds, chosen, confidence, max_cost, error)
+
+
+def finetune_stage(
+    stage: Stage,
+    rule: Rule,
+    *,
+    rank: int | None = None,
+    alpha: float | None = None,
+    strength: float | None = None,
+    adapter: int = 0,
+    config: dict[str, Any] | None = None,
+    on_fit: Callable[[], None] | None = None,
+) -> Result:
+    """Fine-tune on a stage: the baselines and evenhand's choice, scored on the test rows.
+
+    Args:
+        stage: see :mod:`evenhand.pipeline`.
+        rule: what to choose by.
+        rank: of f+SVD and the paper's method; k - 1 by default.
+        alpha: the first group's weight in the paper's method; an even mean by default.
+        strength: take this strength of the penalty, without choosing.
+        adapter: rank of an adapter on the last hidden layer to try as well; 0 for none.
+        config: what was asked, for config.yaml.
+        on_fit: called after each fit of the default algorithm.
+    """
+    problem = stage.problem
+    for split, rows in {"train": problem.train, "valid": problem.valid, "test": stage.test}.items():
+        require_groups(rows, split)
+    began = time.perf_counter()
+    records = _baselines(stage, rank, alpha)
+    started = time.perf_counter()
+    hidden = _hidden_rows(stage, adapter) if adapter else None
+    evened = even_out(
+        problem.development,
+        rule,
+        old=None if problem.fresh else problem.head,
+        start=problem.head,
+        ridge=problem.ridge,
+        strength=strength,
+        hidden=hidden,
+        seed=problem.seed,
+        on_fit=on_fit,
+    )
+    after = score(
+        stage, CHOICE, evened.setting, _fitted(stage, evened), time.perf_counter() - started
+    )
+    records.append(after)
+    before = next(record for record in records if record.method == BEFORE)
+    floors = plan(problem.development, rule)
+    notes = [
+        *stage.notes,
+        *row_warnings(problem.development, rule.criteria),
+        *_undefined(stage.test, rule),
+        *result_warnings(problem.development, evened.families, evened.choice),
+        *_floor_notes(floors, rule),
+    ]
+    seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
+    run = Run(
+        "finetune",
+        _asked(stage, rule, strength),
+        _decided(evened, before, after, rule),
+        tuple(records),
+        before,
+        after,
+        rule.criteria[0],
+        warnings=tuple(notes),
+        provenance=_provenance(stage, seconds),
+        config=config or {},
+        frontier=tuple(_path_on_test(stage, evened, rule)),
+    )
+    return Result(_model(stage, evened), evened, run, stage)
+
+
+def _baselines(stage: Stage, rank: int | None, alpha: float | None) -> list[Record]:
+    problem = stage.problem
+    records = []
+
+    def timed(name: str, make: Callable[[], tuple[str, Fitted]]) -> None:
+        began = time.perf_counter()
+        setting, fitted = make()
+        records.append(score(stage, name, setting, fitted, time.perf_counter() - began))
+
+    if not problem.fresh:
+        timed("pretrained", lambda: pretrained(problem)[0])
+    timed(BEFORE, lambda: transfer(problem)[0])
+    weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
+
+    def low_rank(importance: np.ndarray | None) -> tuple[str, Fitted]:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NoSavingWarning)
+            factors = factorize(problem.head, importance, rank=rank)
+        fit = fit_path(problem.train, ridge=problem.ridge, start=factors.head, rank=factors.rank)[0]
+        return f"rank {factors.rank}", as_fitted(fit)
+
+    timed("svd", lambda: low_rank(None))
+    timed("neutralized-svd", lambda: low_rank(neutralize(problem.fisher, weights)))
+    return records
+
+
+def _fitted(stage: Stage, evened: Evened) -> Fitted:
+    fit = evened.fit
+    if fit is None or fit.adapter is None:
+        return fitted_head(evened.head, evened.trainable_parameters)
+    inputs = hidden_inputs_of(stage, stage.test_inputs)
+
+    def predict(queries: Queries) -> np.ndarray:
+        return np.asarray(fit.logits(inputs))
+
+    return Fitted(predict, fit.trainable_parameters)
+
+
+def _hidden_rows(stage: Stage, rank: int) -> HiddenRows:
+    from evenhand.models.mlp import last_hidden
+
+    problem = stage.problem
+    if problem.network is None:
+        raise InputError(
+            "an adapter here needs one of evenhand's MLPs; for other models use the in-model road "
+            "(docs/how-to/inside-the-model.md)"
+        )
+    inputs = np.concatenate(
+        [
+            hidden_inputs_of(stage, problem.network.train),
+            hidden_inputs_of(stage, problem.network.valid),
+        ]
+    )
+    layer = last_hidden(problem.network.model)
+    return HiddenRows(layer, problem.development.with_features(inputs), rank)
+
+
+def hidden_inputs_of(stage: Stage, inputs: Any) -> np.ndarray:
+    """(N, in) what the last hidden layer of the stage's MLP reads for its (N, inputs) rows."""
+    from evenhand.models.mlp import hidden_inputs
+
+    if stage.problem.network is None:
+        raise InputError("this stage has no network, only features")
+    return np.asarray(hidden_inputs(stage.problem.network.model, inputs))
+
+
+def _model(stage: Stage, evened: Evened) -> nn.Module:
+    if evened.adapter is not None and stage.problem.network is not None:
+        from evenhand.models.mlp import with_parts
+
+        return with_parts(stage.problem.network.model, evened.head, evened.adapter)
+    return stage.backbone.with_head(evened.head)
+
+
+def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, Any]]:
+    """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
+    points: list[dict[str, Any]] = []
+    by_name = {family.family: family for family in evened.families}
+    for point in frontier(evened, rule):
+        family = by_name[str(point["family"])]
+        index = (
+            family.strengths.index(float(point["strength"])),
+            family.offsets.index(float(point["offset"])),
+        )
+        fit = family.fit(index)
+        features = (
+            hidden_inputs_of(stage, stage.test_inputs) if fit.adapter else stage.test.features
+        )
+        decisions = fit.logits(features).argmax(axis=1)
+        counts = Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes)
+        points.append({**point, "counts": counts})
+    return points
+
+
+def _asked(stage: Stage, rule: Rule, strength: float | None) -> str:
+    rows = stage.problem.development
+    what = f"Fine-tune {stage.backbone.name} on {stage.task} ({len(rows):,} rows"
+    groups = f"; groups of {rows.groups.attribute}: {known_groups(rows.groups)})"
+    if strength is not None:
+        aim = f"with the {rule.criterion.value.replace('_', ' ')} penalty at strength {strength:g}"
+    elif rule.bounds:
+        limits = " and ".join(f"{b.criterion.symbol} at most {b.limit:g}" for b in rule.bounds)
+        aim = f"with {limits} on new rows, at confidence {rule.confidence:g}"
+    else:
+        aim = (
+            f"with the smallest {rule.criterion.symbol} that costs at most {rule.max_cost:g} "
+            "points of error"
+        )
+    return f"{what}{groups} {aim}."
+
+
+def _decided(evened: Evened, before: Record, after: Record, rule: Rule) -> str:
+    criterion = rule.criteria[0]
+    promise = {
+        True: " The bound is promised for new rows of the same distribution.",
+        False: " The bound is NOT promised.",
+        None: "",
+    }[evened.choice.promised]
+    return (
+        f"Chosen: {_in_words(evened)} ({evened.choice.reason}).{promise} On the test rows "
+        f"{criterion.symbol} is {after.gap(criterion):.3f}, against "
+        f"{before.gap(criterion):.3f} for transfer learning, "
+        f"and the error {after.error:.2f} against {before.error:.2f}."
+    )
+
+
+def _in_words(evened: Evened) -> str:
+    if evened.fit is None:
+        return "the old head, unchanged"
+    what = "an adapter and a head" if evened.adapter else "a head"
+    strength, _, offset = evened.setting.removeprefix("adapter ").partition(" at ")
+    return f"{what} at strength {strength}" + (f", offset {offset}" if offset else "")
+
+
+def _floor_notes(floors: Mapping[Criterion, float], rule: Rule) -> list[str]:
+    return [
+        f"the noise floor of {criterion.symbol} on these rows is about {floor:.3f}: no smaller "
+        f"bound could be promised at confidence {rule.confidence:g}"
+        for criterion, floor in floors.items()
+    ]
+
+
+def _undefined(test: Any, rule: Rule) -> list[str]:
+    cells = Counts.of(test.labels, test.labels, test.groups, test.classes)
+    return [
+        f"group {name!r} has 0 test rows with label {label!r}: its rate there is n/a"
+        for g, name in enumerate(cells.group_names)
+        for y, label in enumerate(cells.class_names)
+        if not cells.cells[g, y]
+    ]
+
+
+def _provenance(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
+    problem = stage.problem
+    packages = ("evenhand", "torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "seed": problem.seed,
+        "rows": {
+            "train": len(problem.train),
+            "valid": len(problem.valid),
+            "test": len(stage.test),
+        },
+        "fingerprints": stage.fingerprints,
+        "versions": {name: version(name) for name in packages}
+        | {"python": platform.python_version()},
+        "machine": f"{platform.machine()} {platform.system()}",
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }
+
+
+def _task(
+    train: Any, valid: Any, test: Any, groups: str, classes: Sequence[str] | None, name: str
+) -> Task:
+    parts = {
+        split: _part(value, groups, split)
+        for split, value in {"train": train, "valid": valid, "test": test}.items()
+    }
+    together = Groups.from_values(
+        np.concatenate([np.asarray(part[2], dtype=object) for part in parts.values()]), groups
+    )
+    highest = max(int(np.max(part[1], initial=0)) for part in parts.values())
+    names = tuple(classes) if classes else tuple(str(k) for k in range(highest + 1))
+    examples, start = {}, 0
+    for split, (inputs, labels, values) in parts.items():
+        rows = slice(start, start + len(values))
+        examples[split] = Examples(inputs, np.asarray(labels), together[rows])
+        start += len(values)
+    return Task(name=name, classes=names, label="label", fingerprint="", **examples)  # type: ignore[arg-type]
+
+
+def _part(value: Any, groups: str, split: str) -> tuple[Any, Any, list[Any]]:
+    if isinstance(value, Examples):
+        names = (*value.groups.names, None)
+        return value.inputs, value.labels, [names[code] for code in value.groups.codes]
+    if isinstance(value, Mapping):
+        missing = [key for key in ("inputs", "labels", groups) if key not in value]
+        if missing:
+            raise InputError(
+                f"{split} has no {missing[0]!r}; its keys are {', '.join(map(str, value))}"
+            )
+        return value["inputs"], np.asarray(value["labels"]), _names(value[groups])
+    if isinstance(value, tuple) and len(value) == 3:
+        return value[0], np.asarray(value[1]), _names(value[2])
+    raise InputError(
+        f"{split} must be (inputs, labels, groups), a mapping or Examples, "
+        f"found {type(value).__name__}"
+    )
+
+
+def _names(values: Any) -> list[Any]:
+    coded = as_groups(values)
+    names = (*coded.names, None)
+    return [names[code] for code in coded.codes]

@@ -1,0 +1,129 @@
+"""What a user asks to be fine-tuned: a task, its data and a model, made into a stage."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenhand.errors import InputError
+
+if TYPE_CHECKING:
+    from evenhand.bounds import Bound
+    from evenhand.pipeline import Stage
+    from evenhand.tasks.config import TaskConfig
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A task with its data and model, for any number of seeds.
+
+    Attributes:
+        config: the task as a task file would describe it.
+        layers: of Adult's MLP.
+        cache: root of the caches of features and pre-trained MLPs; None for the platform's.
+        progress: show bars on long work.
+    """
+
+    config: TaskConfig
+    layers: int = 2
+    cache: Path | None = None
+    progress: bool = False
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.config.name or self.config.task
+
+    @property
+    def bounds(self) -> list[Bound]:
+        """The bound the task file asks for, if any."""
+        from evenhand.bounds import Bound
+
+        limit = self.config.bound
+        return [] if limit is None else [Bound(self.config.criterion, limit)]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Everything that was asked, as plain values for config.yaml."""
+        more: dict[str, Any] = {"layers": self.layers} if self.config.task == "adult" else {}
+        return self.config.resolved() | more
+
+    def stage(self, seed: int) -> Stage:
+        """The stage at ``seed``: its split, its pre-trained model, its features."""
+        if self.config.task == "adult" and self.config.model is None:
+            return self._adult(seed)
+        from evenhand.models import load
+        from evenhand.pipeline import task_stage
+
+        task = self.config.load(seed=seed)
+        backbone = None
+        if self.config.model is not None:
+            backbone = load(
+                self.config.model,
+                weights=self.config.weights,
+                head=self.config.head,
+                size=self.config.image_size,
+                max_length=self.config.max_length,
+            )
+        return task_stage(task, backbone, seed=seed, cache=self.cache, progress=self.progress)
+
+    def _adult(self, seed: int) -> Stage:
+        from evenhand.pipeline import adult_stage
+
+        return adult_stage(
+            seed=seed,
+            group=",".join(self.config.groups) or "sex",
+            label=self.config.label or "income",
+            layers=self.layers,
+            cache=self.cache,
+        )
+
+
+def recipe(
+    task: str,
+    *,
+    data: Path | None = None,
+    label: str | None = None,
+    groups: tuple[str, ...] = (),
+    model: str | None = None,
+    weights: str | None = None,
+    head: str | None = None,
+    layers: int = 2,
+    cache: Path | None = None,
+    progress: bool = False,
+) -> Recipe:
+    """The recipe for a built-in task's name or a task file; arguments given override the file's.
+
+    Raises:
+        InputError: no such task or file, or a task that needs data and got none.
+    """
+    from evenhand.tasks import names
+    from evenhand.tasks.config import TaskConfig, read_config
+
+    if task.endswith((".yaml", ".yml")):
+        config = read_config(task)
+    elif task in names():
+        config = TaskConfig(task=task)
+    else:
+        raise InputError(
+            f"no task {task!r}: give a task file (evenhand init > task.yaml) or one of "
+            f"{', '.join(names())}"
+        )
+    given: dict[str, Any] = {
+        "data": data,
+        "label": label,
+        "groups": groups or None,
+        "model": model,
+        "weights": weights,
+        "head": head,
+    }
+    config = replace(config, **{k: v for k, v in given.items() if v is not None})
+    return Recipe(config, layers, cache, progress)
+
+
+def fingerprint(values: dict[str, Any]) -> str:
+    """sha256 of plain values, whatever their order."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()
