@@ -247,7 +247,11 @@ def _mean(values: Array, axis: int) -> Array:
 
 
 def _squeezed(values: Array, weight: Array, width: float) -> Array:
-    """(M, G) values moved as little as it takes for each row to span at most ``width``."""
+    """(M, G) values moved as little as it takes for each row to span at most ``width``.
+
+    Values within one standard error of an end are put there: groups that share the extreme make
+    the largest gap look larger than it is, and the estimates hide that they share it.
+    """
     weight = np.where(np.isnan(values), 0, weight)
     filled = np.where(np.isnan(values), _mean(values, -1), values)
     filled = np.nan_to_num(filled)
@@ -258,7 +262,10 @@ def _squeezed(values: Array, weight: Array, width: float) -> Array:
         below = (weight * np.maximum(start - filled, 0)).sum(axis=-1, keepdims=True)
         above = (weight * np.maximum(filled - start - width, 0)).sum(axis=-1, keepdims=True)
         low, high = np.where(below < above, start, low), np.where(below < above, high, start)
-    squeezed: Array = np.clip(filled, start, start + width)
+    squeezed = np.clip(filled, start, start + width)
+    end = np.where(squeezed - start < width / 2, start, start + width)
+    near = weight * (squeezed - end) ** 2 < 1
+    squeezed = np.where(near, end, squeezed)
     return np.where(np.isnan(values), np.nan, squeezed)
 
 

@@ -145,7 +145,16 @@ def alpha_sweep(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
                 label=name,
             )
         )
-    ax.legend(handles=handles, fontsize="small", frameon=False)
+    place = (0.5, 1.0)
+    ax.legend(
+        handles=[handle[0] for handle in handles],
+        labels=[name for _, name, _ in shown],
+        loc="lower center",
+        bbox_to_anchor=place,
+        ncols=len(handles),
+        fontsize="small",
+        frameon=False,
+    )
     right.set_ylabel("gap")
     right.set_ylim(bottom=0)
     tidy(ax, "alpha", "error, %")

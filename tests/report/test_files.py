@@ -1,0 +1,80 @@
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+from conftest import make_run
+
+from evenhand.metrics import Counts
+from evenhand.record import RESULT_COLUMNS, Record
+from evenhand.report import files, table
+from evenhand.report.text import columns, csv_safe, fitted, markdown, number, visible
+
+
+def test_a_run_leaves_its_files(run, tmp_path):
+    paths = files.write_run(run, tmp_path)
+    assert set(paths) == {"results.csv", "result.json", "report.html"}
+    frame = pd.read_csv(paths["results.csv"])
+    assert tuple(frame.columns) == RESULT_COLUMNS
+    assert frame["error"].tolist() == pytest.approx([r.error for r in run.records])
+
+
+def test_json_gives_the_counts_back_and_writes_undefined_numbers_as_null(run):
+    document = json.loads(files.to_json(run))
+    assert np.array_equal(document["after"]["counts"]["table"], run.after.counts.table)
+    assert document["after"]["intervals"]["equalized_odds"]["low"] > 0
+    counts = Counts(np.ones((1, 2, 2), int), np.zeros((2, 2), int), ("F",), ("a", "b"))
+    record = Record("t", "m", "", 0, counts, 0, float("nan"))
+    document = json.loads(files.to_json(make_run(records=(record,), before=record, frontier=())))
+    assert document["before"]["delta_eo"] is None
+    assert document["records"][0]["seconds"] is None
+
+
+@pytest.mark.parametrize("seeds", [1, 3])
+def test_the_comparison_fits_80_columns_and_is_aligned(seeds):
+    run = make_run(seeds=seeds)
+    lines = table.comparison(run.records, ("eo", "dp")).splitlines()
+    assert len(lines) == 1 + 6 * (2 if seeds == 1 else 1)
+    assert max(map(columns, lines)) <= 80
+    ends = {columns(line) for line in (lines if seeds > 1 else [lines[0], *lines[1::2]])}
+    assert len(ends) == 1
+    assert "\x1b" not in "".join(lines)
+    assert ("±" in lines[1]) == (seeds > 1)
+
+
+def test_long_and_wide_names_still_fit():
+    counts = Counts(np.full((2, 2, 2), 30), np.zeros((2, 2), int), ("F", "M"), ("a", "b"))
+    names = ["方法" * 40, "\x1b[31mred", "a" * 99, "x"]
+    records = [Record("t", n, n, 0, counts, 10**7, 1e5) for n in names]
+    text = table.comparison(records)
+    assert all(columns(line) <= 80 for line in text.splitlines())
+    assert "\x1b" not in text
+
+
+def test_colour_only_where_asked(run):
+    assert "\x1b[" in table.comparison(run.records, color=True)
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(0.05, ".050"), (-0.05, "-.050"), (1.5, "1.500"), (-0.0001, ".000"), (np.nan, "n/a")],
+)
+def test_numbers(value, text):
+    assert number(value) == text
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+a", "-a", "@x", "\t=1", " =1", "\r=1"])
+def test_formulas_cannot_act_in_a_spreadsheet(text):
+    assert csv_safe(text).startswith("'")
+
+
+def test_numbers_stay_numbers_in_csv():
+    assert csv_safe("-1.5") == "-1.5"
+    assert csv_safe(-1.5) == -1.5
+
+
+def test_hidden_characters_are_written_out():
+    assert visible("a\u202eb\x1b[0m\u0000") == "a\\u202eb\\u001b[0m\\u0000"
+    assert visible("👩🏽‍💻 عربي") == "👩🏽‍💻 عربي"
+    assert columns(fitted("日本語テキスト", 7)) == 7
+    assert markdown("a|b<c>") == "a\\|b&lt;c\\>"
