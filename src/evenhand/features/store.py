@@ -90,7 +90,7 @@ class Store:
     origin: Origin
     task: dict[str, Any] = field(default_factory=dict)
     shards: dict[int, Shard] = field(default_factory=dict)
-    rows_per_shard: int = ROWS_PER_SHARD
+    rows_per_shard: int = field(default_factory=lambda: ROWS_PER_SHARD)
 
     @classmethod
     def open(cls, folder: Path, origin: Origin, task: dict[str, Any] | None = None) -> Store:

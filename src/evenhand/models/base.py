@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from evenhand.errors import ModelError
 from evenhand.head import Head
@@ -105,7 +106,8 @@ class Backbone:
             ModelError: the head does not run, runs twice, or is not what gives the logits.
         """
         with evaluating(self.model), torch.inference_mode():
-            return self.read(self.prepare(inputs))
+            features = self.read(self.prepare(inputs))
+        return features.clone()
 
     def read(self, batch: Any) -> Tensor:
         """(B, d) what the head reads for a prepared batch; modes and gradients are the caller's."""
@@ -191,9 +193,9 @@ def fresh_head(old: nn.Module, classes: int) -> nn.Module:
     options = {"device": like.device, "dtype": like.dtype}
     new: nn.Module
     if isinstance(old, nn.Conv2d):
-        new = nn.Conv2d(inputs, classes, kernel_size=1, **options)
+        new = skip_init(nn.Conv2d, inputs, classes, kernel_size=1, **options)
     else:
-        new = nn.Linear(inputs, classes, **options)
+        new = skip_init(nn.Linear, inputs, classes, **options)
     for parameter in new.parameters():
         nn.init.zeros_(parameter)
     return new.train(old.training)

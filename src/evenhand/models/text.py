@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from evenhand.errors import InputError, MissingExtraError, ModelError
 from evenhand.models.base import Backbone
@@ -34,7 +35,7 @@ class PooledEncoder(nn.Module):
     def __init__(self, encoder: nn.Module, features: int, classes: int = 2) -> None:
         super().__init__()
         self.encoder = encoder
-        self.classifier = nn.Linear(features, classes)
+        self.classifier = skip_init(nn.Linear, features, classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
 

@@ -213,7 +213,9 @@ def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
         for key_node, value_node in node.value:
             key, line = str(key_node.value), key_node.start_mark.line + 1
             if key in lines:
-                raise InputError(f"{source}, line {line}, {key}: already given in line {lines[key]}")
+                raise InputError(
+                    f"{source}, line {line}, {key}: already given in line {lines[key]}"
+                )
             lines[key] = line
             values[key] = loader.construct_object(value_node, deep=True)
         return values, lines

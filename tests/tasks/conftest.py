@@ -1,0 +1,48 @@
+"""Tiny images and archives."""
+
+import io
+import os
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+
+def jpeg(seed: int, size=(24, 20), mode="RGB", form="JPEG") -> bytes:
+    rng = np.random.default_rng(seed)
+    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
+    image = Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8))
+    buffer = io.BytesIO()
+    image.convert(mode).save(buffer, form)
+    return buffer.getvalue()
+
+
+@pytest.fixture
+def write():
+    """Write {name: content} to a folder, or to a zip file."""
+
+    def make(target: Path, files: dict[str, bytes | str]) -> Path:
+        if target.suffix == ".zip":
+            with zipfile.ZipFile(target, "w") as archive:
+                for name, content in files.items():
+                    archive.writestr(name, content)
+        else:
+            for name, content in files.items():
+                path = target / name
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return target
+
+    return make
+
+
+@pytest.fixture
+def data_folder():
+    """The folder of the development data sets; the test skips where it is absent."""
+    usual = Path(__file__).parents[2].parent / "shared" / "data"
+    folder = Path(os.environ.get("EVENHAND_TEST_DATA", usual))
+    if not folder.is_dir():
+        pytest.skip("the development data sets are not here (set EVENHAND_TEST_DATA)")
+    return folder

@@ -1,0 +1,217 @@
+"""Any table as a task."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from evenhand.errors import InputError
+from evenhand.tasks import load
+from evenhand.tasks.table import table
+
+
+@pytest.fixture
+def people():
+    rng = np.random.default_rng(0)
+    n = 600
+    return pd.DataFrame(
+        {
+            "age": rng.integers(18, 80, n),
+            "city": rng.choice(["Rome", "Oslo", "Lima"], n),
+            "sex": rng.choice(["F", "M"], n),
+            "race": rng.choice(list("ABCDEFG"), n),
+            "old": rng.choice(["yes", "no"], n, p=[0.1, 0.9]),
+            "job": rng.choice([f"job{i:02d}" for i in range(13)], n),
+            "y": rng.choice([">50K", "<=50K"], n),
+        }
+    )
+
+
+@pytest.fixture
+def save(tmp_path):
+    def write(frame, **options):
+        path = tmp_path / "people.csv"
+        frame.to_csv(path, index=False, **options)
+        return path
+
+    return write
+
+
+def test_labels_groups_and_features(people, save):
+    task = table(save(people), label="y", groups="sex", positive=">50K")
+    assert task.classes == ("<=50K", ">50K")
+    assert task.train.groups.names == ("F", "M")
+    assert (task.name, task.label, task.attribute) == ("people", "y", "sex")
+    assert {name: len(part) for name, part in task.splits.items()} == {
+        "train": 360,
+        "valid": 90,
+        "test": 150,
+    }
+    assert task.train.inputs.dtype == np.float32
+    assert task.train.inputs.shape[1] == len(task.feature_names)
+    assert not any(name.startswith(("sex", "y_")) for name in task.feature_names)
+
+
+def test_positive_joins_values_and_comes_last(people, save):
+    task = table(save(people), label="job", groups="sex", positive=["job01", "job02"])
+    assert task.classes == ("not job01 or job02", "job01 or job02")
+    share = people["job"].isin(["job01", "job02"]).mean()
+    assert task.train.labels.mean() == pytest.approx(share, abs=0.01)
+    with pytest.raises(InputError, match="positive value 'job99' is not among the values"):
+        table(save(people), label="job", groups="sex", positive="job99")
+
+
+def test_thirteen_classes_and_seven_groups(people, save):
+    task = table(save(people), label="job", groups="race")
+    assert len(task.classes) == 13
+    assert task.train.groups.names == tuple("ABCDEFG")
+    assert set(task.test.labels) == set(range(13))
+
+
+def test_three_attributes_cross_and_empty_crossings_are_counted(people, save):
+    people.loc[(people.sex == "F") & (people.race == "A"), "race"] = "B"
+    task = table(save(people), label="y", groups=["sex", "race", "old"])
+    assert task.attribute == "sex × race × old"
+    assert "M × A × no" in task.train.groups.names
+    assert "F × A × no" not in task.train.groups.names
+    assert any("crossings of sex × race × old have no row" in note for note in task.notes)
+
+
+def test_missing_groups_train_and_enter_no_gap(people, save):
+    people.loc[::5, "sex"] = None
+    task = table(save(people), label="y", groups="sex")
+    unknown = sum(int((~part.groups.known).sum()) for part in task.splits.values())
+    assert unknown == 120
+    assert sum(map(len, task.splits.values())) == 600
+    assert any("120 of 600 rows have no sex" in note for note in task.notes)
+
+
+def test_rows_without_a_label_are_left_out_and_counted(people, save):
+    people.loc[:9, "y"] = None
+    task = table(save(people), label="y", groups="sex")
+    assert sum(map(len, task.splits.values())) == 590
+    assert any("10 of 600 rows have no y: left out" in note for note in task.notes)
+
+
+def test_the_encoder_sees_only_training_rows(people, save):
+    people["part"] = np.where(np.arange(600) < 400, "train", "test")
+    people["age"] = people["age"].astype(float)
+    people.loc[400:, "age"] += 1e6
+    people.loc[400:, "city"] = "Bern"
+    task = table(save(people), label="y", groups="sex", split="part")
+    assert len(task.test) == 200
+    assert len(task.valid) == 80
+    age = task.feature_names.index("age")
+    assert abs(task.train.inputs[:, age].mean()) < 1e-5
+    assert task.test.inputs[:, age].mean() > 1e3
+    cities = [i for i, name in enumerate(task.feature_names) if name.startswith("city_")]
+    assert len(cities) == 3
+    assert not task.test.inputs[:, cities].any()
+
+
+def test_new_rows_are_encoded_as_the_old_ones(people, save):
+    people.loc[::7, "age"] = None
+    people.loc[::9, "city"] = None
+    task = table(save(people), label="y", groups="sex")
+    again = task.encode(people)
+    found = {tuple(row) for row in np.round(again, 5).tolist()}
+    assert {tuple(row) for row in np.round(task.test.inputs, 5).tolist()} <= found
+    with pytest.raises(InputError, match="no feature column 'age'"):
+        task.encode(people.drop(columns="age"))
+
+
+def test_missing_values_are_imputed_and_marked(people, save):
+    people.loc[::7, "age"] = None
+    people.loc[::9, "city"] = None
+    task = table(save(people), label="y", groups="sex")
+    assert "missingindicator_age" in task.feature_names
+    assert "city_(missing)" in task.feature_names
+    assert np.isfinite(task.train.inputs).all()
+
+
+def test_numbers_with_garbage_stay_numbers(people, save):
+    people["age"] = people["age"].astype(object)
+    people.loc[599, "age"] = "forty"
+    people["score"] = np.linspace(0, 1, 600)
+    people.loc[3, "score"] = np.inf
+    task = table(save(people), label="y", groups="sex")
+    assert "age" in task.feature_names
+    assert any("'age': 1 values are not numbers" in note for note in task.notes)
+    assert np.isfinite(task.train.inputs).all()
+
+
+def test_identifiers_and_constants_are_left_out(people, save):
+    people["id"] = [f"p{i}" for i in range(600)]
+    people["country"] = "IT"
+    task = table(save(people), label="y", groups="sex")
+    assert not any(name.startswith(("id", "country")) for name in task.feature_names)
+    assert sum("was left out" in note for note in task.notes) == 2
+
+
+def test_features_and_drop_choose_columns(people, save):
+    path = save(people)
+    only = table(path, label="y", groups="sex", features=["age"])
+    assert only.feature_names == ("age",)
+    less = table(path, label="y", groups="sex", drop=["city", "job"])
+    assert not any(name.startswith(("city", "job")) for name in less.feature_names)
+    with pytest.raises(InputError, match="is the label and cannot be a feature"):
+        table(path, label="y", groups="sex", features=["age", "y"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"label": "why", "groups": "sex"}, "no label column 'why'; the columns are age, city"),
+        ({"label": "y", "groups": "gender"}, "no group column 'gender'"),
+        ({"label": "y", "groups": "sex", "split": "part"}, "no split column 'part'"),
+        ({"label": "y", "groups": "one"}, "1 groups"),
+        ({"label": "one", "groups": "sex"}, "1 classes"),
+        ({"label": "real", "groups": "sex"}, "a number to estimate"),
+        ({"label": "y", "groups": "real"}, "cut it into groups"),
+        ({"label": "y", "groups": "sex", "split": {"train": 0.5, "test": 0.6}}, "sum to 1"),
+        ({"label": "y", "groups": "sex", "split": {"train": 0.5, "exam": 0.5}}, "unknown part"),
+    ],
+)
+def test_what_cannot_be_used_is_named(people, save, options, message):
+    people["one"] = "x"
+    people["real"] = np.random.default_rng(1).normal(size=600)
+    with pytest.raises(InputError, match=message):
+        table(save(people), **options)
+
+
+def test_the_split_keeps_label_and_group_in_proportion_and_follows_the_seed(people, save):
+    path = save(people)
+    first, again, other = (table(path, label="y", groups="sex", seed=s) for s in (0, 0, 1))
+    assert (first.test.inputs == again.test.inputs).all()
+    assert first.fingerprint == again.fingerprint
+    assert first.fingerprint != other.fingerprint
+    assert not np.array_equal(first.test.inputs, other.test.inputs)
+    for part in first.splits.values():
+        rate = part.labels[part.groups.codes == 0].mean()
+        assert rate == pytest.approx((people[people.sex == "F"].y == ">50K").mean(), abs=0.02)
+
+
+def test_split_by_keeps_blocks_whole(people, save):
+    people["person"] = np.random.default_rng(2).integers(0, 50, 600)
+    people["mark"] = people["person"].astype(float)
+    task = table(save(people), label="y", groups="sex", split_by="person", features=["mark"])
+    parts = [set(part.inputs[:, 0].tolist()) for part in task.splits.values()]
+    assert not (parts[0] & parts[1])
+    assert not (parts[0] & parts[2])
+    assert not (parts[1] & parts[2])
+    assert sum(map(len, task.splits.values())) == 600
+
+
+def test_a_pretrain_part_is_kept(people, save):
+    shares = {"pretrain": 0.4, "train": 0.3, "valid": 0.1, "test": 0.2}
+    task = table(save(people), label="y", groups="sex", split=shares)
+    assert len(task.pretrain) == 240
+    assert len(task.train) == 180
+
+
+def test_by_name_with_options(people, save):
+    task = load("table", data=save(people), label="y", groups="sex")
+    assert len(task.train) == 360
+    with pytest.raises(InputError, match="task table has no option 'lable'"):
+        load("table", data="x", lable="y")
+    with pytest.raises(InputError, match="task table needs label, groups"):
+        load("table", data="x")
