@@ -4,7 +4,7 @@ import numpy as np
 
 from evenhand.groups import Groups
 from evenhand.methods.base import Fitted, Problem, Queries, decide
-from evenhand.methods.logistic import choose_ridge
+from evenhand.methods.logistic import fit_head
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import accuracy_error, gap
 from evenhand.rows import Rows
@@ -30,8 +30,7 @@ def make_problem(**more):
     rows = make_rows(**more)
     third = len(rows) // 3
     train, valid, test = rows[: 2 * third], rows[2 * third :], make_rows(**{**more, "seed": 1})
-    head, _ = choose_ridge(train, valid)
-    return Problem(train, valid, head), test
+    return Problem(train, valid, fit_head(train, 0.01)), test
 
 
 def queries(rows: Rows) -> Queries:

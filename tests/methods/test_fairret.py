@@ -9,13 +9,13 @@ from scipy.special import expit
 
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.methods.fairret import fairret
-from evenhand.methods.logistic import choose_ridge
+from evenhand.methods.logistic import fit_head
 
 
 def test_no_strength_is_transfer_learning():
     problem, test = make_problem()
     ((_, fitted),) = fairret(["eo"], [0])(problem)
-    head, _ = choose_ridge(problem.train, problem.valid)
+    head = fit_head(problem.train, problem.ridge)
     ours, theirs = fitted.head.logits(test.features), head.logits(test.features)
     assert np.allclose(ours, theirs, atol=0.02)
 
@@ -35,8 +35,7 @@ def test_more_strength_lowers_the_gap(criterion):
 
 def test_the_minimum_is_that_of_the_formula():
     problem, _ = make_problem(n=600, unknown=0.2)
-    _, ridge = choose_ridge(problem.train, problem.valid)
-    rows, strength = problem.train, 0.05
+    rows, ridge, strength = problem.train, problem.ridge, 0.05
     known = rows.groups.known
 
     def loss(point):

@@ -5,10 +5,11 @@ import pytest
 from peer_problems import make_problem, measured, queries
 from sklearn.linear_model import LogisticRegression
 
+from evenhand.crossfit import choose_ridge
 from evenhand.errors import MissingExtraError
 from evenhand.methods.base import fitted_head
 from evenhand.methods.leace import _eraser, leace
-from evenhand.methods.logistic import choose_ridge, one_hot
+from evenhand.methods.logistic import fit_head, one_hot
 
 
 @pytest.mark.parametrize("groups", [2, 3])
@@ -35,7 +36,7 @@ def test_eraser_and_head_are_one_linear_head():
     def cleaned(rows):
         return rows.with_features(rows.features - (rows.features - centre) @ erased)
 
-    head, _ = choose_ridge(cleaned(problem.train), cleaned(problem.valid))
+    head = fit_head(cleaned(problem.train), choose_ridge(cleaned(problem.development)))
     expected = head.logits(cleaned(test).features)
     assert name == "erased"
     assert np.allclose(fitted.predict(queries(test)), expected)

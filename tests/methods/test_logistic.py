@@ -1,18 +1,15 @@
 import numpy as np
 import pytest
-from peer_problems import make_problem, make_rows
+from peer_problems import make_rows
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.methods.logistic import (
-    choose_ridge,
     fit_head,
     known_rows,
     probabilities,
     require_binary,
-    ridges_for,
 )
 from evenhand.rows import Rows
 
@@ -33,25 +30,6 @@ def test_weights_of_two_count_as_a_row_twice():
     assert np.allclose(once.weight, twice.weight, atol=1e-3)
 
 
-def test_the_ridge_chosen_has_the_lowest_log_loss_on_valid():
-    problem, _ = make_problem(n=200, d=30)
-    head, ridge = choose_ridge(problem.train, problem.valid)
-    losses = {
-        each: log_loss(
-            problem.valid.labels,
-            probabilities(fit_head(problem.train, each), problem.valid.features),
-        )
-        for each in ridges_for(30)
-    }
-    assert ridge == min(losses, key=losses.get)
-    assert np.array_equal(head.weight, fit_head(problem.train, ridge).weight)
-
-
-def test_without_valid_rows_the_strongest_ridge_is_kept():
-    rows = make_rows(100)
-    assert choose_ridge(rows, rows[:0])[1] == max(ridges_for(5))
-
-
 def test_a_class_without_rows_is_never_predicted():
     rows = make_rows(classes=4)
     kept = rows[rows.labels != 2]
@@ -64,10 +42,6 @@ def test_one_class_is_refused_with_its_count():
     rows = make_rows(50)
     with pytest.raises(InputError, match="found 1 among"):
         fit_head(rows[rows.labels == 0], 0.1)
-
-
-def test_wide_features_get_larger_ridges():
-    assert min(ridges_for(513)) > min(ridges_for(512))
 
 
 def test_more_classes_than_two_are_refused_by_name():

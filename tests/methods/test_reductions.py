@@ -8,7 +8,7 @@ from peer_problems import expected_gap, make_problem, measured, queries
 
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.methods.base import fitted_head
-from evenhand.methods.logistic import choose_ridge, estimator
+from evenhand.methods.logistic import estimator
 from evenhand.methods.reductions import (
     _quiet,
     cheapest,
@@ -22,9 +22,10 @@ def test_scores_are_the_probabilities_fairlearn_decides_with():
 
     problem, test = make_problem(n=600)
     ((name, fitted),) = exponentiated_gradient(["dp"], [0.02])(problem)
-    _, ridge = choose_ridge(problem.train, problem.valid)
     oracle = ExponentiatedGradient(
-        estimator(ridge, len(problem.train)), DemographicParity(difference_bound=0.02), eps=0.02
+        estimator(problem.ridge, len(problem.train)),
+        DemographicParity(difference_bound=0.02),
+        eps=0.02,
     )
     with _quiet():
         oracle.fit(

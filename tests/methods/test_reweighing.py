@@ -6,7 +6,7 @@ from peer_problems import make_problem, make_rows, measured
 
 from evenhand.errors import InputError
 from evenhand.groups import Groups
-from evenhand.methods.logistic import choose_ridge
+from evenhand.methods.logistic import fit_head
 from evenhand.methods.reweighing import independence_weights, reweighing
 from evenhand.rows import Rows
 
@@ -30,7 +30,7 @@ def test_under_the_weights_group_and_label_are_independent(pairs):
 def test_a_power_of_zero_is_transfer_learning_and_one_lowers_the_gap():
     problem, test = make_problem(n=3000)
     (_, plain), (name, whole) = reweighing((0, 1))(problem)
-    head, _ = choose_ridge(problem.train, problem.valid)
+    head = fit_head(problem.train, problem.ridge)
     assert np.allclose(plain.head.weight, head.weight)
     assert name == "power=1"
     assert measured(whole, test, "eo")[1] < measured(plain, test, "eo")[1]

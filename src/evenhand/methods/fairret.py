@@ -14,7 +14,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import MissingExtraError
 from evenhand.head import Head
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
-from evenhand.methods.logistic import choose_ridge, known_rows, one_hot, require_binary
+from evenhand.methods.logistic import fit_head, known_rows, one_hot, require_binary
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
@@ -32,8 +32,8 @@ def fairret(
 
     ``mean log-loss + ½ ridge ‖w‖² + strength · Σ |rate of a group / rate of all - 1|`` over the
     groups, and for equalized odds over the true- and the false-positive rate, with rates of
-    probabilities. Full batch, float64, L-BFGS, from one strength to the next; the ridge is the one
-    with the lowest log-loss on the valid rows without the penalty.
+    probabilities. Full batch, float64, L-BFGS, from one strength to the next; the ridge is transfer
+    learning's.
 
     Args:
         criteria: the penalties, each with every strength.
@@ -45,11 +45,11 @@ def fairret(
         known_rows(problem.train, "fairret")
         from evenhand.threads import one_thread
 
-        start, ridge = choose_ridge(problem.train, problem.valid)
+        start = fit_head(problem.train, problem.ridge)
         settings = []
         with one_thread():
             for criterion in map(Criterion.parse, criteria):
-                path = _path(problem.train, start, ridge, criterion, strengths)
+                path = _path(problem.train, start, problem.ridge, criterion, strengths)
                 for strength, (head, converged) in zip(strengths, path, strict=True):
                     notes = () if converged else ("not converged",)
                     setting = f"{criterion.abbreviation} strength={strength:g}"

@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from evenhand.crossfit import choose_ridge
 from evenhand.errors import MissingExtraError
 from evenhand.head import Head
 from evenhand.methods.base import Fitted, Problem, fitted_head
-from evenhand.methods.logistic import choose_ridge, known_rows, one_hot
+from evenhand.methods.logistic import fit_head, known_rows, one_hot
 from evenhand.rows import FloatArray
 
 
@@ -31,10 +32,12 @@ def leace(problem: Problem) -> Sequence[tuple[str, Fitted]]:
     def cleaned(features: FloatArray) -> FloatArray:
         return features - (features - centre) @ erased
 
-    head, _ = choose_ridge(
-        problem.train.with_features(cleaned(problem.train.features)),
-        problem.valid.with_features(cleaned(problem.valid.features)),
+    development = problem.development
+    ridge = choose_ridge(
+        development.with_features(cleaned(development.features)), seed=problem.seed
     )
+    train = problem.train
+    head = fit_head(train.with_features(cleaned(train.features)), ridge)
     whole = Head(head.weight - erased @ head.weight, head.bias + centre @ erased @ head.weight)
     return [("erased", fitted_head(whole))]
 

@@ -1,16 +1,14 @@
-"""The logistic head every peer starts from: scikit-learn's, its ridge chosen on the valid rows."""
+"""The logistic head every peer starts from: scikit-learn's, with the problem's ridge."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import log_loss
 
 from evenhand.errors import InputError
 from evenhand.groups import Groups, IntArray
@@ -18,20 +16,8 @@ from evenhand.head import FloatArray, Head
 from evenhand.methods.base import Queries
 from evenhand.rows import Rows
 
-RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
-"""Ridges tried: the factor of ½‖w‖² beside the mean log-loss."""
-
-WIDE_RIDGES = (1e-2, 3e-2, 1e-1, 3e-1, 1.0)
-"""Ridges tried for more than 512 features, where smaller ones over-fit."""
-
-WIDE = 512
 NEVER = -50.0
 """The logit of a class without a row to learn from: it is never predicted."""
-
-
-def ridges_for(features: int) -> tuple[float, ...]:
-    """The ridges worth trying for so many features."""
-    return WIDE_RIDGES if features > WIDE else RIDGES
 
 
 def estimator(ridge: float, rows: int) -> LogisticRegression:
@@ -86,31 +72,6 @@ def probabilities(head: Head, features: FloatArray) -> npt.NDArray[np.float64]:
         np.asarray(head.logits(features), dtype=np.float64), axis=1
     )
     return result
-
-
-def choose_ridge(
-    train: Rows,
-    valid: Rows,
-    weight: npt.NDArray[Any] | None = None,
-    ridges: Sequence[float] | None = None,
-) -> tuple[Head, float]:
-    """The head fitted on ``train`` with the ridge of the lowest log-loss on ``valid``.
-
-    The log-loss is unweighted: what is chosen is how much to shrink, not what to balance.
-
-    Returns:
-        the head and its ridge.
-    """
-    grid = tuple(ridges or ridges_for(train.features.shape[1]))
-    heads = [fit_head(train, ridge, weight) for ridge in grid]
-    if not len(valid):
-        return heads[-1], grid[-1]
-    labels = list(range(len(valid.classes)))
-    losses = [
-        log_loss(valid.labels, probabilities(head, valid.features), labels=labels) for head in heads
-    ]
-    best = int(np.argmin(losses))
-    return heads[best], grid[best]
 
 
 def require_binary(rows: Rows, method: str) -> None:

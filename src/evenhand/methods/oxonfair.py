@@ -1,12 +1,9 @@
-"""OxonFair without the group at prediction: a second head infers it, and both are merged to one."""
+"""OxonFair without the group at prediction: the group is inferred (Delaney et al., 2024)."""
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from copy import copy
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,34 +11,25 @@ import numpy.typing as npt
 from sklearn.linear_model import Ridge
 
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError, MissingExtraError
+from evenhand.crossfit import choose_ridge
 from evenhand.head import Head
 from evenhand.methods.base import Fitted, Method, Problem, Queries, fitted_head
-from evenhand.methods.logistic import (
-    choose_ridge,
-    known_rows,
-    one_hot,
-    probabilities,
-    require_binary,
-)
+from evenhand.methods.logistic import fit_head, one_hot, probabilities
+from evenhand.methods.oxonfair_search import Pair, believed, held_out, load, search, usable
 from evenhand.rows import FloatArray, Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
 BOUNDS = (0.05, 0.08, 0.1, 0.12, 0.15, 0.2, 0.3)
-MOST_GROUPS = {"oxonfair": 3, "oxonfair-inferred": 4}
-"""OxonFair searches a grid with one axis a group; with one group more it takes minutes, or gigabytes."""
-POINTS = 1000
-"""How many points the search's first grid has for more than two groups."""
 
 
 def oxonfair(
     criteria: Sequence[Criterion | str] = CRITERIA, bounds: Sequence[float] = BOUNDS
 ) -> Method:
-    """Make OxonFair's attribute-blind form for deep networks (Delaney et al., 2024).
+    """Make OxonFair's form for deep networks: two heads, merged to one.
 
-    One head gives the log-odds z, another (ridge regression on the group's indicators) infers the
-    group a; on the valid rows OxonFair searches z + c·a + b for the highest accuracy within each
-    bound. Both heads are linear, so the result is one linear head.
+    One head gives the log-odds z, another (ridge regression of the groups' indicators) infers the
+    group a; OxonFair searches z + c·a + b for the highest accuracy within each bound, on rows the
+    heads were not fitted on. Both are linear, so the result is one linear head.
 
     Args:
         criteria: the constraints, each with every bound; one search serves all bounds.
@@ -49,30 +37,26 @@ def oxonfair(
     """
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
-        require_binary(problem.train, "oxonfair")
-        try:
-            from oxonfair import DeepFairPredictor
-        except ImportError as error:
-            raise MissingExtraError("oxonfair", "baselines", "oxonfair") from error
+        library = load()
+        train, valid = usable(problem, "oxonfair")
+        present = np.flatnonzero(train.groups.sizes)
 
-        label, _ = choose_ridge(problem.train, problem.valid)
-        valid = known_rows(problem.valid, "oxonfair")
-        present = np.flatnonzero(valid.groups.sizes)
-        _limit(len(present), "oxonfair")
-        weight, bias = _group_head(known_rows(problem.train, "oxonfair"), present)
-        log_odds = _log_odds(label, valid.features)
-        scores = np.column_stack([log_odds, valid.features @ weight + bias])
-        codes = np.searchsorted(present, valid.groups.codes)
+        def fit(rows: Rows) -> Pair:
+            return fit_head(rows, problem.ridge), _indicator_head(rows, present)
+
+        label, group = fit_head(problem.train, problem.ridge), _indicator_head(train, present)
+        rows, scores = held_out(train, valid, (label, group), fit, _log_odds, problem.seed)
+        codes = np.searchsorted(present, rows.groups.codes)
         # The fast start of the search fails where some group is never the most probable one.
-        everyone = len(np.unique(scores[:, 1:].argmax(axis=1))) == len(present)
-        fast = "hybrid" if len(present) == 2 and everyone else False
+        seen = len(np.unique(scores[:, 1:].argmax(axis=1)))
+        fast = "hybrid" if seen == len(present) == 2 else False
         settings = []
         for criterion in map(Criterion.parse, criteria):
-            predictor = DeepFairPredictor(valid.labels, scores, codes, use_fast=fast)
+            predictor = library.DeepFairPredictor(rows.labels, scores, codes, use_fast=fast)
             for number, bound in enumerate(bounds):
-                notes = _search(predictor, criterion, bound, fresh=number == 0)
-                head = _merged(label, weight, bias, -predictor.offset[:, 0])
-                trainable = 2 * label.trainable_parameters + predictor.offset.shape[0]
+                notes = search(predictor, criterion, bound, fresh=number == 0)
+                head = merged(label, group, -predictor.offset[:, 0])
+                trainable = label.trainable_parameters + group.trainable_parameters + len(present)
                 setting = f"{criterion.abbreviation}<={bound:g}"
                 settings.append((setting, fitted_head(head, trainable, notes=notes)))
         return settings
@@ -85,156 +69,97 @@ def oxonfair_inferred(
     bounds: Sequence[float] = BOUNDS,
     threshold: float = 2 / 3,
 ) -> Method:
-    """Make OxonFair's general attribute-blind form: a threshold for every inferred group.
+    """Make OxonFair's general form: a threshold for every inferred group.
 
     A classifier infers the group of a row, or "unsure" where no group is as probable as
-    ``threshold``; each inferred group has its own offset on the probability of the positive class.
+    ``threshold``; each has its own offset on the probability of the positive class.
 
     Args:
-        criteria, bounds: as for ``oxonfair``.
+        criteria, bounds: as for :func:`oxonfair`.
         threshold: the probability from which a group is believed (OxonFair's default).
     """
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
-        require_binary(problem.train, "oxonfair-inferred")
-        try:
-            from oxonfair import DataDict, FairPredictor
-        except ImportError as error:
-            raise MissingExtraError("oxonfair", "baselines", "oxonfair-inferred") from error
+        library = load()
+        train, valid = usable(problem, "oxonfair-inferred")
+        ridge = choose_ridge(_as_labels(train), seed=problem.seed)
 
-        label, _ = choose_ridge(problem.train, problem.valid)
-        train, valid = (
-            known_rows(part, "oxonfair-inferred") for part in (problem.train, problem.valid)
-        )
-        _limit(train.groups.number, "oxonfair-inferred")
-        group, _ = choose_ridge(_group_rows(train), _group_rows(valid))
-        likely = probabilities(group, valid.features)
-        believed = _believed(likely, threshold, valid.groups.names)
-        data = DataDict(valid.labels, np.asarray(valid.features), valid.groups.codes)
+        def fit(rows: Rows) -> Pair:
+            return fit_head(rows, problem.ridge), fit_head(_as_labels(rows), ridge)
+
+        pair = fit_head(problem.train, problem.ridge), fit_head(_as_labels(train), ridge)
+        rows, scores = held_out(train, valid, pair, fit, _probabilities, problem.seed)
+        sure = believed(scores[:, 2:], threshold, train.groups.names)
+        trainable = sum(head.trainable_parameters for head in pair)
         settings = []
         for criterion in map(Criterion.parse, criteria):
-            predictor = FairPredictor(
-                partial(probabilities, label),
-                data,
-                inferred_groups=partial(probabilities, group),
-                threshold=believed,
+            predictor = library.FairPredictor(
+                _of_label,
+                library.DataDict(rows.labels, scores, rows.groups.codes),
+                inferred_groups=_of_group,
+                threshold=sure,
             )
             for number, bound in enumerate(bounds):
-                notes = _search(predictor, criterion, bound, fresh=number == 0)
-                trainable = label.trainable_parameters + group.trainable_parameters
-                fitted = Fitted(
-                    _scores(copy(predictor)), trainable + len(predictor.offset), notes=notes
-                )
+                notes = search(predictor, criterion, bound, fresh=number == 0)
+                # A copy keeps these offsets; the next bound gives the predictor new ones.
+                predict = _predictor(copy(predictor), pair)
+                fitted = Fitted(predict, trainable + len(predictor.offset), notes=notes)
                 settings.append((f"{criterion.abbreviation}<={bound:g}", fitted))
         return settings
 
     return run
 
 
-def _group_head(rows: Rows, present: npt.NDArray[np.int64]) -> tuple[FloatArray, FloatArray]:
-    """(d, P) and (P,): ridge regression of the P present groups' indicators on the features."""
-    codes = np.searchsorted(present, rows.groups.codes)
-    kept = np.isin(rows.groups.codes, present)
-    model = Ridge(alpha=1e-3 * max(int(kept.sum()), 1))
-    model.fit(np.asarray(rows.features[kept], dtype=np.float64), one_hot(codes[kept], len(present)))
-    return model.coef_.T, model.intercept_
+def merged(label: Head, group: Head, mix: FloatArray) -> Head:
+    """The head whose log-odds are the label's plus Σ_g mix_g · (score of group g).
 
-
-def _limit(groups: int, method: str) -> None:
-    most = MOST_GROUPS[method]
-    if groups > most:
-        raise InputError(
-            f"{method} searches one threshold a group jointly, for {most} groups at most, "
-            f"found {groups}: leave it out or merge groups"
-        )
-
-
-def _believed(likely: FloatArray, threshold: float, names: Sequence[str]) -> float:
-    """The threshold from which a group is believed, 0 where some group never reaches it.
-
-    Raises:
-        InputError: some group is never the most probable one; OxonFair needs rows of every one.
+    Args:
+        label: (d, 2) the label's head.
+        group: (d, G) the groups' head.
+        mix: (G,) how much of each is added.
     """
-    best, sure = likely.argmax(axis=1), likely.max(axis=1) >= threshold
-    everyone = set(range(likely.shape[1]))
-    if set(best[sure].tolist()) == everyone and not sure.all():
-        return threshold
-    missing = sorted(everyone - set(best.tolist()))
-    if missing:
-        raise InputError(
-            "oxonfair-inferred: no valid row is inferred to be of group "
-            f"{', '.join(repr(names[code]) for code in missing)}; "
-            "leave it out or use oxonfair, which needs no decision on the group"
-        )
-    return 0.0
+    half = np.array([-0.5, 0.5])
+    moved, shift = (group.weight @ mix)[:, None] * half, (group.bias @ mix) * half
+    return Head(label.weight + moved, label.bias + shift)
 
 
-def _group_rows(rows: Rows) -> Rows:
+def _indicator_head(rows: Rows, present: npt.NDArray[np.int64]) -> Head:
+    """Ridge regression of the present groups' indicators on the features."""
+    codes = np.searchsorted(present, rows.groups.codes)
+    model = Ridge(alpha=1e-3 * len(rows))
+    model.fit(np.asarray(rows.features, dtype=np.float64), one_hot(codes, len(present)))
+    return Head(model.coef_.T, model.intercept_)
+
+
+def _log_odds(pair: Pair, features: FloatArray) -> FloatArray:
+    """(N, 1 + G) the label's log-odds and the groups' scores."""
+    label, group = (head.logits(features) for head in pair)
+    return np.column_stack([label[:, 1] - label[:, 0], group])
+
+
+def _probabilities(pair: Pair, features: FloatArray) -> FloatArray:
+    """(N, 2 + G) the label's and the groups' probabilities."""
+    return np.hstack([probabilities(head, features) for head in pair])
+
+
+def _of_label(scores: FloatArray) -> FloatArray:
+    # A copy: OxonFair adds its offsets in place.
+    return scores[:, :2].copy()
+
+
+def _of_group(scores: FloatArray) -> FloatArray:
+    return scores[:, 2:]
+
+
+def _as_labels(rows: Rows) -> Rows:
     """The rows with their group as the label."""
     return Rows(rows.features, rows.groups.codes, rows.groups, rows.groups.names)
 
 
-def _scores(predictor: Any) -> Callable[[Queries], FloatArray]:
+def _predictor(predictor: Any, pair: Pair) -> Callable[[Queries], FloatArray]:
     def predict(queries: Queries) -> FloatArray:
-        scores: FloatArray = predictor.predict_proba({"data": np.asarray(queries.features)})
+        data = {"data": _probabilities(pair, queries.features)}
+        scores: FloatArray = predictor.predict_proba(data)
         return scores
 
     return predict
-
-
-def _log_odds(head: Head, features: FloatArray) -> FloatArray:
-    logits = head.logits(features)
-    difference: FloatArray = logits[:, 1] - logits[:, 0]
-    return difference
-
-
-def _merged(label: Head, weight: FloatArray, bias: FloatArray, mix: FloatArray) -> Head:
-    """The head whose log-odds are the label's plus Σ_g mix_g · (indicator of group g)."""
-    half = np.array([-0.5, 0.5])
-    moved, shift = (weight @ mix)[:, None] * half, (bias @ mix) * half
-    return Head(label.weight + moved, label.bias + shift)
-
-
-def _constraint(criterion: Criterion) -> tuple[Any, float]:
-    """OxonFair's metric of ``criterion`` and its scale (its equalized odds is a mean)."""
-    from oxonfair.utils import group_metrics
-    from oxonfair.utils.group_metric_classes import AddGroupMetrics
-
-    if criterion is Criterion.DEMOGRAPHIC_PARITY:
-        return group_metrics.pos_pred_rate.max_diff, 1.0
-    if criterion is Criterion.EQUAL_OPPORTUNITY:
-        return group_metrics.true_pos_rate.max_diff, 1.0
-    both = AddGroupMetrics(
-        group_metrics.true_pos_rate.max_diff,
-        group_metrics.false_pos_rate.max_diff,
-        "equalized odds",
-    )
-    return both, 0.5
-
-
-def _search(predictor: Any, criterion: Criterion, bound: float, fresh: bool) -> tuple[str, ...]:
-    """Set the predictor's offsets for a bound; what a reader should know of it."""
-    from oxonfair.utils import group_metrics
-
-    metric, scale = _constraint(criterion)
-    with _silent("oxonfair"):
-        groups = len(predictor.offset)
-        width = False if groups == 2 else int(POINTS ** (1 / groups))
-        predictor.fit(
-            group_metrics.accuracy, metric, bound * scale, recompute=fresh, grid_width=width
-        )
-    if predictor.frontier[0][1].min() > bound * scale:
-        return (f"no pair of thresholds is within {bound:g} on valid",)
-    return ()
-
-
-@contextmanager
-def _silent(name: str) -> Iterator[None]:
-    """Without the log lines of a library; what they say is in the notes."""
-    logger = logging.getLogger(name)
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        logger.setLevel(level)

@@ -13,13 +13,7 @@ import numpy.typing as npt
 from evenhand.criteria import Criterion
 from evenhand.errors import MissingExtraError
 from evenhand.methods.base import Fitted, Method, Problem, Queries, fitted_head
-from evenhand.methods.logistic import (
-    choose_ridge,
-    estimator,
-    head_of,
-    known_rows,
-    require_binary,
-)
+from evenhand.methods.logistic import estimator, head_of, known_rows, require_binary
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import accuracy_error, gap
 from evenhand.rows import Rows
@@ -130,11 +124,10 @@ def _measure(
 
 
 def _prepare(problem: Problem, method: str) -> tuple[Rows, Any]:
-    """The train rows with a known group, and an unfitted classifier with the chosen ridge."""
+    """The train rows with a known group, and an unfitted classifier with the problem's ridge."""
     require_binary(problem.train, method)
     known = known_rows(problem.train, method)
-    _, ridge = choose_ridge(problem.train, problem.valid)
-    return known, estimator(ridge, len(known))
+    return known, estimator(problem.ridge, len(known))
 
 
 def _library(method: str) -> Any:

@@ -53,7 +53,12 @@ def retrain(criterion: Criterion | str, strengths: Sequence[float] = STRENGTHS) 
             model = copy.deepcopy(network.model)
             _train(model, problem, network.train, network.valid, criterion, strength)
             numbers = sum(each.numel() for each in model.parameters() if each.requires_grad)
-            settings.append((f"strength={strength:g}", Fitted(_predictor(model), numbers)))
+            settings.append(
+                (
+                    f"strength={strength:g}",
+                    Fitted(_predictor(model), numbers, extra={"logits": True}),
+                )
+            )
         return settings
 
     return run

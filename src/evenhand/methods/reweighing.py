@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from evenhand.groups import UNKNOWN
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
-from evenhand.methods.logistic import choose_ridge, known_rows
+from evenhand.methods.logistic import fit_head, known_rows
 from evenhand.rows import Rows
 
 
@@ -44,5 +44,4 @@ def reweighing(powers: Sequence[float] = (0.5, 1.0)) -> Method:
 
 
 def _at(problem: Problem, weights: npt.NDArray[Any]) -> Fitted:
-    head, _ = choose_ridge(problem.train, problem.valid, weights)
-    return fitted_head(head)
+    return fitted_head(fit_head(problem.train, problem.ridge, weights))

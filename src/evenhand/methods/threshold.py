@@ -13,13 +13,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import MissingExtraError
 from evenhand.groups import UNKNOWN
 from evenhand.methods.base import Fitted, Method, Problem, Queries
-from evenhand.methods.logistic import (
-    choose_ridge,
-    estimator,
-    known_rows,
-    query_groups,
-    require_binary,
-)
+from evenhand.methods.logistic import estimator, known_rows, query_groups, require_binary
 
 CONSTRAINTS = {
     Criterion.EQUALIZED_ODDS: "equalized_odds",
@@ -50,8 +44,7 @@ def threshold_optimizer(
         except ImportError as error:
             raise MissingExtraError("fairlearn", "baselines", "threshold-optimizer") from error
 
-        _, ridge = choose_ridge(problem.train, problem.valid)
-        base = estimator(ridge, len(problem.train))
+        base = estimator(problem.ridge, len(problem.train))
         base.fit(np.asarray(problem.train.features, dtype=np.float64), problem.train.labels)
         settings = []
         for criterion in map(Criterion.parse, criteria):
