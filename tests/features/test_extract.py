@@ -237,7 +237,8 @@ def test_too_many_unreadable_inputs_are_refused(model, tmp_path):
     assert len(found.rows) == 40
 
 
-def test_a_run_of_ten_thousand_does_not_die_on_row_9999(model, tmp_path):
+def test_a_run_of_ten_thousand_does_not_die_on_row_9999(model, tmp_path, monkeypatch):
+    monkeypatch.setattr(store_module, "ROWS_PER_SHARD", 2048)
     inputs = Rough(bad=[9_999], number=10_000)
     found = extract(wrap(model), labelled(inputs), CLASSES, cache=tmp_path, batch_size=512)
     assert len(found.rows) == 9_999
@@ -320,7 +321,7 @@ extract(wrap(t.Counted()), t.labelled(Dying()), t.CLASSES, cache=Path({folder!r}
 
 def test_a_killed_extraction_goes_on_at_the_next_shard(tmp_path):
     folder = tmp_path / "entry"
-    code = KILLED.format(tests=Path(__file__).parent, folder=str(folder))
+    code = KILLED.format(tests=str(Path(__file__).parent), folder=str(folder))
     died = subprocess.run([sys.executable, "-c", textwrap.dedent(code)], check=False, timeout=120)
     assert died.returncode == -signal.SIGKILL
     assert sorted(Store.read(folder).shards) == [0, 1]
