@@ -108,7 +108,7 @@ class Groups:
             return cls.from_values(next(iter(frame.values())), attribute)
         table = pd.DataFrame(frame)
         missing = table.isna().any(axis=1)
-        joined = table.astype(str).agg(" × ".join, axis=1).astype(object)
+        joined = table.map(str).agg(" × ".join, axis=1).astype(object)
         joined[missing] = None
         return cls.from_values(joined, attribute)
 

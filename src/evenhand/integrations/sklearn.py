@@ -1,0 +1,216 @@
+"""A scikit-learn classifier: the default algorithm on any features."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+import scipy.special
+from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.utils import check_random_state
+from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from evenhand.bounds import Bound, parse_bounds
+from evenhand.checks import require_groups, result_warnings, row_warnings
+from evenhand.criteria import Criterion
+from evenhand.crossfit import FOLDS, RIDGES, WIDE, WIDE_RIDGES, choose_ridge
+from evenhand.errors import InputError
+from evenhand.even import even_out
+from evenhand.groups import Groups
+from evenhand.head import Head
+from evenhand.rows import Rows
+from evenhand.select import Rule
+from evenhand.solver import fit_path
+
+if TYPE_CHECKING:
+    from evenhand.select import Choice
+
+Array = npt.NDArray[Any]
+
+
+class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
+    """A linear classifier whose decisions fall evenly on groups, for any feature extractor.
+
+    ``fit(X, y, sensitive_features=...)`` minimises log-loss + ridge + strength × soft gaps along a
+    path of strengths, judges every candidate on rows kept from it, and takes the one with the
+    lowest error within ``bound``. Groups are read when fitting only. Without
+    ``sensitive_features`` it is a plain ridge logistic regression, its ridge cross-validated.
+
+    Args:
+        criterion: ``"equalized_odds"``, ``"demographic_parity"`` or ``"equal_opportunity"``.
+        bound: the largest gap to allow: a number (of ``criterion``), a mapping of criteria to
+            numbers or an :class:`evenhand.Bound`; None: the smallest gap at ``max_cost``.
+        confidence: of the bound, in (.5, 1).
+        max_cost: points of error over plain fitting that may be paid where there is no bound.
+        strength: take this strength of the penalty, without choosing; grid-search over it if you
+            must, but the choice by ``bound`` is cross-fitted already.
+        ridge: of 1/2 ridge ||w||²; None: chosen by cross-validated log-loss.
+        error: what to keep low: ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``.
+        random_state: of the folds.
+
+    Attributes:
+        classes_: (K,) the labels.
+        coef_, intercept_: (1, d) and (1,) for two classes, (K, d) and (K,) for more.
+        promised_: whether the bound holds with the confidence asked; None where none was asked.
+        choice_: which candidate was chosen and why; None without ``sensitive_features``.
+        group_names_: the groups that were evened out; None without ``sensitive_features``.
+        ridge_: the ridge used.
+        notes_: what a reader of the results should know (tiny cells, missing groups, …).
+        n_features_in_, feature_names_in_: as scikit-learn's.
+    """
+
+    def __init__(
+        self,
+        criterion: str = "equalized_odds",
+        *,
+        bound: float | Mapping[str, float] | Bound | None = None,
+        confidence: float = 0.9,
+        max_cost: float = 0.5,
+        strength: float | None = None,
+        ridge: float | None = None,
+        error: str = "f1",
+        random_state: int | np.random.RandomState | None = 0,
+    ) -> None:
+        self.criterion = criterion
+        self.bound = bound
+        self.confidence = confidence
+        self.max_cost = max_cost
+        self.strength = strength
+        self.ridge = ridge
+        self.error = error
+        self.random_state = random_state
+
+    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> Self:
+        """Fit on features (N, d), labels (N,) and, if the gaps are to be small, the groups.
+
+        Args:
+            X: (N, d) numbers.
+            y: (N,) labels; the second of two, sorted, is the positive one.
+            sensitive_features: (N,) groups, or (N, A) columns to cross (a DataFrame's names are
+                kept); None or NaN where unknown: such rows train the task and enter no gap.
+
+        Raises:
+            InputError: one class or group only, another number of groups than rows, or a setting
+                out of range.
+        """
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        X = np.require(X, requirements="W")
+        check_classification_targets(y)
+        self.classes_, labels = np.unique(y, return_inverse=True)
+        if len(self.classes_) < 2:
+            raise InputError(
+                f"Classifier can't train when only one class is present: all {len(y)} labels "
+                f"are {self.classes_[0]!r}"
+            )
+        names = tuple(str(name) for name in self.classes_)
+        seed = int(check_random_state(self.random_state).randint(2**31 - 1))
+        if sensitive_features is None:
+            rows = Rows(X, labels, _nobody(len(y)), names)
+            head = self._plain(rows, seed)
+        else:
+            rows = Rows(X, labels, _groups(sensitive_features, len(y)), names)
+            head = self._even(rows, seed)
+        weight, intercept = head.weight, head.bias
+        if len(names) == 2:
+            weight, intercept = weight[:, 1:] - weight[:, :1], intercept[1:] - intercept[:1]
+        self.coef_: Array = weight.T.copy()
+        self.intercept_: Array = intercept.copy()
+        return self
+
+    def _plain(self, rows: Rows, seed: int) -> Head:
+        if self.bound is not None or self.strength:
+            what = "bound" if self.bound is not None else "strength"
+            raise InputError(f"{what}={getattr(self, what)} needs sensitive_features in fit")
+        self.choice_: Choice | None = None
+        self.promised_: bool | None = None
+        self.group_names_: tuple[str, ...] | None = None
+        self.notes_: tuple[str, ...] = ()
+        self.ridge_ = self._ridge(rows, seed)
+        return fit_path(rows, ridge=self.ridge_)[0].head
+
+    def _even(self, rows: Rows, seed: int) -> Head:
+        require_groups(rows, "sensitive_features")
+        rule = self._rule()
+        self.ridge_ = self._ridge(rows, seed)
+        evened = even_out(rows, rule, ridge=self.ridge_, strength=self.strength, seed=seed)
+        self.choice_ = evened.choice
+        self.promised_ = evened.choice.promised
+        self.group_names_ = rows.groups.names
+        self.notes_ = (
+            *row_warnings(rows, rule.criteria),
+            *result_warnings(rows, evened.families, evened.choice),
+        )
+        return evened.head
+
+    def _rule(self) -> Rule:
+        bound = self.bound
+        if isinstance(bound, int | float):
+            bound = Bound(self.criterion, float(bound))
+        bounds = parse_bounds(bound)
+        if not self.max_cost >= 0:
+            raise InputError(f"max_cost must be at least 0 points of error, found {self.max_cost}")
+        criterion = Criterion.parse(self.criterion)
+        return Rule(bounds, criterion, self.confidence, self.max_cost, self.error)
+
+    def _ridge(self, rows: Rows, seed: int) -> float:
+        if self.ridge is not None:
+            if not self.ridge > 0:
+                raise InputError(f"the ridge must be above 0, found {self.ridge}")
+            return float(self.ridge)
+        if len(rows) < 2 * FOLDS:
+            return max(WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES)
+        return choose_ridge(rows, seed=seed)
+
+    def decision_function(self, X: Any) -> Array:
+        """(N,) log-odds of the second class for two classes, (N, K) logits for more."""
+        check_is_fitted(self)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        scores: Array = X @ self.coef_.T + self.intercept_
+        return scores[:, 0] if len(self.classes_) == 2 else scores
+
+    def predict_proba(self, X: Any) -> Array:
+        """(N, K) probabilities of the classes."""
+        scores = self.decision_function(X)
+        if scores.ndim == 1:
+            positive = scipy.special.expit(scores)
+            return np.column_stack([1 - positive, positive])
+        return np.asarray(scipy.special.softmax(scores, axis=1))
+
+    def predict(self, X: Any) -> Array:
+        """(N,) the labels decided on; no group is read."""
+        scores = self.decision_function(X)
+        chosen = (scores > 0).astype(np.intp) if scores.ndim == 1 else scores.argmax(axis=1)
+        labels: Array = self.classes_[chosen]
+        return labels
+
+
+def _nobody(number: int) -> Groups:
+    return Groups(np.full(number, -1, dtype=np.int64), ())
+
+
+def _groups(values: Any, number: int) -> Groups:
+    """One column as groups, or several crossed."""
+    if isinstance(values, Groups):
+        groups = values
+    elif isinstance(values, pd.DataFrame):
+        groups = Groups.crossed({str(name): values[name] for name in values.columns})
+    elif isinstance(values, pd.Series):
+        groups = Groups.from_values(values, str(values.name or "group"))
+    else:
+        columns = np.asarray(values, dtype=object)
+        if columns.ndim > 2:
+            raise InputError(
+                f"sensitive_features must have shape (N,) or (N, A), found {columns.shape}"
+            )
+        if columns.ndim == 2:
+            named = {f"group {i + 1}": columns[:, i] for i in range(columns.shape[1])}
+            groups = Groups.crossed(named)
+        else:
+            groups = Groups.from_values(columns)
+    if len(groups) != number:
+        raise InputError(f"X has {number} rows and sensitive_features {len(groups)}")
+    return groups
