@@ -16,7 +16,7 @@ SMALL = 100
 def doubts(run: Run, small: int = SMALL) -> list[str]:
     """Small cells, undefined rates, unknown groups, how many seeds, and the run's own warnings."""
     counts = (run.after or run.before).counts
-    found = list(run.warnings)
+    found = [warning[:1].upper() + warning[1:] for warning in run.warnings]
     found += small_cells(counts, small)
     undefined = undefined_rates(np.asarray(counts.table), run.criterion)
     if undefined:
@@ -65,7 +65,11 @@ def note_of_seeds(run: Run) -> str:
             "One seed: another split or start would give other numbers; the intervals do not "
             "include that. Run several seeds (--seeds 10) to see it."
         )
-    return f"{seeds} seeds: means over them, ± one standard deviation where marked."
+    pooled = (
+        " The groups' rates are over the test rows of all seeds together; a row that several seeds "
+        "drew counts several times, so their intervals are too narrow."
+    )
+    return f"{seeds} seeds: means over them, ± one standard deviation where marked.{pooled}"
 
 
 LIMITS = (

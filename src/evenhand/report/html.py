@@ -54,7 +54,12 @@ def render(run: Run) -> str:
         frontier=frontier,
         tables=_group_tables(run),
         extra=[(title, note, _plain_table(frame)) for title, note, frame in run.tables],
-        notes=[(r.method, r.setting, note) for r in _distinct(run.records) for note in r.notes],
+        notes=[
+            (record.method, record.setting, note)
+            for record in _distinct(run.records)
+            for note in record.notes
+            if f"{record.method}: {note}" not in run.warnings
+        ],
         doubts=doubts(run),
         limits=LIMITS,
         provenance=_flat(run.provenance),
@@ -137,6 +142,7 @@ def _frontier(run: Run) -> dict[str, Any] | None:
         "points": [_placed(p, x, y, *shapes[p.method]) for p in shown],
         "legend": [(method, *shapes[method]) for method in methods],
         "path": [c | {"cx": x.at(c["x"]), "cy": y.at(c["y"])} for c in path],
+        "measured": any(c["measured"] for c in path),
         "on_test": all(c["bars"] is not None for c in path),
         "xticks": x.ticks(),
         "yticks": y.ticks(),
@@ -182,7 +188,7 @@ def _script_data(run: Run, frontier: dict[str, Any] | None, limit: float) -> dic
         "high": round(high + 0.005, 3),
         "start": None if start is None else round(start, 4),
         "symbol": run.criterion.symbol,
-        "testRows": frontier["on_test"],
+        "measured": frontier["measured"],
     }
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import reduce
+from operator import add
 from typing import Any
 
 import numpy as np
@@ -153,7 +155,9 @@ def bars(run: Run) -> tuple[str, list[Bar]]:
 
 def asked_bound(run: Run) -> float | None:
     """The bound on the gap that was asked for, from the configuration; None without one."""
-    bound = run.config.get("bound")
+    bound = run.config.get("bounds") or run.config.get("bound")
+    if isinstance(bound, dict) and run.criterion.value in bound:
+        bound = bound[run.criterion.value]
     if isinstance(bound, dict):
         bound = next((bound[k] for k in ("limit", "value", "bound", "gap") if k in bound), None)
     limit: Any = getattr(bound, "limit", bound)
@@ -164,48 +168,74 @@ def asked_bound(run: Run) -> float | None:
 
 
 def candidates(run: Run) -> list[dict[str, Any]]:
-    """The points the bound chooses among, ready for the page's script, lowest bound last.
+    """The points the page's slider chooses among, the largest gap first.
 
-    Each has a ``name``, the cross-fitted ``error``, ``gap`` and ``upper``, where it stands in the
-    chart (``x``, ``y``: on the test rows if its counts are known), whether it was ``chosen``, and
-    its ``bars`` as [rate, low, high] if its counts are known.
+    Each has a ``name``, the ``error``, the ``gap`` and the ``upper`` bound that is held against the
+    slider's, where it stands in the chart (``x``, ``y``), whether it was ``chosen``, and its
+    ``bars`` as [rate, low, high], None where its counts are not known. The path of a fine-tuning
+    run is cross-fitted, and stands where the test rows put it; a comparison has no path, so what
+    it measured takes its place (``measured``), with the gap itself as the bound.
     """
-    listed = []
-    label = widest_class(run.before.counts, run.criterion)
-    most = MOST_BARS // len(rate_names(run.criterion))
-    shown = largest_groups(run.before.counts, most)
-    for entry in run.frontier:
-        values = [float(entry.get(key, np.nan)) for key in ("error", "gap", "upper")]
-        if not np.isfinite(values).all():
-            continue
-        error, gap, upper = values
-        counts = entry.get("counts")
-        drawn = None
-        if isinstance(counts, Counts):
-            record = Record("", "", "", 0, counts, 0, 0.0)
-            x, y = record.gap(run.criterion), record.error
-            rates = group_rates(counts, run.criterion, label)
-            drawn = [
-                [None if np.isnan(v) else round(v, 5) for v in rate[g]]
-                for rate in rates
-                for g in shown
-            ]
-        else:
-            x, y = gap, error
-        if not np.isfinite([x, y]).all():
-            continue
-        setting = entry.get("setting", entry.get("strength", ""))
-        name = f"strength {setting:.3g}" if isinstance(setting, float | int) else str(setting)
-        listed.append(
-            {
-                "name": name,
-                "error": round(error, 4),
-                "gap": round(gap, 5),
-                "upper": round(upper, 5),
-                "x": float(x),
-                "y": float(y),
-                "chosen": bool(entry.get("chosen", False)),
-                "bars": drawn,
-            }
-        )
-    return sorted(listed, key=lambda c: -float(str(c["upper"])))
+    found = [_on_path(run, entry) for entry in run.frontier]
+    if not run.frontier and run.command == "compare":
+        found = _measured(run)
+    drawn = [
+        c for c in found if np.isfinite([c[k] for k in ("error", "gap", "upper", "x", "y")]).all()
+    ]
+    return sorted(drawn, key=lambda c: -float(c["upper"]))
+
+
+def _on_path(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
+    error, gap, upper = (float(entry.get(key, np.nan)) for key in ("error", "gap", "upper"))
+    counts = entry.get("counts")
+    setting = entry.get("setting", entry.get("strength", ""))
+    on_test = Record("", "", "", 0, counts, 0, 0.0) if isinstance(counts, Counts) else None
+    return {
+        "name": f"strength {setting:.3g}" if isinstance(setting, float | int) else str(setting),
+        "error": round(error, 4),
+        "gap": round(gap, 5),
+        "upper": round(upper, 5),
+        "x": on_test.gap(run.criterion) if on_test else gap,
+        "y": on_test.error if on_test else error,
+        "chosen": bool(entry.get("chosen", False)),
+        "bars": _bar_values(run, on_test.counts) if on_test else None,
+        "measured": False,
+    }
+
+
+def _measured(run: Run) -> list[dict[str, Any]]:
+    """Every method and setting as it came out, seeds together."""
+    together = settings(run.records)
+    found = []
+    for point in points(run):
+        mine = together.get((point.method, point.setting))
+        if mine:
+            error, gap = point.error.estimate, point.gap.estimate
+            found.append(
+                {
+                    "name": point.name,
+                    "error": round(error, 4),
+                    "gap": round(gap, 5),
+                    "upper": round(gap, 5),
+                    "x": gap,
+                    "y": error,
+                    "chosen": point.chosen,
+                    "bars": _bar_values(run, reduce(add, (r.counts for r in mine))),
+                    "measured": True,
+                }
+            )
+    return found
+
+
+def _bar_values(run: Run, counts: Counts) -> list[list[float | None]] | None:
+    """The bars of ``bars(run)`` for other counts; None if their groups or classes differ."""
+    before = run.before.counts
+    if (counts.group_names, counts.class_names) != (before.group_names, before.class_names):
+        return None
+    label = widest_class(before, run.criterion)
+    shown = largest_groups(before, MOST_BARS // len(rate_names(run.criterion)))
+    return [
+        [None if np.isnan(v) else round(v, 5) for v in rate[g]]
+        for rate in group_rates(counts, run.criterion, label)
+        for g in shown
+    ]

@@ -37,7 +37,9 @@
     place(line, { x1: at, x2: at });
     ring.setAttribute("visibility", "visible");
     place(ring, { cx: c.cx, cy: c.cy });
-    says.textContent = (found.kept ? "Within this bound the lowest error has " : "No setting keeps this bound; the nearest, not promised, has ") +
+    says.textContent = data.measured ? (found.kept ? "Of all that was measured within this bound, the lowest error: " : "Nothing measured is within this bound; the nearest: ") +
+      c.name + ", error " + c.error.toFixed(2) + " %, " + data.symbol + " " + short(c.gap, 3) +
+      ". Picking by test results promises nothing for new rows." : (found.kept ? "Within this bound the lowest error has " : "No setting keeps this bound; the nearest, not promised, has ") +
       c.name + ": error " + c.error.toFixed(2) + " %, " + data.symbol + " " + short(c.gap, 3) +
       ", at most " + short(c.upper, 3) + " with the confidence asked for (cross-fitted).";
     if (c.bars) { bars(c.bars); }
