@@ -166,6 +166,88 @@ def finetune(
 
 
 @app.command()
+def compare(
+    task: Task,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 5,
+    methods: Annotated[
+        str | None, typer.Option(help="Names separated by commas; all by default.")
+    ] = None,
+    data: Data = None,
+    label: Label = None,
+    group: Group = None,
+    model: Model = None,
+    weights: Weights = None,
+    head: Head = None,
+    bound: Bounds = None,
+    confidence: Confidence = 0.9,
+    error: ErrorName = "f1",
+    layers: Layers = 2,
+    reference: Annotated[
+        str, typer.Option(help="Method (or method:setting) of the paired differences.")
+    ] = "transfer:dense",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; default runs/compare-TASK.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(help="Seeds to run at a time; default: one a core.")
+    ] = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run every method side by side over seeds: paired intervals, the frontier, a report.
+
+    evenhand compare adult --seeds 10
+
+    evenhand compare adult --methods transfer,gap-eo,fairret --bound equalized_odds=0.1
+
+    A second call with the same --output computes only what is missing.
+    """
+    import os
+
+    from evenhand.bounds import Bound
+    from evenhand.compare.run import as_run
+    from evenhand.compare.run import compare as run_compare
+    from evenhand.finetuning import make_rule
+    from evenhand.recipe import recipe
+    from evenhand.terminal import bar, echo_comparison
+
+    asked = recipe(
+        task,
+        data=data,
+        label=label,
+        groups=tuple(group or ()),
+        model=model,
+        weights=weights,
+        head=head,
+        layers=layers,
+        cache=cache,
+        progress=not quiet,
+    )
+    bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
+    rules = [make_rule([one], one.criterion, confidence, 0.5, error) for one in bounds]
+    folder = _folder(output or Path("runs") / f"compare-{asked.task}")
+    name, _, setting = reference.partition(":")
+    with bar("comparing", None, quiet) as progress:
+
+        def on_cells(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done - progress.n)
+
+        result = run_compare(
+            asked,
+            range(seeds),
+            folder,
+            methods=[m.strip() for m in methods.split(",")] if methods else None,
+            rules=rules,
+            reference=(name, setting or "dense"),
+            jobs=jobs or os.cpu_count() or 1,
+            on_cells=on_cells,
+        )
+    echo_comparison(as_run(result), result, json=json, quiet=quiet)
+
+
+@app.command()
 def plan(
     task: Task,
     data: Data = None,

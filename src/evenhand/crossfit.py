@@ -133,6 +133,7 @@ def crossfit(
     start: Head | None = None,
     rank: int | None = None,
     hidden: Hidden | None = None,
+    beta: float | None = None,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
 ) -> Candidates:
@@ -147,13 +148,14 @@ def crossfit(
         start: the head to begin from.
         rank: fit low-rank heads; with ``hidden``, the adapter's rank.
         hidden: the last hidden layer, whose inputs the rows' features are: adapters are fitted.
+        beta: steepness of the soft decisions; the criterion's own by default.
         seed: of the folds.
         on_fit: called after each fit, for a progress bar.
     """
     offsets = tuple(offsets) if len(rows.classes) == 2 else (0.0,)
 
     def fit(part: Rows) -> list[HeadFit]:
-        terms = gap_terms(part.labels, part.groups, part.classes, criteria)
+        terms = gap_terms(part.labels, part.groups, part.classes, criteria, beta=beta)
         return fit_path(
             part,
             strengths,

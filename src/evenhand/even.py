@@ -27,6 +27,8 @@ from evenhand.select import Choice, Rule, select
 from evenhand.solver import HeadFit
 
 ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+ADAPTER_BETA = 1.0
+"""An adapter's objective is not convex: the smoother penalty leads it to better valleys."""
 ADAPTER_RIDGE = 1e-3
 """The least ridge on an adapter: it has more freedom than a head, and over-fits below this."""
 
@@ -155,6 +157,7 @@ def even_out(
                 start=start,
                 rank=hidden.rank,
                 hidden=hidden.layer,
+                beta=ADAPTER_BETA,
                 seed=seed,
                 on_fit=on_fit,
             )

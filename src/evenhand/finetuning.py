@@ -17,10 +17,11 @@ from evenhand.bounds import Bound, parse_bounds
 from evenhand.checks import known_groups, plan, require_groups, result_warnings, row_warnings
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.even import Evened, HiddenRows, even_out, frontier
+from evenhand.even import Evened, even_out, frontier
 from evenhand.factorization import NoSavingWarning, factorize
 from evenhand.groups import Groups, as_groups
-from evenhand.methods.base import Fitted, Queries, fitted_head
+from evenhand.methods.adapters import adapted_fit, hidden_inputs_of, hidden_rows, network_of
+from evenhand.methods.base import Fitted, fitted_head
 from evenhand.methods.heads import as_fitted, pretrained, transfer
 from evenhand.metrics.counts import Counts
 from evenhand.neutralization import alpha_weights, neutralize
@@ -204,7 +205,7 @@ def finetune_stage(
     began = time.perf_counter()
     records = _baselines(stage, rank, alpha)
     started = time.perf_counter()
-    hidden = _hidden_rows(stage, adapter) if adapter else None
+    hidden = hidden_rows(stage.problem, adapter) if adapter else None
     evened = even_out(
         problem.development,
         rule,
@@ -273,43 +274,9 @@ def _baselines(stage: Stage, rank: int | None, alpha: float | None) -> list[Reco
 
 
 def _fitted(stage: Stage, evened: Evened) -> Fitted:
-    fit = evened.fit
-    if fit is None or fit.adapter is None:
+    if evened.fit is None or evened.fit.adapter is None:
         return fitted_head(evened.head, evened.trainable_parameters)
-    inputs = hidden_inputs_of(stage, stage.test_inputs)
-
-    def predict(queries: Queries) -> np.ndarray:
-        return np.asarray(fit.logits(inputs))
-
-    return Fitted(predict, fit.trainable_parameters)
-
-
-def _hidden_rows(stage: Stage, rank: int) -> HiddenRows:
-    from evenhand.models.mlp import last_hidden
-
-    problem = stage.problem
-    if problem.network is None:
-        raise InputError(
-            "an adapter here needs one of evenhand's MLPs; for other models use the in-model road "
-            "(docs/how-to/inside-the-model.md)"
-        )
-    inputs = np.concatenate(
-        [
-            hidden_inputs_of(stage, problem.network.train),
-            hidden_inputs_of(stage, problem.network.valid),
-        ]
-    )
-    layer = last_hidden(problem.network.model)
-    return HiddenRows(layer, problem.development.with_features(inputs), rank)
-
-
-def hidden_inputs_of(stage: Stage, inputs: Any) -> np.ndarray:
-    """(N, in) what the last hidden layer of the stage's MLP reads for its (N, inputs) rows."""
-    from evenhand.models.mlp import hidden_inputs
-
-    if stage.problem.network is None:
-        raise InputError("this stage has no network, only features")
-    return np.asarray(hidden_inputs(stage.problem.network.model, inputs))
+    return adapted_fit(evened.fit, network_of(stage.problem))
 
 
 def _model(stage: Stage, evened: Evened) -> nn.Module:
@@ -331,9 +298,9 @@ def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, An
             family.offsets.index(float(point["offset"])),
         )
         fit = family.fit(index)
-        features = (
-            hidden_inputs_of(stage, stage.test_inputs) if fit.adapter else stage.test.features
-        )
+        features = stage.test.features
+        if fit.adapter:
+            features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
         decisions = fit.logits(features).argmax(axis=1)
         counts = Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes)
         points.append({**point, "counts": counts})

@@ -46,16 +46,14 @@ def preconditioner(x: torch.Tensor, ridge: float, intercept: bool) -> Float64:
     step = max(1, len(x) // GRAM_ROWS)
     some = x[::step]
     n, d = some.shape
-    gram: Float64 = np.empty((d + intercept, d + intercept))
+    gram = np.empty((d + intercept, d + intercept), dtype=np.float64)
     gram[:d, :d] = (some.T @ some).double().numpy() / (4 * n)
     if intercept:
         gram[d, :d] = gram[:d, d] = some.double().mean(dim=0).numpy() / 4
         gram[d, d] = 0.25
     scale = max(float(np.trace(gram)) / len(gram), 1e-30)
-    gram[np.diag_indices(d)] += ridge
-    gram[np.diag_indices_from(gram)] += 1e-9 * scale
-    factor: Float64 = np.linalg.cholesky(gram)
-    return factor
+    damping = np.append(np.full(d, ridge), np.zeros(int(intercept))) + 1e-9 * scale
+    return np.asarray(np.linalg.cholesky(gram + np.diag(damping)), dtype=np.float64)
 
 
 class Dense:

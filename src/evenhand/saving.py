@@ -39,7 +39,8 @@ def save(model: nn.Module, folder: str | Path, *, about: dict[str, Any] | None =
     if hasattr(model, "save_pretrained"):
         kind = "transformers"
         folder.mkdir(parents=True, exist_ok=True)
-        model.save_pretrained(folder)
+        own: Any = model
+        own.save_pretrained(folder)
         packed = (folder / WEIGHTS).read_bytes()
     else:
         tensors: dict[str, torch.Tensor] = model.state_dict()
@@ -124,6 +125,10 @@ def _mlp(folder: Path) -> nn.Module:
 def _from_transformers(folder: Path, name: str) -> nn.Module:
     import transformers
 
+    if name.endswith(".PooledEncoder"):
+        from evenhand.models.text import PooledEncoder
+
+        return PooledEncoder.from_pretrained(folder)
     cls = getattr(transformers, name.rpartition(".")[2], None)
     if cls is None:
         raise InputError(f"transformers has no {name}: give a module of that class as `into`")

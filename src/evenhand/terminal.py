@@ -6,11 +6,14 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
 from evenhand.record import Run
+
+if TYPE_CHECKING:
+    from evenhand.compare.run import Comparison
 
 
 @contextmanager
@@ -41,3 +44,21 @@ def echo_run(run: Run, folder: Path, *, json: bool, quiet: bool) -> None:
     for warning in run.warnings:
         typer.echo(f"note: {warning}")
     typer.echo(f"\nreport: {folder / 'report.html'}\nmodel:  {folder / 'model'}")
+
+
+def echo_comparison(run: Run, comparison: Comparison, *, json: bool, quiet: bool) -> None:
+    """Print a comparison: its JSON, or its table and where the files are."""
+    from evenhand.report.files import to_json
+    from evenhand.report.table import comparison as table
+
+    if json:
+        typer.echo(to_json(run))
+        return
+    if quiet:
+        return
+    typer.echo(run.asked + "\n")
+    typer.echo(table(comparison.shown, color=sys.stdout.isatty()))
+    typer.echo("\n" + run.decided)
+    for warning in run.warnings:
+        typer.echo(f"note: {warning}")
+    typer.echo(f"\nresults, paired differences, frontier and report: {comparison.folder}")

@@ -1,0 +1,159 @@
+"""One cell of a comparison, a method at a seed: run once, kept in a file, never run again."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenhand.artefacts import write_atomically
+from evenhand.compare.choose import EVENED, bounded, levelled, menu, valid_gap
+from evenhand.criteria import Criterion
+from evenhand.errors import ArtefactError, InputError, MissingExtraError
+from evenhand.methods import METHODS, Entry
+from evenhand.methods.heads import transfer
+from evenhand.metrics.counts import Counts
+from evenhand.pipeline import Stage, score
+from evenhand.recipe import Recipe
+from evenhand.record import Record
+from evenhand.select import Rule
+from evenhand.threads import one_thread
+
+FRONTIER = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
+PLAIN = {"pretrained", "transfer", "svd", "fisher-svd", "neutralized-svd", "random-svd", "evenhand"}
+"""Methods without a knob for fairness: nothing to choose by a bound."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What one method gave at one seed: its records, or why there are none."""
+
+    records: tuple[Record, ...]
+    skipped: str | None = None
+
+
+def cell_path(folder: Path, seed: int, name: str) -> Path:
+    """Where the cell of a method at a seed is kept."""
+    return folder / "cells" / f"seed{seed}-{name}.json"
+
+
+def run_seed(
+    recipe: Recipe, seed: int, names: Sequence[str], rules: Sequence[Rule], folder: Path
+) -> None:
+    """Run and keep every cell of ``seed`` that is not kept yet."""
+    todo = [METHODS[name] for name in names if not cell_path(folder, seed, name).is_file()]
+    if not todo:
+        return
+    with one_thread():
+        stage = recipe.stage(seed)
+        for entry in todo:
+            cell = run_cell(stage, entry, rules)
+            write_atomically(cell_path(folder, seed, entry.name), to_json(cell))
+
+
+def run_cell(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Cell:
+    """Fit one method on a stage at all its settings and score them on the test rows."""
+    try:
+        return Cell(tuple(_records(stage, entry, rules)))
+    except (MissingExtraError, InputError) as error:
+        return Cell((), str(error))
+
+
+def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Record]:
+    problem = stage.problem
+    if entry.name == "pretrained" and problem.fresh:
+        raise InputError("the label space is new: there is no head to use as it is")
+    if entry.network and problem.network is None:
+        raise InputError(f"{entry.name} needs the whole network, and only features are at hand")
+    began = time.perf_counter()
+    fitted = entry.load()(problem)
+    each = (time.perf_counter() - began) / max(1, len(fitted))
+    for setting, one in fitted:
+        yield score(stage, entry.name, setting, one, each)
+    if entry.name in PLAIN:
+        return
+    baseline = transfer(problem)[0][1]
+    for criterion in _criteria(entry, FRONTIER):
+        one_menu = menu(entry, problem, fitted, criterion)
+        reference = valid_gap(problem, baseline, criterion)
+        if entry.name in EVENED:
+            from evenhand.metrics.rates import gap
+
+            tables = one_menu.candidates.tables
+            zero = one_menu.candidates.offsets.index(0.0) if tables.shape[1] > 1 else 0
+            reference = float(gap(tables[0, zero], criterion))
+        for setting, one in levelled(one_menu, criterion, reference):
+            yield score(stage, entry.name, setting, one, each)
+        for rule in rules:
+            if rule.criteria != (criterion,):
+                continue
+            began = time.perf_counter()
+            setting, one = bounded(one_menu, rule, problem)
+            yield score(stage, entry.name, setting, one, each + time.perf_counter() - began)
+
+
+def _criteria(entry: Entry, every: Sequence[Criterion]) -> tuple[Criterion, ...]:
+    if entry.name in EVENED:
+        return (EVENED[entry.name],)
+    return tuple(every)
+
+
+def to_json(cell: Cell) -> str:
+    """A cell as JSON."""
+    records = [
+        {
+            "task": record.task,
+            "method": record.method,
+            "setting": record.setting,
+            "seed": record.seed,
+            "table": np.asarray(record.counts.table).tolist(),
+            "unknown": np.asarray(record.counts.unknown).tolist(),
+            "groups": list(record.counts.group_names),
+            "classes": list(record.counts.class_names),
+            "attribute": record.counts.attribute,
+            "trainable_parameters": record.trainable_parameters,
+            "seconds": record.seconds,
+            "notes": list(record.notes),
+        }
+        for record in cell.records
+    ]
+    return json.dumps({"records": records, "skipped": cell.skipped}, ensure_ascii=False)
+
+
+def read_cell(path: Path) -> Cell:
+    """A cell that :func:`to_json` wrote.
+
+    Raises:
+        ArtefactError: the file is damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        records = tuple(_record(one) for one in document["records"])
+        return Cell(records, document["skipped"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
+def _record(one: dict[str, Any]) -> Record:
+    counts = Counts(
+        np.array(one["table"]),
+        np.array(one["unknown"]),
+        tuple(one["groups"]),
+        tuple(one["classes"]),
+        one["attribute"],
+    )
+    return Record(
+        one["task"],
+        one["method"],
+        one["setting"],
+        one["seed"],
+        counts,
+        one["trainable_parameters"],
+        one["seconds"],
+        notes=tuple(one["notes"]),
+    )

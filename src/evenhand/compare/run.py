@@ -1,0 +1,280 @@
+"""Compare: every method on the same features and splits, over seeds, in parallel, resumable."""
+
+from __future__ import annotations
+
+import multiprocessing
+import platform
+from collections.abc import Callable, Sequence
+from concurrent.futures import ProcessPoolExecutor, wait
+from dataclasses import dataclass, replace
+from functools import reduce
+from importlib.metadata import version
+from operator import add
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from evenhand.artefacts import writable_folder, write_atomically
+from evenhand.compare.cells import FRONTIER, cell_path, read_cell, run_seed
+from evenhand.compare.statistics import ERROR_COLUMNS, frontier, hypervolume, paired
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.methods import resolve
+from evenhand.recipe import Recipe, fingerprint
+from evenhand.record import Record, Run, results_frame
+from evenhand.select import Rule
+
+REFERENCE = ("transfer", "dense")
+POLL_SECONDS = 0.5
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A finished comparison.
+
+    Attributes:
+        records: one a method × setting × seed.
+        skipped: method to why it was not run.
+        paired: mean paired differences to the reference, with intervals and Holm's flags.
+        frontier: mean error at levels of each gap.
+        hypervolume: area dominated by each method's frontier.
+        folder: where it is kept.
+        config: what was asked.
+    """
+
+    records: tuple[Record, ...]
+    skipped: dict[str, str]
+    paired: pd.DataFrame
+    frontier: pd.DataFrame
+    hypervolume: pd.DataFrame
+    folder: Path
+    config: dict[str, Any]
+
+    @property
+    def shown(self) -> list[Record]:
+        """The records for a table: levels of the frontier left out."""
+        return [record for record in self.records if not record.setting.startswith("level:")]
+
+
+def compare(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    folder: str | Path,
+    *,
+    methods: list[str] | None = None,
+    rules: Sequence[Rule] = (),
+    reference: tuple[str, str] = REFERENCE,
+    jobs: int = 1,
+    on_cells: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Run every method at every seed, keep each cell as it is done, and put them together.
+
+    A second call with the same arguments computes only what is missing; another recipe in the same
+    folder is refused.
+
+    Args:
+        recipe: the task, data and model.
+        seeds: each with its own split and pre-training.
+        folder: results.csv, paired.csv, frontier.csv, hypervolume.csv, report.html, cells/.
+        methods: names, see :data:`evenhand.methods.METHODS`; all by default.
+        rules: rules with bounds, each a further row of every method that has a knob.
+        reference: (method, setting) of the paired differences.
+        jobs: seeds to run at a time, each in a process of its own.
+        on_cells: called with (cells done, cells in all) as they are kept.
+
+    Raises:
+        InputError: no seed, an unknown method, or a folder that holds another comparison.
+    """
+    if not seeds:
+        raise InputError("a comparison needs at least one seed")
+    folder = writable_folder(folder)
+    names = [entry.name for entry in resolve(methods)]
+    config = {
+        "command": "compare",
+        **recipe.resolved,
+        "bounds": [" and ".join(map(str, rule.bounds)) for rule in rules],
+        "confidence": [rule.confidence for rule in rules],
+        "seeds": list(seeds),
+        "methods": names,
+    }
+    _claim(folder, config)
+    _run(recipe, seeds, names, rules, folder, jobs, on_cells)
+    cells = {
+        (seed, name): read_cell(cell_path(folder, seed, name)) for seed in seeds for name in names
+    }
+    records = tuple(
+        record for name in names for seed in seeds for record in cells[seed, name].records
+    )
+    skipped = {name: cell.skipped for (_, name), cell in cells.items() if cell.skipped}
+    frame = results_frame(records)
+    result = Comparison(
+        records,
+        skipped,
+        _paired(frame, reference),
+        _frontiers(frame),
+        _hypervolumes(frame),
+        folder,
+        config,
+    )
+    _write(result)
+    return result
+
+
+def _claim(folder: Path, config: dict[str, Any]) -> None:
+    """Refuse a folder whose cells are of another task, model or rule."""
+    kept = {k: v for k, v in config.items() if k not in ("seeds", "methods")}
+    mark, path = fingerprint(kept), folder / "cells" / "made-from.txt"
+    if path.is_file() and path.read_text(encoding="utf-8").split()[0] != mark:
+        raise InputError(
+            f"{folder} holds a comparison of another task, model or bound; "
+            "give another --output, or remove that folder"
+        )
+    write_atomically(path, f"{mark} evenhand {version('evenhand')}\n")
+
+
+def _run(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    folder: Path,
+    jobs: int,
+    on_cells: Callable[[int, int], None] | None,
+) -> None:
+    every = [cell_path(folder, seed, name) for seed in seeds for name in names]
+
+    def tell() -> None:
+        if on_cells:
+            on_cells(sum(path.is_file() for path in every), len(every))
+
+    tell()
+    missing = [
+        seed for seed in seeds if not all(cell_path(folder, seed, name).is_file() for name in names)
+    ]
+    if jobs <= 1 or len(missing) <= 1:
+        for seed in missing:
+            run_seed(recipe, seed, names, rules, folder)
+            tell()
+        return
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=context) as pool:
+        running = {pool.submit(run_seed, recipe, seed, names, rules, folder) for seed in missing}
+        try:
+            while running:
+                done, running = wait(running, timeout=POLL_SECONDS)
+                for future in done:
+                    future.result()
+                tell()
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
+
+
+def _paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:
+    present = ((frame["method"] == reference[0]) & (frame["setting"] == reference[1])).any()
+    return paired(frame, reference) if present else pd.DataFrame()
+
+
+def _frontiers(frame: pd.DataFrame) -> pd.DataFrame:
+    if not (frame["method"] == REFERENCE[0]).any():
+        return pd.DataFrame()
+    parts = [
+        frontier(frame, criterion, error).assign(criterion=str(criterion), error_metric=error)
+        for criterion in FRONTIER
+        for error in ERROR_COLUMNS
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _hypervolumes(frame: pd.DataFrame) -> pd.DataFrame:
+    if frame.empty:
+        return pd.DataFrame()
+    parts = [
+        hypervolume(frame, criterion).assign(criterion=str(criterion)) for criterion in FRONTIER
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def pooled(records: Sequence[Record]) -> Record:
+    """The records of one method and setting as one: counts added over seeds."""
+    counts = reduce(add, (record.counts for record in records))
+    seconds = sum(record.seconds for record in records) / len(records)
+    return replace(records[0], counts=counts, seconds=seconds, scores=None)
+
+
+def as_run(comparison: Comparison) -> Run:
+    """The comparison as the report shows it."""
+    by_key: dict[tuple[str, str], list[Record]] = {}
+    for record in comparison.shown:
+        by_key.setdefault((record.method, record.setting), []).append(record)
+    before = by_key.get(REFERENCE) or next(iter(by_key.values()))
+    after_key = next((key for key in by_key if key[0] == "evenhand"), None)
+    after = pooled(by_key[after_key]) if after_key else None
+    seeds = comparison.config["seeds"]
+    first = comparison.records[0]
+    notes = [f"{name} was not run: {why}" for name, why in comparison.skipped.items()]
+    notes += sorted({f"{r.method}: {note}" for r in comparison.shown for note in r.notes})
+    criterion = Criterion.EQUALIZED_ODDS
+    return Run(
+        "compare",
+        f"Compare {len(comparison.config['methods'])} methods on {first.task}, each on the same "
+        f"features and splits, over {len(seeds)} seeds with a split of their own.",
+        _decided(pooled(before), after, criterion),
+        tuple(comparison.shown),
+        pooled(before),
+        after,
+        criterion,
+        warnings=tuple(notes),
+        provenance={
+            "seeds": seeds,
+            "versions": {name: version(name) for name in ("evenhand", "torch", "scikit-learn")}
+            | {"python": platform.python_version()},
+            "machine": f"{platform.machine()} {platform.system()}",
+        },
+        config=comparison.config,
+        tables=(
+            (
+                "Paired differences to transfer learning",
+                "Means over seeds with 95 % t intervals; Holm-corrected over all rows.",
+                _rounded(comparison.paired),
+            ),
+            (
+                "Error at levels of the gap",
+                "Interpolated along each method's frontier; intervals by bootstrapping the seeds.",
+                _rounded(comparison.frontier),
+            ),
+        ),
+    )
+
+
+def _decided(before: Record, after: Record | None, criterion: Criterion) -> str:
+    if after is None:
+        return f"Transfer learning: {criterion.symbol} {before.gap(criterion):.3f}."
+    return (
+        f"evenhand's choice has {criterion.symbol} {after.gap(criterion):.3f} over all seeds "
+        f"together, against {before.gap(criterion):.3f} for transfer learning, and the error "
+        f"{after.error:.2f} against {before.error:.2f}."
+    )
+
+
+def _rounded(frame: pd.DataFrame) -> pd.DataFrame:
+    if "setting" in frame:
+        frame = frame[~frame["setting"].astype(str).str.startswith("level:")]
+    return frame.round(4)
+
+
+def _write(comparison: Comparison) -> None:
+    from evenhand.report.files import write_run
+    from evenhand.report.text import frame_to_csv
+
+    folder = comparison.folder
+    config = yaml.safe_dump(comparison.config, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.yaml", config)
+    write_run(as_run(comparison), folder)
+    for name in ("paired", "frontier", "hypervolume"):
+        write_atomically(folder / f"{name}.csv", frame_to_csv(getattr(comparison, name)))
+    write_atomically(folder / "results.csv", frame_to_csv(results_frame(comparison.shown)))
+    levels = results_frame(r for r in comparison.records if r.setting.startswith("level:"))
+    write_atomically(folder / "levels.csv", frame_to_csv(levels))

@@ -1,0 +1,34 @@
+"""evenhand's default: the smallest gap at a small cost, chosen by cross-fitting, guarded."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from evenhand.criteria import Criterion
+from evenhand.even import even_out
+from evenhand.methods.base import Fitted, Method, Problem, fitted_head
+from evenhand.select import Rule
+
+
+def chosen(criterion: str | Criterion) -> Method:
+    """A method: the default algorithm without a bound; see :func:`evenhand.select.select`.
+
+    Args:
+        criterion: the gap to lessen.
+    """
+    rule = Rule(criterion=Criterion.parse(criterion))
+
+    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        evened = even_out(
+            problem.development,
+            rule,
+            old=None if problem.fresh else problem.head,
+            start=problem.head,
+            ridge=problem.ridge,
+            seed=problem.seed,
+        )
+        notes = ("the old head was kept",) if evened.fit is None else ()
+        fitted = fitted_head(evened.head, evened.trainable_parameters, notes=notes)
+        return [(f"cost<={rule.max_cost:g}", fitted)]
+
+    return run
