@@ -52,7 +52,7 @@ def group_fisher(
 
     Raises:
         ModelError: no such layer, or one that runs more or less than once a forward pass.
-        InputError: batches of another form, or none.
+        InputError: batches of another form, or none, or values that are not finite.
     """
     _check_kind(kind)
     targets = find_targets(model, target_modules)
@@ -106,6 +106,12 @@ class _Sums:
             x, g = x.flatten(1, -2), g.flatten(1, -2)
             mixed = torch.einsum("bto,bso,bsi->bti", g, g, x)
             rows = (x * mixed).sum(dim=1) * weight[:, None]
+        if not torch.isfinite(rows).all():
+            bad = int((~torch.isfinite(rows)).any(dim=1).sum())
+            raise InputError(
+                f"{bad} of {len(rows)} samples of a batch have NaN or infinity in a layer's input "
+                "or gradient; remove or impute them"
+            )
         for code in set(codes):
             if _is_unknown(code):
                 continue
@@ -170,8 +176,8 @@ def _accumulate(
 ) -> None:
     caught: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def catch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], None]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> None:
+    def catch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
+        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
             if name in caught:
                 raise ModelError(
                     f"module {name!r} runs more than once a forward pass: its samples' gradients "
@@ -179,7 +185,9 @@ def _accumulate(
                 )
             if not output.requires_grad:
                 output.requires_grad_()
-            caught[name] = (args[0].detach(), output)
+            # Copies: what follows may work in place, and would change what is kept here.
+            caught[name] = (args[0].detach().clone(), output)
+            return output.clone()
 
         return hook
 
@@ -194,6 +202,11 @@ def _accumulate(
     idle = [name for name in targets if name not in caught]
     if idle:
         raise ModelError(f"module {idle[0]!r} did not run in the forward pass")
+    if logits.ndim != 2 or len(logits) != len(labels):
+        raise InputError(
+            f"the model gives logits of shape {tuple(logits.shape)} for a batch of {len(labels)} "
+            f"labels: they must be ({len(labels)}, K)"
+        )
     log_p = torch.log_softmax(logits.double(), dim=-1)
     outputs = [caught[name][1] for name in targets]
     for one in sums.values():
