@@ -91,12 +91,14 @@ def factorize(
             raise InputError("weigh by rows (importance) or by Kronecker factors, not by both")
         left, left_inverse = _roots(kronecker.input_factor)
         right, right_inverse = _roots(kronecker.output_factor)
-        u, s, vt = _svd(left @ target @ right, _asked(rank, head), seed)
+        weighted = left @ target @ right
+        u, s, vt = _svd(weighted, _asked(rank, head), seed)
         r = _rank(rank, s, head)
         down, up = left_inverse @ (u[:, :r] * s[:r]), vt[:r] @ right_inverse
     else:
         rows = _row_weights(importance, head)
-        u, s, vt = _svd(rows[:, None] * target, _asked(rank, head), seed)
+        weighted = rows[:, None] * target
+        u, s, vt = _svd(weighted, _asked(rank, head), seed)
         r = _rank(rank, s, head)
         down, up = (u[:, :r] * s[:r]) / rows[:, None], vt[:r]
     if r * (head.in_features + head.out_features) >= head.weight.size:
@@ -110,8 +112,8 @@ def factorize(
     bias = np.asarray(head.bias, dtype=np.float64)
     if mean is not None:
         bias = bias + np.asarray(mean, dtype=np.float64) @ (target - down @ up)
-    energy = float((s * s).sum())
-    return Factors(down, up, bias, float((s[:r] ** 2).sum()) / energy if energy else 1.0)
+    energy = float((weighted * weighted).sum())
+    return Factors(down, up, bias, min(1.0, float((s[:r] ** 2).sum()) / energy) if energy else 1.0)
 
 
 def compress(head: Head, statistics: KroneckerSums, *, rank: int | float | None = None) -> Factors:
@@ -172,7 +174,8 @@ def _svd(matrix: Float64, rank: int | None, seed: int) -> tuple[Float64, Float64
         u, s, vt = randomized_svd(
             matrix, rank, n_oversamples=max(10, rank), n_iter=iterations, random_state=seed
         )
-        residual = matrix.T @ u - vt.T * s
+        # Aᵀu = vs holds by construction; that Av = us shows the subspace has settled.
+        residual = matrix @ vt.T - u * s
         if np.linalg.norm(residual) <= RANDOMISED_TOLERANCE * np.linalg.norm(s):
             return u, s, vt
     u, s, vt = np.linalg.svd(matrix, full_matrices=False)

@@ -1,0 +1,230 @@
+"""Eq. 4 to the letter, and the compression that keeps more."""
+
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+
+from evenhand import factorization as module
+from evenhand.errors import InputError
+from evenhand.factorization import NoSavingWarning, compress, factorize
+from evenhand.fisher import head_fisher, softmax
+from evenhand.head import Head
+from evenhand.neutralization import neutralize
+from evenhand.rows import Rows
+from evenhand.solver import fit_path
+
+pytestmark = pytest.mark.filterwarnings("ignore::evenhand.factorization.NoSavingWarning")
+
+
+def head_of(d=12, k=6, seed=0):
+    rng = np.random.default_rng(seed)
+    return Head(rng.normal(size=(d, k)), rng.normal(size=k))
+
+
+positive = st.floats(1e-3, 1e3)
+
+
+@given(arrays(np.float64, 12, elements=positive), st.integers(0, 100))
+def test_full_rank_gives_the_weight_back_whatever_the_row_weights(importance, seed):
+    head = head_of(seed=seed)
+    found = factorize(head, importance, rank=6)
+    assert np.abs(found.down @ found.up - head.weight).max() < 1e-6
+    np.testing.assert_array_equal(found.bias, head.bias)
+    assert found.kept == pytest.approx(1)
+
+
+@given(arrays(np.float64, 12, elements=positive), positive, st.integers(1, 6))
+def test_scaling_the_row_weights_changes_nothing(importance, scale, rank):
+    head = head_of()
+    one = factorize(head, importance, rank=rank)
+    other = factorize(head, importance * scale, rank=rank)
+    np.testing.assert_allclose(one.down @ one.up, other.down @ other.up, atol=1e-8)
+    assert one.kept == pytest.approx(other.kept)
+
+
+def test_equation_four_to_the_letter():
+    head = head_of()
+    importance = np.linspace(0.5, 3, 12)
+    u, s, vt = np.linalg.svd(np.diag(importance) @ head.weight, full_matrices=False)
+    down = np.linalg.inv(np.diag(importance)) @ u[:, :2] @ np.diag(s[:2])
+    found = factorize(head, importance, rank=2)
+    np.testing.assert_allclose(found.down @ found.up, down @ vt[:2], atol=1e-12)
+    np.testing.assert_allclose(np.abs(found.down), np.abs(down), atol=1e-12)
+    np.testing.assert_allclose(np.abs(found.up), np.abs(vt[:2]), atol=1e-12)
+    np.testing.assert_allclose(found.up @ found.up.T, np.eye(2), atol=1e-12)
+    assert found.kept == pytest.approx((s[:2] ** 2).sum() / (s**2).sum())
+
+
+def test_it_is_the_best_in_the_weighted_norm():
+    head, importance = head_of(), np.linspace(0.1, 4, 12)
+
+    def loss(weight):
+        return ((importance[:, None] * (head.weight - weight)) ** 2).sum()
+
+    best = factorize(head, importance, rank=3).head.weight
+    assert loss(best) < loss(factorize(head, rank=3).head.weight)
+    rng = np.random.default_rng(0)
+    start = factorize(head, importance, rank=3)
+    for _ in range(20):
+        nearby = (start.down + 0.01 * rng.normal(size=start.down.shape)) @ (
+            start.up + 0.01 * rng.normal(size=start.up.shape)
+        )
+        assert loss(best) <= loss(nearby)
+
+
+@pytest.mark.parametrize("classes", [2, 3, 5])
+def test_centred_the_probabilities_are_kept_at_rank_k_less_one(trained, classes):
+    rows, head = trained(n=300, d=8, classes=classes)
+    shifted = Head(head.weight + np.arange(8.0)[:, None], head.bias)
+    for weights in (None, neutralize(head_fisher(rows, shifted))):
+        found = factorize(shifted, weights, rank=classes - 1, centre=True).head
+        difference = softmax(found.logits(rows.features)) - softmax(shifted.logits(rows.features))
+        assert np.abs(difference).max() < 1e-5
+    assert factorize(shifted, centre=True).rank == max(1, classes - 1)
+
+
+@given(st.floats(0.01, 0.99), st.integers(0, 50))
+def test_a_float_rank_keeps_the_energy_asked_and_no_more_than_needed(share, seed):
+    head = head_of(seed=seed)
+    found = factorize(head, np.linspace(0.2, 2, 12), rank=share)
+    assert found.kept >= share - 1e-9
+    if found.rank > 1:
+        fewer = factorize(head, np.linspace(0.2, 2, 12), rank=found.rank - 1)
+        assert fewer.kept < share
+
+
+def test_dead_units_give_finite_factors(trained):
+    rows, head = trained(n=100, d=6)
+    x = rows.features.copy()
+    x[:, 2] = 0
+    weights = neutralize(head_fisher(rows.with_features(x), head))
+    found = factorize(head, weights, rank=1)
+    assert np.isfinite(found.down).all()
+    assert np.isfinite(found.up).all()
+    zero = factorize(Head(np.zeros((4, 3)), np.zeros(3)), rank=0.9)
+    assert zero.rank == 1
+    assert not zero.head.weight.any()
+
+
+def test_the_refitted_bias_keeps_the_mean_logit(trained):
+    rows, head = trained(n=300, d=8, classes=4)
+    mean = rows.features.mean(axis=0)
+    found = factorize(head, rank=1, mean=mean).head
+    np.testing.assert_allclose(
+        found.logits(rows.features).mean(axis=0), head.logits(rows.features).mean(axis=0)
+    )
+
+
+def kl(rows, one, other):
+    p, q = softmax(one.logits(rows.features)), softmax(other.logits(rows.features))
+    return float((p * np.log(p / q)).sum(axis=1).mean())
+
+
+def test_kronecker_with_refit_keeps_more_of_the_probabilities():
+    """METHOD 2: plain SVD < the paper's < bias refit < Kronecker, centred and refitted."""
+    rng = np.random.default_rng(0)
+    x = np.maximum(rng.normal(size=(4000, 24)) @ rng.normal(size=(24, 24)) + 1, 0)
+    x *= np.geomspace(0.05, 3, 24)
+    truth = rng.normal(size=(24, 8)) / np.geomspace(0.3, 4, 24)[:, None]
+    labels = (x @ truth + 2 * rng.gumbel(size=(4000, 8))).argmax(axis=1)
+    from evenhand.groups import Groups
+
+    groups = Groups(rng.integers(0, 2, 4000), ("a", "b"))
+    rows = Rows(x, labels, groups, tuple("abcdefgh"))
+    head = fit_path(rows, ridge=1e-3)[0].head
+    sums = head_fisher(rows, head, kronecker=True)
+    for rank in (2, 3, 4):
+        plain = kl(rows, head, factorize(head, rank=rank).head)
+        paper = kl(rows, head, factorize(head, neutralize(sums), rank=rank).head)
+        refit = kl(rows, head, factorize(head, rank=rank, mean=sums.kronecker.mean).head)
+        best = kl(rows, head, compress(head, sums.kronecker, rank=rank).head)
+        assert best < 0.7 * min(plain, paper)
+        assert best < refit
+    exact = compress(head, sums.kronecker, rank=7).head
+    assert kl(rows, head, exact) < 1e-8
+
+
+def test_kronecker_with_a_dead_feature_and_an_unused_class_is_finite(trained):
+    rows, head = trained(n=200, d=6, classes=4)
+    x = rows.features.copy()
+    x[:, 3] = 0
+    sums = head_fisher(rows.with_features(x), head, kronecker=True).kronecker
+    found = compress(head, sums, rank=2)
+    assert np.isfinite(found.head.weight).all()
+    full = compress(head, sums, rank=3).head
+    p, q = (softmax(h.logits(x)) for h in (head, full))
+    assert np.abs(p - q).max() < 1e-5
+
+
+def test_large_matrices_at_a_small_rank_are_randomised_within_the_tolerance(monkeypatch):
+    rng = np.random.default_rng(0)
+    low = rng.normal(size=(2400, 20)) * np.geomspace(1, 0.01, 20)
+    weight = low @ rng.normal(size=(20, 1800)) + 1e-4 * rng.normal(size=(2400, 1800))
+    head, importance = Head(weight, np.zeros(1800)), rng.uniform(0.5, 2, 2400)
+    assert weight.size >= module.RANDOMISED_SIZE
+    calls = []
+    full_svd = np.linalg.svd
+    monkeypatch.setattr(
+        np.linalg, "svd", lambda *a, **k: calls.append(a[0].shape) or full_svd(*a, **k)
+    )
+    found = factorize(head, importance, rank=6)
+    assert (2400, 1800) not in calls, "the full SVD ran"
+    scaled = importance[:, None] * weight
+    s = np.sqrt(np.maximum(np.linalg.eigvalsh(scaled.T @ scaled)[::-1], 0))
+    left = importance[:, None] * (weight - found.down @ found.up)
+    assert np.linalg.norm(left) <= np.linalg.norm(s[6:]) * (1 + 1e-4)
+    assert found.kept == pytest.approx((s[:6] ** 2).sum() / (s**2).sum(), rel=1e-6)
+    assert found.kept < 0.999
+
+
+def test_where_the_randomised_svd_does_not_settle_the_full_one_decides(monkeypatch):
+    monkeypatch.setattr(module, "RANDOMISED_SIZE", 1)
+    rng = np.random.default_rng(0)
+    head = Head(rng.normal(size=(300, 200)), np.zeros(200))
+    found = factorize(head, rank=5)
+    u, s, vt = np.linalg.svd(head.weight, full_matrices=False)
+    np.testing.assert_allclose(found.down @ found.up, (u[:, :5] * s[:5]) @ vt[:5], atol=1e-2)
+    assert found.kept == pytest.approx((s[:5] ** 2).sum() / (s**2).sum(), rel=1e-3)
+
+
+@pytest.mark.parametrize("rank", [0, -1, 7, 100])
+def test_a_rank_that_cannot_be_is_refused(rank):
+    with pytest.raises(
+        InputError, match=rf"\[1, 6\] for a weight of shape \(12, 6\), found {rank}"
+    ):
+        factorize(head_of(), rank=rank)
+
+
+def test_bad_input_is_named():
+    head = head_of()
+    for share in (0.0, 1.0, -0.5, float("nan")):
+        with pytest.raises(InputError, match=r"share of weighted energy"):
+            factorize(head, rank=share)
+    with pytest.raises(InputError, match=r"shape \(12,\) for a weight .* found \(3,\)"):
+        factorize(head, np.ones(3))
+    for bad in (0.0, -1.0, np.nan, np.inf):
+        with pytest.raises(InputError, match=r"positive and finite"):
+            factorize(head, np.append(np.ones(11), bad))
+    with pytest.raises(InputError, match=r"weight of shape \(2, 2\) holds NaN"):
+        factorize(Head(np.full((2, 2), np.nan), np.zeros(2)))
+
+
+def test_not_both_ways_of_weighing(trained):
+    rows, head = trained(n=50)
+    sums = head_fisher(rows, head, kronecker=True)
+    with pytest.raises(InputError, match=r"not by both"):
+        factorize(head, neutralize(sums), kronecker=sums.kronecker)
+
+
+def test_a_rank_that_saves_nothing_is_told():
+    with pytest.warns(
+        NoSavingWarning, match=r"rank 4 of a 12 × 6 weight trains 72 .* dense one 72"
+    ):
+        factorize(head_of(), rank=4)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        factorize(head_of(), rank=3)
