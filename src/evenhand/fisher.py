@@ -52,9 +52,12 @@ class GroupFisher:
     kronecker: KroneckerSums | None = None
 
     def __add__(self, other: GroupFisher) -> GroupFisher:
-        """The sums over both sets of samples."""
-        mine = (self.group_names, self.kind, self.row_sums.shape)
-        theirs = (other.group_names, other.kind, other.row_sums.shape)
+        """The sums over both sets of samples; a group may be in one of them only."""
+        if self.group_names != other.group_names:
+            names = tuple(sorted({*self.group_names, *other.group_names}, key=_by_number_or_name))
+            return self._with_groups(names) + other._with_groups(names)
+        mine = (self.kind, self.row_sums.shape)
+        theirs = (other.kind, other.row_sums.shape)
         if mine != theirs:
             raise InputError(f"these Fisher sums are of different things: {mine} and {theirs}")
         for name in ("diagonal_sums", "kronecker"):
@@ -67,6 +70,23 @@ class GroupFisher:
             unknown=self.unknown + other.unknown,
             diagonal_sums=_add(self.diagonal_sums, other.diagonal_sums),
             kronecker=_add(self.kronecker, other.kronecker),
+        )
+
+    def _with_groups(self, names: tuple[str, ...]) -> GroupFisher:
+        """The same sums in the order of ``names``, zero for groups that are not in them."""
+        where = [names.index(name) for name in self.group_names]
+
+        def spread(sums: npt.NDArray[Any]) -> npt.NDArray[Any]:
+            wide = np.zeros((len(names), *sums.shape[1:]), dtype=sums.dtype)
+            wide[where] = sums
+            return wide
+
+        return replace(
+            self,
+            row_sums=spread(self.row_sums),
+            counts=spread(self.counts),
+            group_names=names,
+            diagonal_sums=None if self.diagonal_sums is None else spread(self.diagonal_sums),
         )
 
     @property
@@ -136,7 +156,7 @@ class GroupFisher:
                 tensors.get("diagonal_sums"),
                 KroneckerSums(**factors) if factors else None,
             )
-        except (SafetensorError, KeyError, ValueError) as error:
+        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
             raise ArtefactError(f"{path} holds no group Fisher sums: {error}") from error
 
 
@@ -273,6 +293,11 @@ def softmax(logits: FloatArray) -> Float64:
 def _means(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Float64:
     below = counts.reshape(-1, *[1] * (sums.ndim - 1)).astype(np.float64)
     return np.divide(sums, below, out=np.full(sums.shape, np.nan), where=below > 0)
+
+
+def _by_number_or_name(name: str) -> tuple[bool, int, str]:
+    number = name.removeprefix("-").isdecimal()
+    return (not number, int(name) if number else 0, name)
 
 
 def _add(mine: Any, theirs: Any) -> Any:
