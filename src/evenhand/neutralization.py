@@ -61,16 +61,26 @@ def neutralize(
         (d,) positive weights, or a mapping of paths to them.
 
     Raises:
-        InputError: a group without rows, unknown group names, or weights that do not sum to 1.
+        InputError: no groups, a group without rows, unknown group names, importances that are not
+            finite, or weights that do not sum to 1.
     """
     if isinstance(fisher, Mapping):
         return {
             name: neutralize(one, weights, seed=seed, floor=floor) for name, one in fisher.items()
         }
+    if not fisher.group_names:
+        raise InputError(
+            f"there is no group with samples ({fisher.unknown} are of unknown group): "
+            "give the groups' names or codes"
+        )
+    if not np.isfinite(fisher.row_sums).all():
+        raise InputError("the importance holds NaN or infinity; check the features it is made from")
     if weights == "random":
         decades = np.random.default_rng(seed).uniform(-1, 1, fisher.row_sums.shape[1])
         return np.power(10.0, decades)
     if weights == "group-agnostic":
+        if not fisher.counts.any():
+            raise InputError("all groups have 0 rows, so the importance is undefined")
         return _floored(np.sqrt(fisher.pooled), floor)
     shares = _shares(fisher, weights)
     empty = [
@@ -89,9 +99,10 @@ def alpha_weights(fisher: GroupFisher, alpha: float) -> dict[str, float]:
     """The weights of Fig. 5: ``alpha`` for the first group, the rest shared by the others."""
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha must lie in [0, 1], found {alpha}")
+    if len(fisher.group_names) < 2:
+        only = "".join(f" one only: {name!r}" for name in fisher.group_names) or " no group"
+        raise InputError(f"alpha balances groups, and there is{only}")
     first, *others = fisher.group_names
-    if not others:
-        raise InputError(f"alpha balances groups, and there is one only: {first!r}")
     return {first: alpha} | {name: (1 - alpha) / len(others) for name in others}
 
 
