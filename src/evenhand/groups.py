@@ -81,11 +81,12 @@ class Groups:
         """
         column = pd.Series(values).reset_index(drop=True)
         codes, names = pd.factorize(column, sort=False)
-        order = np.argsort([str(name) for name in names], kind="stable")
+        texts = [_text(name) for name in names]
+        order = np.argsort(texts, kind="stable")
         rank = np.empty(len(names) + 1, dtype=np.int64)
         rank[order] = np.arange(len(names))
         rank[-1] = UNKNOWN
-        return cls(rank[codes], tuple(str(names[i]) for i in order), attribute)
+        return cls(rank[codes], tuple(texts[i] for i in order), attribute)
 
     @classmethod
     def crossed(cls, columns: Mapping[str, Iterable[Any]]) -> Groups:
@@ -106,15 +107,25 @@ class Groups:
         attribute = " × ".join(columns)
         if len(frame) == 1:
             return cls.from_values(next(iter(frame.values())), attribute)
-        table = pd.DataFrame(frame)
-        missing = table.isna().any(axis=1)
-        joined = table.map(str).agg(" × ".join, axis=1).astype(object)
-        joined[missing] = None
+        parts = [cls.from_values(column) for column in frame.values()]
+        texts = [np.array((*part.names, ""), dtype=object)[part.codes] for part in parts]
+        joined = np.array([" × ".join(row) for row in zip(*texts, strict=True)], dtype=object)
+        joined[~np.logical_and.reduce([part.known for part in parts])] = None
         return cls.from_values(joined, attribute)
+
+
+def _text(label: Any) -> str:
+    """A label's name; whole numbers that a missing value made floats are written as whole."""
+    whole = isinstance(label, float) and label.is_integer()
+    return str(int(label)) if whole else str(label)
 
 
 def as_groups(
     values: Groups | Sequence[Any] | npt.NDArray[Any], attribute: str = "group"
 ) -> Groups:
-    """``values`` as they are if they are Groups already, coded otherwise."""
-    return values if isinstance(values, Groups) else Groups.from_values(values, attribute)
+    """``values`` as they are if they are Groups already, coded otherwise; -1 is unknown."""
+    if isinstance(values, Groups):
+        return values
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    known = [None if isinstance(v, int | float) and v == UNKNOWN else v for v in listed]
+    return Groups.from_values(known, attribute)

@@ -61,7 +61,15 @@ class Rows:
         return Rows(features, self.labels, self.groups, self.classes)
 
     def __add__(self, other: Rows) -> Rows:
-        """These rows followed by ``other``'s."""
+        """These rows followed by ``other``'s.
+
+        Raises:
+            InputError: their groups or classes have other names.
+        """
+        mine = (self.groups.names, self.classes)
+        theirs = (other.groups.names, other.classes)
+        if mine != theirs:
+            raise InputError(f"rows of other groups or classes cannot be joined: {mine}, {theirs}")
         groups = Groups(
             np.concatenate([self.groups.codes, other.groups.codes]),
             self.groups.names,

@@ -1,0 +1,82 @@
+"""What all tests share: a cache of their own, and one real stage of Adult."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the problems of tests are tiny
+
+import numpy as np
+import pytest
+from hypothesis import settings
+
+from evenhand.groups import Groups
+from evenhand.rows import Rows
+
+settings.register_profile("evenhand", deadline=None, max_examples=40)
+settings.load_profile("evenhand")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """No test reads or writes the user's cache; child processes inherit this one."""
+    folder = tmp_path_factory.mktemp("evenhand-cache")
+    before = os.environ.get("EVENHAND_CACHE")
+    os.environ["EVENHAND_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["EVENHAND_CACHE"]
+    else:
+        os.environ["EVENHAND_CACHE"] = before
+
+
+@pytest.fixture(scope="session")
+def adult(cache_of_the_tests: Path):
+    """Real Adult, seed 0, with the paper's MLP."""
+    from evenhand.pipeline import adult_stage
+
+    return adult_stage(seed=0)
+
+
+@pytest.fixture
+def make_rows():
+    """Rows whose label follows the features and, through one of them, the group."""
+
+    def make(
+        n: int = 600,
+        d: int = 5,
+        groups: int = 2,
+        classes: int = 2,
+        *,
+        unknown: float = 0.0,
+        seed: int = 0,
+        dtype: type = np.float64,
+    ) -> Rows:
+        rng = np.random.default_rng(seed)
+        codes = rng.integers(0, groups, n)
+        x = rng.normal(size=(n, d))
+        x[:, 0] += codes
+        w = np.random.default_rng(11).normal(size=(d, classes))
+        labels = (x @ w + rng.gumbel(size=(n, classes))).argmax(axis=1)
+        codes = np.where(rng.random(n) < unknown, -1, codes)
+        names = tuple(f"g{i}" for i in range(groups))
+        return Rows(
+            x.astype(dtype),
+            labels,
+            Groups(codes, names, "team"),
+            tuple(f"c{i}" for i in range(classes)),
+        )
+
+    return make
+
+
+@pytest.fixture
+def trained(make_rows):
+    """A trained head on rows: the batch-gradient shortcut looks right on an untrained one."""
+    from evenhand.solver import fit_path
+
+    def make(**options):
+        rows = make_rows(**options)
+        return rows, fit_path(rows, ridge=1e-3)[0].head
+
+    return make
