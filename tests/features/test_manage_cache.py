@@ -12,6 +12,7 @@ from evenhand.cache_cli import app
 from evenhand.errors import ArtefactError, InputError
 from evenhand.features import cache_root, clear, entries, extract
 from evenhand.features.extract import origin_of
+from evenhand.features.files import private_folder
 from evenhand.features.store import LOCK, MANIFEST
 from evenhand.groups import Groups
 from evenhand.init_cli import init
@@ -69,6 +70,12 @@ def test_a_damaged_manifest_is_listed_and_can_be_cleared(entry):
     assert "damaged" in CliRunner().invoke(app, ["list"]).stdout
     clear(entry.name)
     assert entries() == []
+
+
+def test_a_cache_folder_that_is_a_file_is_named(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match=r"cannot use the cache folder .* set EVENHAND_CACHE"):
+        private_folder(tmp_path / "file" / "entry")
 
 
 def test_no_such_entry_names_the_nearest(entry):

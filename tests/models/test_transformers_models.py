@@ -114,6 +114,28 @@ def test_a_base_encoder_is_pooled_by_the_mean_and_gets_a_fresh_head(tmp_path):
     assert torch.allclose(features, alone, atol=1e-5)
 
 
+def test_a_pooled_encoder_saves_as_sentence_transformers_do(tmp_path):
+    from evenhand import saving
+
+    model = transformers.BertModel(transformers.BertConfig(**SMALL))
+    backbone = load(save(tmp_path / "a", model, tokenizer()), max_length=32)
+    head = Head(torch.randn(16, 3).double().numpy(), torch.randn(3).double().numpy())
+    new = backbone.with_head(head)
+    saving.save(new, tmp_path / "b")
+    batch = backbone.prepare(TEXTS)
+    with torch.inference_mode():
+        expected = new.eval()(**batch)
+        again = saving.load(tmp_path / "b")
+        assert torch.allclose(again(**batch), expected, atol=1e-6)
+        encoder = transformers.AutoModel.from_pretrained(tmp_path / "b").eval()
+        hidden = encoder(**batch).last_hidden_state
+    mask = batch["attention_mask"].unsqueeze(-1)
+    mean = ((hidden * mask).sum(1) / mask.sum(1)).double().numpy()
+    assert torch.allclose(torch.as_tensor(head.logits(mean)).float(), expected, atol=1e-5)
+    assert load(tmp_path / "b").prepare.max_length == 32
+    assert (tmp_path / "b" / "modules.json").is_file()
+
+
 def test_image_classification(tmp_path):
     from test_load_models import faces
 

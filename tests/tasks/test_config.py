@@ -56,7 +56,7 @@ def test_values_defaults_and_paths(tmp_path):
         (GOOD + "bound: 3\n", r"line 5, bound: expected a number from 0 to 2, found 3"),
         (GOOD + "bound: yes\n", r"line 5, bound: expected a number, found True"),
         (GOOD + "seed: 1.5\n", r"line 5, seed: expected a whole number"),
-        (GOOD + "error: mse\n", r"line 5, error: 'mse' is not one of f1, accuracy"),
+        (GOOD + "error: mse\n", r"line 5, error: 'mse' is not one of f1, accuracy, balanced"),
         (GOOD + "criterion: odds\n", r"line 5, criterion: unknown criterion 'odds'"),
         (GOOD + "split: {train: .5}\n", r"line 5, split: the fractions must sum to 1"),
         (GOOD + "split: {train: .5, exam: .5}\n", r"line 5, split: unknown part 'exam'"),

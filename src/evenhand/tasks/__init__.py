@@ -42,7 +42,7 @@ def loader(name: str) -> Callable[..., Task]:
     return found
 
 
-def load(name: str | Path, **options: Any) -> Task:
+def load(name: str | Path, /, **options: Any) -> Task:
     """The task called ``name``, made with ``options``; or the one a task.yaml describes.
 
     Args:

@@ -20,7 +20,7 @@ from evenhand.errors import InputError
 if TYPE_CHECKING:
     from evenhand.tasks.base import Task
 
-ERRORS = ("f1", "accuracy")
+ERRORS = ("f1", "accuracy", "balanced", "log_loss")
 PARTS = ("pretrain", "train", "valid", "test")
 NEEDS_DATA = ("table", "images", "text", "celeba", "lfwa")
 NEEDS_LABEL = ("table", "images", "text")
@@ -109,9 +109,9 @@ class TaskConfig:
 
     def load(self, *, seed: int | None = None) -> Task:
         """The task itself; ``seed`` overrides the file's."""
-        from evenhand.tasks import loader
+        from evenhand.tasks import load
 
-        return loader(self.task)(**self.options(seed=seed))
+        return load(self.task, **self.options(seed=seed))
 
     def resolved(self) -> dict[str, Any]:
         """Every key that has a value, as plain YAML types, for a run's config.yaml."""

@@ -73,7 +73,7 @@ _ASKED = """
 criterion: equalized_odds   # or demographic_parity, equal_opportunity
 bound: 0.10                 # leave out for the smallest gap at little cost
 confidence: 0.9             # how sure the bound must be
-error: f1                   # 100 - weighted F1; or accuracy
+error: f1                   # 100 - weighted F1; or accuracy, balanced, log_loss
 output: runs/{kind}
 """
 
