@@ -31,6 +31,8 @@ class Interval(NamedTuple):
     high: float
 
 
+SNAP = 0.5
+"""In standard errors; chosen by simulation: coverage .94 to .96 where 0 gave .93 to .96."""
 UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
@@ -186,6 +188,10 @@ def _folded(signed: Array, level: float) -> PValue:
     def of_two(gaps: Array) -> Array:
         scale = np.where(gaps[:, None] < signed[:, 0].sum(), signed[:, 1], signed[:, 2])
         distance, nearest = _to_diamond(signed[None, :, 0], gaps[:, None], scale[:, None, :])
+        # a difference this close to 0 is as well 0, where the sum looks larger than it is
+        small = nearest < SNAP * scale[:, None, :]
+        lone = small & ~small[..., ::-1]
+        nearest = np.where(lone, 0.0, np.where(lone[..., ::-1], gaps[:, None, None], nearest))
         drawn = nearest + noise[None] * scale[:, None, :]
         distances, _ = _to_diamond(np.abs(drawn), gaps[:, None], scale[:, None, :])
         p: Array = (distances >= distance).mean(axis=1)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 from evenhand.criteria import Criterion
 from evenhand.metrics.intervals import Interval, error_interval, gap_interval
 from evenhand.record import Record
-from evenhand.report.text import columns, fitted, number, seconds, visible
+from evenhand.report.text import MISSING, columns, fitted, number, seconds, visible
 from evenhand.report.views import settings, spread
 
 DIM, BOLD, PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
-WIDTH = 80
+WIDTH, FIGURE = 80, 9
 DEFAULT = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
 
 
@@ -24,8 +26,9 @@ def comparison(
 ) -> str:
     """One line a method and setting: error, gaps, accuracy, trainable parameters, seconds.
 
-    With one seed a second line gives the 95 % intervals from the test rows; with several, every
-    figure is mean ± standard deviation over the seeds.
+    A method with several settings has a line of its own above them. With one seed a second line
+    gives the 95 % intervals from the test rows; with several, every figure is mean ± standard
+    deviation over the seeds.
 
     Args:
         records: what was measured, in the order to show.
@@ -39,36 +42,38 @@ def comparison(
     asked = [Criterion.parse(criterion) for criterion in criteria][:2]
     together = settings(records)
     several = any(len(mine) > 1 for mine in together.values())
-    gap_width = 9
-    names = WIDTH - (10 + (1 + gap_width) * len(asked) + 7 + 8 + 7) - 1
-    setting_width = max([7, *(columns(visible(s)) for _, s in together)])
-    method_width = max([6, *(columns(visible(m)) for m, _ in together)])
-    method_width = min(method_width, max(names - setting_width, names // 2))
-    setting_width = min(setting_width, names - method_width)
-    head = [fitted("method", method_width), fitted("setting", setting_width)]
-    head += [fitted("Err %", 9, right=True)]
-    head += [fitted(c.symbol, gap_width, right=True) for c in asked]
+    bold, dim, plain = (BOLD, DIM, PLAIN) if color else ("", "", "")
+    room = WIDTH - (1 + FIGURE) * (1 + len(asked)) - 7 - 8 - 7
+    by_method: dict[str, list[str]] = {}
+    for method, setting in together:
+        by_method.setdefault(method, []).append(setting)
+    names = {
+        (method, setting): f"{method} {setting}".strip() if len(own) == 1 else f"  {setting}"
+        for method, own in by_method.items()
+        for setting in own
+    }
+    width = min(room, max([6, *(columns(visible(name)) for name in names.values())]))
+    head = [fitted("method", width), fitted("Err %", FIGURE, right=True)]
+    head += [fitted(c.symbol, FIGURE, right=True) for c in asked]
     head += [fitted(name, w, right=True) for name, w in (("acc %", 6), ("params", 7), ("sec", 6))]
-    lines = [" ".join(head).rstrip()]
-    if color:
-        lines[0] = f"{BOLD}{lines[0]}{PLAIN}"
-    for (method, setting), mine in together.items():
-        error, gaps = _figures(mine, asked, level)
-        cells = [fitted(method, method_width), fitted(setting, setting_width)]
-        cells.append(fitted(_main(error, 2, several), 9, right=True))
-        cells += [fitted(_main(g, 3, several), gap_width, right=True) for g in gaps]
-        cells.append(fitted(number(spread([r.accuracy for r in mine]).estimate, 2), 6, right=True))
-        cells.append(fitted(f"{max(r.trainable_parameters for r in mine):d}", 7, right=True))
-        cells.append(fitted(seconds(spread([r.seconds for r in mine]).estimate), 6, right=True))
-        lines.append(" ".join(cells).rstrip())
-        if not several:
-            ends = [
-                " " * (method_width + setting_width + 1),
-                fitted(_ends(error, 1), 9, right=True),
-            ]
-            ends += [fitted(_ends(g, 2), gap_width, right=True) for g in gaps]
-            line = " ".join(ends)
-            lines.append(f"{DIM}{line}{PLAIN}" if color else line)
+    lines = [f"{bold}{' '.join(head)}{plain}"]
+    for method, own in by_method.items():
+        if len(own) > 1:
+            lines.append(fitted(method, WIDTH).rstrip())
+        for setting in own:
+            mine = together[method, setting]
+            error, gaps = _figures(mine, asked, level)
+            cells = [fitted(names[method, setting], width), _main(error, 2, several)]
+            cells += [_main(g, 3, several) for g in gaps]
+            accuracy = spread([r.accuracy for r in mine]).estimate
+            took = spread([r.seconds for r in mine]).estimate
+            cells.append(fitted(number(accuracy, 2), 6, right=True))
+            cells.append(fitted(f"{max(r.trainable_parameters for r in mine):d}", 7, right=True))
+            cells.append(fitted(seconds(took), 6, right=True))
+            lines.append(" ".join(cells))
+            if not several:
+                ends = [" " * width, _ends(error, 1), *(_ends(g, 2) for g in gaps)]
+                lines.append(f"{dim}{' '.join(ends)}{plain}")
     return "\n".join(lines)
 
 
@@ -84,12 +89,15 @@ def _figures(
 
 
 def _main(value: Interval, digits: int, several: bool) -> str:
-    if not several or number(value.estimate) == "n/a":
-        return number(value.estimate, digits)
-    return f"{number(value.estimate, digits)}±{number(value.high - value.estimate, digits)}"
+    """An estimate, and its spread over seeds with as many digits as fit."""
+    text = number(value.estimate, digits)
+    if several and np.isfinite(value.estimate):
+        around = (number(value.high - value.estimate, d) for d in range(digits, -1, -1))
+        text += "±" + next((a for a in around if len(text) + 1 + len(a) <= FIGURE), "…")
+    return fitted(text, FIGURE, right=True)
 
 
 def _ends(value: Interval, digits: int) -> str:
-    if number(value.low) == "n/a":
-        return "n/a"
-    return f"{number(value.low, digits)}–{number(value.high, digits)}"
+    undefined = not np.isfinite(value.low)
+    text = MISSING if undefined else f"{number(value.low, digits)}–{number(value.high, digits)}"
+    return fitted(text, FIGURE, right=True)
