@@ -139,12 +139,11 @@ def factorize_(
         ModelError: no such layer, or the model itself is the linear layer.
         InputError: weights or ranks for layers that are not there.
     """
-    by_path = target_modules is None and isinstance(weights, Mapping)
     if target_modules is None and isinstance(weights, Mapping):
-        target_modules = list(weights)
-    targets = find_targets(model, target_modules)
-    if by_path:
-        targets = {name: layer for name, layer in targets.items() if name in target_modules}
+        named = find_targets(model, list(weights))
+        targets = {name: layer for name, layer in named.items() if name in weights}
+    else:
+        targets = find_targets(model, target_modules)
     if "" in targets:
         raise ModelError("the model itself is the linear layer: wrap it in a module to replace it")
     if weights is not None and not isinstance(weights, Mapping):
