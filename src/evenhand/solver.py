@@ -89,12 +89,15 @@ def fit_path(
         on_fit: called after each strength, for a progress bar.
 
     Raises:
-        InputError: no rows, a feature that is not finite, or only one class among the labels.
+        InputError: no rows, a feature that is not finite, only one class among the labels, or a
+            head to start from of another shape.
     """
     _check(rows)
+    _check_start(start, rows, hidden)
     dtype = torch.float64 if rows.features.shape[1] <= DOUBLE_WIDTH else torch.float32
     with threads_for(rows.features.size):
-        x = torch.as_tensor(np.ascontiguousarray(rows.features), dtype=dtype)
+        # torch warns of arrays that cannot be written to, such as memory-mapped ones: a copy then.
+        x = torch.as_tensor(np.require(rows.features, requirements=["C", "W"]), dtype=dtype)
         classes = len(rows.classes)
         form: Dense | LowRank | Adapted
         if hidden is not None:
@@ -128,6 +131,16 @@ def _check(rows: Rows) -> None:
         raise InputError(
             f"all {len(rows)} rows have the label {rows.classes[present[0]]!r}: "
             "a head needs at least two classes to tell apart"
+        )
+
+
+def _check_start(start: Head | None, rows: Rows, hidden: Hidden | None) -> None:
+    width = rows.features.shape[1] if hidden is None else len(hidden.bias)
+    expected = (width, len(rows.classes))
+    if start is not None and start.weight.shape != expected:
+        raise InputError(
+            f"the head to start from has weight {start.weight.shape}, the rows need {expected} "
+            "(features, classes)"
         )
 
 
