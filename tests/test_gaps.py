@@ -1,0 +1,163 @@
+"""The soft-gap penalty against autograd of its formula (METHOD, 'The default algorithm')."""
+
+import numpy as np
+import pytest
+import torch
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.gaps import BETA, MIN_CELL, SHRINK, gap_term, gap_terms
+from evenhand.groups import Groups
+from evenhand.objective import Objective
+
+
+def case(groups, classes, n=2000, seed=0, small=0):
+    """Labels, groups with unknown ones; ``small`` rows only of the last group with label 1."""
+    rng = np.random.default_rng(seed)
+    labels = rng.integers(0, classes, n)
+    codes = rng.integers(-1, groups, n)
+    if small:
+        cell = np.flatnonzero((labels == 1) & (codes == groups - 1))
+        codes[cell[small:]] = -1
+    coded = Groups(codes, tuple(f"g{i}" for i in range(groups)))
+    return labels, coded, tuple(f"c{i}" for i in range(classes))
+
+
+def formula(logits, labels, groups, classes, criterion, beta, shrink=SHRINK, least=MIN_CELL):
+    """sum_y G/(G-1) sum_g [n/(n+shrink) (m_gy - m_y)]², written as loops, by torch."""
+    k = len(classes)
+    p = torch.softmax(beta * logits, dim=1)
+    if criterion is Criterion.DEMOGRAPHIC_PARITY:
+        strata, columns = {None: np.ones(len(labels), bool)}, dict.fromkeys([None], range(k))
+    else:
+        strata = {y: labels == y for y in range(k)}
+        columns = dict.fromkeys(strata, range(k))
+    if criterion is Criterion.EQUAL_OPPORTUNITY:
+        columns = {y: [y] for y in strata}
+        if k == 2:
+            strata = {1: strata[1]}
+    total = torch.zeros((), dtype=logits.dtype)
+    for y, inside in strata.items():
+        for j in [1] if k == 2 else columns[y]:
+            means, trust = [], []
+            for g in range(groups.number):
+                rows = inside & (groups.codes == g)
+                if rows.sum() >= least:
+                    means.append(p[torch.tensor(rows), j].mean())
+                    trust.append(rows.sum() / (rows.sum() + shrink))
+            if len(means) < 2:
+                continue
+            centre = sum(t * m for t, m in zip(trust, means, strict=True)) / sum(trust)
+            spread = sum((t * (m - centre)) ** 2 for t, m in zip(trust, means, strict=True))
+            total = total + len(means) / (len(means) - 1) * spread
+    return total
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+@pytest.mark.parametrize("groups", [2, 3, 4])
+@pytest.mark.parametrize("classes", [2, 3, 4])
+@pytest.mark.parametrize("small", [0, 10])
+def test_value_and_gradient_are_those_of_the_formula(criterion, groups, classes, small):
+    labels, coded, names = case(groups, classes, small=small)
+    rng = np.random.default_rng(1)
+    logits = torch.tensor(rng.normal(size=(len(labels), classes)), requires_grad=True)
+    strength = 1.7
+    term = gap_term(labels, coded, names, criterion)
+    value, gradient = Objective(labels, [term])(logits.detach(), strength)
+    penalty = formula(logits, labels, coded, names, criterion, BETA[criterion])
+    nothing = criterion is Criterion.EQUAL_OPPORTUNITY and groups == classes == 2 and small
+    assert (float(penalty.detach()) < 1e-6) == bool(nothing)
+    assert term.active != bool(nothing)
+    expected = torch.nn.functional.cross_entropy(logits, torch.tensor(labels)) + strength * penalty
+    expected.backward()
+    assert value == pytest.approx(float(expected.detach()), abs=1e-12)
+    torch.testing.assert_close(gradient, logits.grad, atol=1e-12, rtol=0)
+    by_label = criterion is not Criterion.DEMOGRAPHIC_PARITY
+    assert term.dropped == ((((f"g{groups - 1}", "c1"),)) if small and by_label else ())
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+@pytest.mark.parametrize("groups", [2, 4])
+def test_one_logit_and_two_agree(criterion, groups):
+    labels, coded, names = case(groups, 2)
+    terms = gap_terms(labels, coded, names, criterion)
+    z = torch.tensor(np.random.default_rng(3).normal(size=(len(labels), 1)))
+    objective = Objective(labels, terms)
+    one, slope = objective(z, 2.0)
+    for share in (0.0, 0.5, -1.0):
+        two, slopes = objective(torch.hstack([z * (share - 1), z * share]), 2.0)
+        assert two == pytest.approx(one, abs=1e-12)
+        torch.testing.assert_close(slopes[:, 1:], slope, atol=1e-14, rtol=0)
+        torch.testing.assert_close(
+            slopes.sum(dim=1), torch.zeros(len(z)).double(), atol=1e-14, rtol=0
+        )
+
+
+def test_for_two_large_groups_it_is_the_squared_difference():
+    labels, coded, names = case(2, 2, n=60_000)
+    z = torch.tensor(np.random.default_rng(3).normal(size=(len(labels), 1)) + coded.codes[:, None])
+    term = gap_term(labels, coded, names, "dp")
+    with_penalty, _ = Objective(labels, [term])(z, 1.0)
+    without, _ = Objective(labels)(z, 1.0)
+    p = torch.sigmoid(z[:, 0]).numpy()
+    difference = p[coded.codes == 0].mean() - p[coded.codes == 1].mean()
+    assert with_penalty - without == pytest.approx(difference**2, rel=0.01)
+
+
+def test_options_change_what_they_say():
+    labels, coded, names = case(2, 2, small=10)
+    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
+    for options in ({"shrink": 0.0}, {"beta": 2.0}, {"min_cell": 1}):
+        term = gap_term(labels, coded, names, "eo", weight=3.0, **options)
+        value, _ = Objective(labels, [term])(logits, 1.0)
+        expected = formula(
+            logits, labels, coded, names, Criterion.EQUALIZED_ODDS,
+            options.get("beta", 4.0), options.get("shrink", SHRINK), options.get("min_cell", MIN_CELL),
+        )  # fmt: skip
+        plain, _ = Objective(labels)(logits, 1.0)
+        assert value - plain == pytest.approx(3 * float(expected))
+
+
+def test_a_mix_is_the_weighted_sum():
+    labels, coded, names = case(3, 2)
+    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
+
+    def penalty(criteria):
+        value, gradient = Objective(labels, gap_terms(labels, coded, names, criteria))(logits, 1.0)
+        plain, slope = Objective(labels)(logits, 1.0)
+        return value - plain, gradient - slope
+
+    both, slope = penalty({"eo": 2.0, "dp": 0.5})
+    eo, eo_slope = penalty("eo")
+    dp, dp_slope = penalty("dp")
+    assert both == pytest.approx(2 * eo + 0.5 * dp)
+    torch.testing.assert_close(slope, 2 * eo_slope + 0.5 * dp_slope)
+
+
+def test_numbering_of_the_groups_does_not_matter():
+    labels, coded, names = case(3, 2)
+    other = Groups(np.array([2, 0, 1, -1])[coded.codes], coded.names)
+    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
+    one = Objective(labels, gap_terms(labels, coded, names, "eo"))(logits, 1.0)
+    two = Objective(labels, gap_terms(labels, other, names, "eo"))(logits, 1.0)
+    assert one[0] == pytest.approx(two[0], abs=1e-14)
+    torch.testing.assert_close(one[1], two[1], atol=1e-15, rtol=0)
+
+
+def test_where_there_is_nothing_to_even_out_the_term_is_inactive():
+    labels = np.array([0, 1] * 50)
+    for codes in (np.zeros(100, int), np.full(100, -1)):
+        term = gap_term(labels, Groups(codes, ("a", "b")), ("n", "y"), "eo")
+        assert not term.active
+    few = gap_term(labels[:20], Groups(np.arange(20) % 2, ("a", "b")), ("n", "y"), "dp")
+    assert not few.active
+    assert few.dropped == (("a", "any"), ("b", "any"))
+
+
+def test_bad_input_is_named():
+    labels, coded, names = case(2, 2)
+    with pytest.raises(InputError, match="unknown criterion 'oe'"):
+        gap_terms(labels, coded, names, "oe")
+    for weight in (0, -1, float("nan")):
+        with pytest.raises(InputError, match="weight of eo must be positive"):
+            gap_terms(labels, coded, names, {"eo": weight})
