@@ -1,0 +1,1 @@
+"""The road inside the model: for several layers, adapters and augmented inputs."""

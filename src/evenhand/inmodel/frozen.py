@@ -1,0 +1,195 @@
+"""The frozen lower part of a model, run once and remembered.
+
+Training the last blocks of a model needs the first ones only for what they hand on. A *cut* is a
+module whose input is remembered for every batch; the modules that ran before it are then put aside
+and hand that input on instead. Whether a cut gives the model's own outputs is tried on a batch,
+never assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from evenhand.errors import ModelError
+from evenhand.models.base import call
+
+TOLERANCE = 1e-4
+"""Largest difference of the logits, as a share of the largest, at which a cut is taken."""
+
+
+@dataclass(frozen=True)
+class Cut:
+    """Where a model is cut.
+
+    Attributes:
+        path: the module whose input is remembered.
+        below: the modules that ran before it, outermost ones only.
+    """
+
+    path: str
+    below: tuple[str, ...]
+
+
+class _Given(nn.Module):
+    """Stands in for a module that ran before the cut: hands on what is remembered."""
+
+    def __init__(self, feed: Feed) -> None:
+        super().__init__()
+        self.feed = (feed,)  # in a tuple, so that it is no submodule
+
+    def forward(self, *_: Any, **__: Any) -> Any:
+        return self.feed[0].current
+
+
+class Feed:
+    """What the stand-ins hand on: set before each forward pass."""
+
+    current: Tensor | None = None
+
+
+def find_cut(model: nn.Module, targets: Sequence[str], batch: Any) -> Cut | None:
+    """The latest cut before all ``targets`` that gives the model's own outputs on ``batch``.
+
+    Args:
+        model: in eval mode.
+        targets: paths of the modules that will train.
+        batch: prepared inputs of a few rows.
+
+    Returns:
+        None where there is none, so that the whole model must run.
+
+    Raises:
+        ModelError: a target does not run.
+    """
+    started, ended = _order(model, batch)
+    idle = [path for path in targets if path not in started]
+    if idle:
+        raise ModelError(f"module {idle[0]!r} does not run in the forward pass")
+    first = min(targets, key=lambda path: started[path][0])
+    parts = first.split(".")
+    with torch.no_grad():
+        expected = logits_of(call(model, batch))
+        for depth in range(len(parts), 0, -1):
+            path = ".".join(parts[:depth])
+            if len(started.get(path, ())) != 1:
+                continue
+            cut = Cut(path, _below(path, started, ended))
+            if cut.below and _holds(model, cut, batch, expected):
+                return cut
+    return None
+
+
+@contextmanager
+def watching(model: nn.Module, cut: Cut | None) -> Iterator[list[Tensor]]:
+    """Inside the block, every forward pass appends the cut's input to the list given."""
+    seen: list[Tensor] = []
+
+    def catch(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+        found = next((a for a in (*args, *kwargs.values()) if isinstance(a, Tensor)), None)
+        if found is not None:
+            seen.append(found.detach().clone())  # the model may write over it
+
+    if cut is None:
+        yield seen
+        return
+    handle = model.get_submodule(cut.path).register_forward_pre_hook(catch, with_kwargs=True)
+    try:
+        yield seen
+    finally:
+        handle.remove()
+
+
+def compact(seen: Sequence[Tensor]) -> Tensor:
+    """What a pass left in :func:`watching`'s list, in half precision where that holds it."""
+    if len(seen) != 1:
+        raise ModelError(f"the cut reads {len(seen)} tensors in a pass, not one")
+    half = seen[0].to("cpu", torch.float16)
+    return half if bool(torch.isfinite(half).all()) else seen[0].cpu()
+
+
+@contextmanager
+def fed(model: nn.Module, cut: Cut | None) -> Iterator[Feed]:
+    """Put the modules below the cut aside inside the block; they are put back after it."""
+    feed = Feed()
+    aside = {path: model.get_submodule(path) for path in (cut.below if cut else ())}
+    try:
+        for path in aside:
+            model.set_submodule(path, _Given(feed))
+        yield feed
+    finally:
+        for path, module in aside.items():
+            model.set_submodule(path, module)
+
+
+def hollow(batch: Any) -> Any:
+    """A batch of images as zeros that take no room: below a cut nothing reads them."""
+    if isinstance(batch, Tensor) and batch.is_floating_point():
+        return torch.zeros((), dtype=batch.dtype, device=batch.device).expand(batch.shape)
+    return batch
+
+
+def logits_of(output: Any) -> Tensor:
+    """The logits of what a model returns."""
+    if isinstance(output, Tensor):
+        return output
+    found = output.get("logits") if isinstance(output, Mapping) else output[0]
+    if not isinstance(found, Tensor):
+        raise ModelError(f"the model returned a {type(output).__name__} without logits")
+    return found
+
+
+def _order(model: nn.Module, batch: Any) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
+    """When each module started and ended, by path, as ticks of one clock."""
+    started: dict[str, list[int]] = {}
+    ended: dict[str, list[int]] = {}
+    ticks = iter(range(1 << 60))
+    handles = []
+    for path, module in model.named_modules():
+
+        def start(_: nn.Module, __: Any, path: str = path) -> None:
+            started.setdefault(path, []).append(next(ticks))
+
+        def end(_: nn.Module, __: Any, ___: Any, path: str = path) -> None:
+            ended.setdefault(path, []).append(next(ticks))
+
+        handles += [module.register_forward_pre_hook(start), module.register_forward_hook(end)]
+    try:
+        with torch.no_grad():
+            call(model, batch)
+    finally:
+        for handle in handles:
+            handle.remove()
+    return started, ended
+
+
+def _below(
+    path: str, started: Mapping[str, Sequence[int]], ended: Mapping[str, Sequence[int]]
+) -> tuple[str, ...]:
+    """The modules beside ``path`` or its ancestors that were done before it started."""
+    begin = started[path][0]
+    parts = path.split(".")
+    parents = {".".join(parts[:depth]) for depth in range(len(parts))}
+    return tuple(
+        other
+        for other, times in ended.items()
+        if other and other.rpartition(".")[0] in parents and max(times) < begin
+    )
+
+
+def _holds(model: nn.Module, cut: Cut, batch: Any, expected: Tensor) -> bool:
+    try:
+        with watching(model, cut) as seen:
+            call(model, batch)
+        with fed(model, cut) as feed:
+            (feed.current,) = seen
+            found = logits_of(call(model, hollow(batch)))
+    except (ModelError, RuntimeError, TypeError, ValueError, AttributeError, IndexError):
+        return False  # the lower part is more than a chain: try an earlier cut
+    limit = TOLERANCE * float(expected.abs().max())
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= limit)
