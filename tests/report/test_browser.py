@@ -52,6 +52,38 @@ def test_the_page_renders_with_the_flags_of_a_plain_command(pages, tmp_path):
 
 
 @pytest.fixture(scope="module")
+def adult(tmp_path_factory):
+    """The report of a real comparison on Adult."""
+    from evenhand.bounds import Bound
+    from evenhand.compare.run import compare
+    from evenhand.finetuning import make_rule
+    from evenhand.recipe import recipe
+
+    folder = tmp_path_factory.mktemp("adult")
+    rule = make_rule([Bound("equalized_odds", 0.1)], "equalized_odds", 0.9, 0.5, "f1")
+    asked = recipe("adult", cache=folder / "cache")
+    methods = ["transfer", "neutralized-svd", "gap-eo"]
+    compare(asked, range(1), folder / "run", methods=methods, rules=[rule], jobs=1)
+    return folder / "run" / "report.html"
+
+
+def test_the_report_of_a_real_comparison_works(browser, adult):
+    assert adult.stat().st_size < 2_000_000
+    for width in (360, 1280):
+        with Visit(browser, adult, viewport={"width": width, "height": 800}) as visit:
+            assert visit.page.evaluate("document.documentElement.scrollWidth") <= width
+            assert visit.page.locator(".point").count() > 5
+            ring = visit.page.locator("#ring")
+            places = set()
+            for key in ("End", "Home"):
+                visit.page.get_by_label("Bound on ΔEO").press(key)
+                places.add(ring.get_attribute("cx"))
+            assert len(places) == 2
+            assert visit.said == []
+            assert [url for url in visit.asked if not url.startswith(("file:", "data:"))] == []
+
+
+@pytest.fixture(scope="module")
 def browser():
     playwright = pytest.importorskip(
         "playwright.sync_api", reason="playwright, which drives chromium, is not installed"
