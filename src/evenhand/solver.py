@@ -71,6 +71,7 @@ def fit_path(
     hidden: Hidden | None = None,
     seed: int = 0,
     weights: np.ndarray | None = None,
+    max_evaluations: int = MAX_EVALUATIONS,
     on_fit: Callable[[], None] | None = None,
 ) -> list[HeadFit]:
     """Fit a head at each strength in turn, each warm-started from the one before.
@@ -86,6 +87,7 @@ def fit_path(
             adapter on it is fitted together with a dense head.
         seed: of the adapter's first directions.
         weights: (N,) weights of the rows in the log-loss, mean 1.
+        max_evaluations: passes over the features at which a fit is stopped, converged or not.
         on_fit: called after each strength, for a progress bar.
 
     Raises:
@@ -113,7 +115,9 @@ def fit_path(
             tolerance = max(tolerance, ADAPTER_TOLERANCE)
         fits = []
         for strength in strengths:
-            theta, fit = _minimise(form, objective, float(strength), theta, tolerance)
+            theta, fit = _minimise(
+                form, objective, float(strength), theta, tolerance, max_evaluations
+            )
             fits.append(fit)
             if on_fit:
                 on_fit()
@@ -145,7 +149,12 @@ def _check_start(start: Head | None, rows: Rows, hidden: Hidden | None) -> None:
 
 
 def _minimise(
-    form: Form, objective: Objective, strength: float, theta: Float64, tolerance: float
+    form: Form,
+    objective: Objective,
+    strength: float,
+    theta: Float64,
+    tolerance: float,
+    max_evaluations: int,
 ) -> tuple[Float64, HeadFit]:
     evaluations = 0
 
@@ -166,8 +175,8 @@ def _minimise(
             "maxcor": 20,
             "gtol": tolerance,
             "ftol": 0.0,
-            "maxfun": MAX_EVALUATIONS,
-            "maxiter": MAX_EVALUATIONS,
+            "maxfun": max_evaluations,
+            "maxiter": max_evaluations,
         },
     )
     steepest = float(np.abs(found.jac).max(initial=0))
