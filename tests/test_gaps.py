@@ -110,10 +110,10 @@ def test_options_change_what_they_say():
     for options in ({"shrink": 0.0}, {"beta": 2.0}, {"min_cell": 1}):
         term = gap_term(labels, coded, names, "eo", weight=3.0, **options)
         value, _ = Objective(labels, [term])(logits, 1.0)
-        expected = formula(
-            logits, labels, coded, names, Criterion.EQUALIZED_ODDS,
-            options.get("beta", 4.0), options.get("shrink", SHRINK), options.get("min_cell", MIN_CELL),
-        )  # fmt: skip
+        chosen = {"beta": 4.0, "shrink": SHRINK, "min_cell": MIN_CELL} | options
+        chosen["least"] = chosen.pop("min_cell")
+        criterion = Criterion.EQUALIZED_ODDS
+        expected = formula(logits, labels, coded, names, criterion, **chosen)
         plain, _ = Objective(labels)(logits, 1.0)
         assert value - plain == pytest.approx(3 * float(expected))
 
