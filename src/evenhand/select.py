@@ -50,6 +50,14 @@ class Rule:
     error: str | ErrorMetric = "f1"
     guard: bool = True
 
+    def __post_init__(self) -> None:
+        if not 0.5 < self.confidence < 1:
+            raise InputError(f"confidence must lie in (0.5, 1), found {self.confidence}")
+        if not self.max_cost >= 0:
+            raise InputError(f"max_cost must be at least 0 points of error, found {self.max_cost}")
+        if self.error != "log_loss":
+            error_metric(self.error)
+
     @property
     def criteria(self) -> tuple[Criterion, ...]:
         """The criteria that are bounded, or the one to lessen."""
@@ -131,6 +139,8 @@ def select(
     """
     if not families:
         raise InputError("there are no candidates to choose from")
+    if rule.error == "log_loss" and old is not None and old_loss is None:
+        raise InputError("the rule's error is log_loss: give the old head's as old_loss")
     cells = _counted(families[0].tables[0, 0].sum(axis=-1), rule.criteria)
     rows = int(families[0].totals[0, 0].sum())
     z = critical_value(rule.confidence, cells, rows, features)
@@ -149,9 +159,9 @@ def select(
     else:
         chosen, reason = _choose_cheap(scored, rule, allowed)
         promised = None
-    if promised and cells[cells > 0].min() < MIN_CELL:
+    if promised and cells.min() < MIN_CELL:
         promised = False
-        reason += f"; not promised, since a cell has only {cells[cells > 0].min()} rows"
+        reason += f"; not promised, since a cell has only {cells.min()} rows"
     family, index = scored.where[chosen]
     return Choice(
         family,
@@ -221,8 +231,8 @@ def _score(
 
 
 def _allowed(scored: _Scored, rule: Rule) -> npt.NDArray[np.bool_]:
-    """The guard: no gap's upper bound above the old head's."""
-    allowed = np.ones(len(scored.where), dtype=bool)
+    """What has an error that is known and, by the guard, no upper bound above the old head's."""
+    allowed = np.isfinite(scored.error)
     if rule.guard and scored.has_old:
         for upper in scored.upper.values():
             if not np.isnan(upper[-1]):

@@ -1,0 +1,219 @@
+"""The rules of selection on made-up candidates."""
+
+import numpy as np
+import pytest
+
+from evenhand.bounds import Bound, upper_bound
+from evenhand.criteria import Criterion
+from evenhand.crossfit import Candidates
+from evenhand.errors import InputError
+from evenhand.head import Head
+from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import f1_error, gap
+from evenhand.select import Rule, select
+from evenhand.solver import HeadFit
+
+EO, DP = Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY
+CELLS = np.array([[3000, 1500], [6000, 3000]])
+
+
+def table(tpr, fpr, cells=CELLS):
+    """(2, 2, 2) counts of two groups at these rates."""
+    chosen = np.stack([np.array(fpr) * cells[:, 0], np.array(tpr) * cells[:, 1]], axis=1)
+    return np.round(np.stack([cells - chosen, chosen], axis=-1)).astype(int)
+
+
+UNFAIR = table((0.60, 0.80), (0.05, 0.10))  # error lowest, gap .25
+FAIRER = table((0.68, 0.74), (0.07, 0.09))  # gap .08
+EVEN = table((0.70, 0.70), (0.12, 0.12))  # gap 0, error higher
+POOR = table((0.40, 0.40), (0.10, 0.10))  # gap 0, error highest
+PATH = (UNFAIR, FAIRER, EVEN, POOR)
+
+
+def candidates(tables, offsets=(0.0,), losses=None, criteria="eo"):
+    """A family of len(tables) / len(offsets) strengths."""
+    shaped = np.array(tables).reshape(-1, len(offsets), *np.shape(tables[0]))
+    fits = tuple(
+        HeadFit(Head(np.zeros((3, 2)), np.zeros(2)), float(s), 0.0, 1, True)
+        for s in range(len(shaped))
+    )
+    return Candidates(
+        tuple(float(s) for s in range(len(shaped))),
+        offsets,
+        shaped,
+        np.zeros((*shaped.shape[:2], 2, 2), dtype=int),
+        fits,
+        criteria,
+        "head",
+        np.array(losses or [0.5] * len(shaped)),
+    )
+
+
+def old(counts):
+    return Counts(counts, np.zeros((2, 2), int), ("a", "b"), ("no", "yes"))
+
+
+def choose(rule, families=None, **more):
+    return select(families or [candidates(PATH)], rule, features=10, **more)
+
+
+def test_within_the_bound_the_lowest_error():
+    choice = choose(Rule((Bound("eo", 0.15),)))
+    assert choice.index == (1, 0)
+    assert choice.promised is True
+    assert choice.uppers[EO] <= 0.15
+    assert choice.gaps[EO] == pytest.approx(float(gap(FAIRER, EO)))
+    assert choice.error == pytest.approx(float(f1_error(FAIRER.sum(axis=0))))
+    assert choice.z == pytest.approx(1.2816, abs=1e-4)
+    assert choose(Rule((Bound("eo", 0.5),))).index == (0, 0)
+    assert not choice.kept_old
+
+
+def test_the_upper_bound_counts_not_the_estimate():
+    assert gap(FAIRER, EO) < 0.1 < upper_bound(FAIRER, EO, 1.2816)
+    assert choose(Rule((Bound("eo", 0.1),))).index == (2, 0)
+
+
+def test_none_within_gives_the_smallest_upper_bound_and_no_promise():
+    choice = choose(Rule((Bound("eo", 0.001),)))
+    uppers = [float(upper_bound(t, EO, choice.z)) for t in PATH]
+    assert choice.index == (int(np.argmin(uppers)), 0)
+    assert choice.promised is False
+    assert "below the noise floor" in choice.reason
+    assert choice.attainable[EO] == pytest.approx(min(uppers))
+    middling = choose(Rule((Bound("eo", 0.1),)), [candidates(PATH[:2])])
+    assert middling.promised is False
+    assert "no candidate's upper bound" in middling.reason
+    assert middling.index == (1, 0)
+
+
+def test_several_bounds_hold_together():
+    one = table((0.7, 0.7), (0.05, 0.11))  # small ΔDP and ΔEO .06
+    two = table((0.60, 0.80), (0.112, 0.012))  # ΔDP nearly 0, ΔEO .3
+    family = candidates([UNFAIR, two, one, EVEN])
+    both = Rule((Bound("dp", 0.06), Bound("eo", 0.1)))
+    choice = choose(both, [family])
+    assert choice.promised is True
+    assert choice.uppers[DP] <= 0.06
+    assert choice.uppers[EO] <= 0.1
+    assert choose(Rule((Bound("dp", 0.06),)), [family]).index == (1, 0)
+    none = choose(Rule((Bound("dp", 0.001), Bound("eo", 0.1))), [family])
+    assert none.promised is False
+
+
+def test_without_a_bound_the_smallest_gap_at_the_cost_allowed():
+    choice = choose(Rule(max_cost=0.5))
+    errors = np.array([float(f1_error(t.sum(axis=0))) for t in PATH])
+    affordable = errors <= errors[0] + 0.5
+    gaps = np.array([float(gap(t, EO)) for t in PATH])
+    assert choice.index == (int(np.where(affordable, gaps, np.inf).argmin()), 0)
+    assert choice.promised is None
+    dear = choose(Rule(max_cost=50.0))
+    assert dear.gaps[EO] == pytest.approx(gaps.min())
+    assert choose(Rule(max_cost=0.0)).index == (0, 0)
+
+
+def test_the_guard_refuses_what_is_less_fair_than_before():
+    rule = Rule((Bound("eo", 0.5),))
+    assert choose(rule).index == (0, 0)
+    guarded = choose(rule, old=old(FAIRER))
+    assert guarded.uppers[EO] <= upper_bound(FAIRER, EO, guarded.z)
+    assert choose(Rule((Bound("eo", 0.5),), guard=False), old=old(FAIRER)).index == (0, 0)
+    alone = choose(Rule(), [candidates([UNFAIR])], old=old(FAIRER))
+    assert alone.kept_old
+    assert alone.family is None
+
+
+def test_an_already_fair_head_is_left_as_it_is():
+    kept = choose(Rule(max_cost=5.0), old=old(EVEN))
+    assert kept.kept_old
+    assert "already fair" in kept.reason
+    assert kept.gaps[EO] == 0
+    unguarded = choose(Rule(max_cost=5.0, guard=False), old=old(EVEN))
+    assert "already fair" not in unguarded.reason
+
+
+def test_an_already_fair_head_yields_to_transfer_learning_that_is_fair_and_much_better():
+    better = table((0.9, 0.9), (0.05, 0.05))
+    choice = choose(Rule(), [candidates([better, POOR])], old=old(POOR))
+    assert choice.index == (0, 0)
+    assert "transfer learning's gap may be noise" in choice.reason
+
+
+def test_where_transfer_learning_is_fair_nothing_is_evened():
+    choice = choose(Rule(), [candidates([EVEN, POOR])])
+    assert choice.index == (0, 0)
+    assert "transfer learning's gap may be noise" in choice.reason
+
+
+def test_a_strength_asked_for_is_described():
+    choice = choose(Rule((Bound("eo", 0.01),)), force=(0, (3, 0)))
+    assert choice.index == (3, 0)
+    assert choice.promised is False
+    assert choose(Rule(), force=(0, (3, 0))).promised is None
+    assert choose(Rule((Bound("eo", 0.3),)), force=(0, (2, 0))).promised is True
+
+
+def test_other_errors_choose_otherwise():
+    rare = np.array([[8000, 800], [9000, 900]])
+    many, few = table((0.9, 0.9), (0.15, 0.15), rare), table((0.4, 0.4), (0.01, 0.01), rare)
+    family = candidates([table((0.5, 0.9), (0.02, 0.2), rare), many, few])
+    bounds = (Bound("eo", 0.1),)
+    assert choose(Rule(bounds, error="balanced"), [family]).index == (1, 0)
+    assert choose(Rule(bounds, error="accuracy"), [family]).index == (2, 0)
+    mine = choose(Rule(bounds, error=lambda c: c[..., 0, 1] / 1.0), [family])
+    assert mine.index == (2, 0)
+
+
+def test_log_loss_is_of_the_offset_zero_only():
+    """Another offset has the same scores: within the bound or not, it has no log-loss."""
+    rule = Rule((Bound("eo", 0.15),), error="log_loss")
+    family = candidates([UNFAIR, FAIRER, EVEN], losses=[0.3, 0.5, 0.4])
+    assert choose(rule, [family]).index == (2, 0)
+    shifted = candidates([UNFAIR, EVEN, UNFAIR, FAIRER], (0.0, 0.5), losses=[0.3, 0.4])
+    choice = choose(rule, [shifted])
+    assert choice.index in ((0, 0), (1, 0))
+    assert choice.promised is False
+    assert np.isfinite(choice.error)
+    with pytest.raises(InputError, match="old_loss"):
+        choose(rule, [family], old=old(EVEN))
+    assert choose(rule, [family], old=old(EVEN), old_loss=0.2).kept_old
+
+
+def test_an_error_that_is_undefined_is_never_chosen():
+    def undefined_for_even(confusion):
+        error = np.asarray(f1_error(confusion), dtype=float)
+        return np.where(confusion[..., 0, 1] == EVEN.sum(axis=0)[0, 1], np.nan, error)
+
+    rule = Rule((Bound("eo", 0.15),), error=undefined_for_even)
+    assert choose(rule).index == (1, 0)
+
+
+def test_no_promise_on_cells_too_small_or_empty():
+    for smallest in (60, 0):
+        cells = np.array([[3000, smallest], [6000, 3000]])
+        tables = [table((0.6, 0.6), (0.1, 0.1), cells), table((0.6, 0.6), (0.12, 0.12), cells)]
+        choice = choose(Rule((Bound("eo", 0.9),), guard=False), [candidates(tables)])
+        assert choice.promised is False
+        if smallest:
+            assert "a cell has only 60 rows" in choice.reason
+    cells = np.array([[3000, 60], [6000, 3000]])
+    tables = [table((0.6, 0.6), (0.1, 0.1), cells)]
+    assert choose(Rule((Bound("dp", 0.9),), guard=False), [candidates(tables)]).promised
+
+
+def test_all_families_are_candidates_and_the_first_one_is_transfer_learning():
+    first, second = candidates([UNFAIR, POOR]), candidates([POOR, FAIRER])
+    choice = choose(Rule((Bound("eo", 0.15),)), [first, second])
+    assert (choice.family, choice.index) == (1, (1, 0))
+
+
+def test_bad_input_is_named():
+    with pytest.raises(InputError, match="no candidates"):
+        select([], Rule(), features=3)
+    with pytest.raises(InputError, match=r"confidence .* \(0.5, 1\), found 1.5"):
+        Rule(confidence=1.5)
+    with pytest.raises(InputError, match="unknown error metric 'auc'"):
+        Rule(error="auc")
+    with pytest.raises(InputError, match="max_cost must be at least 0"):
+        Rule(max_cost=-1)
