@@ -171,8 +171,6 @@ def make_rule(
     """The rule that a user's arguments ask for."""
     bounds = parse_bounds(bound)
     chosen = bounds[0].criterion if bounds else Criterion.parse(criterion)
-    if not max_cost >= 0:
-        raise InputError(f"max_cost must be at least 0 points of error, found {max_cost}")
     return Rule(bounds, chosen, confidence, max_cost, error)
 
 
@@ -290,9 +288,8 @@ def _model(stage: Stage, evened: Evened) -> nn.Module:
 def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, Any]]:
     """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
     points: list[dict[str, Any]] = []
-    by_name = {family.family: family for family in evened.families}
-    for point in frontier(evened, rule):
-        family = by_name[str(point["family"])]
+    families = [family for family in evened.families for _ in family.strengths]
+    for family, point in zip(families, frontier(evened, rule), strict=True):
         index = (
             family.strengths.index(float(point["strength"])),
             family.offsets.index(float(point["offset"])),
