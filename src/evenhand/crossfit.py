@@ -153,6 +153,11 @@ def crossfit(
         on_fit: called after each fit, for a progress bar.
     """
     offsets = tuple(offsets) if len(rows.classes) == 2 else (0.0,)
+    if 0 not in offsets or not strengths or strengths[0] != 0:
+        raise InputError(
+            "candidates must include transfer learning: strengths from 0, and an offset of 0; "
+            f"found strengths {tuple(strengths)} and offsets {offsets}"
+        )
 
     def fit(part: Rows) -> list[HeadFit]:
         terms = gap_terms(part.labels, part.groups, part.classes, criteria, beta=beta)

@@ -127,8 +127,8 @@ def even_out(
     start = old if start is None else start
     force = None
     if strength is not None:
-        if not strength >= 0:
-            raise InputError(f"the strength must be at least 0, found {strength}")
+        if not 0 <= strength < np.inf:
+            raise InputError(f"the strength must be finite and at least 0, found {strength}")
         strengths, offsets, force = (0.0, float(strength)), (0.0,), (0, (1, 0))
     if ridge is None:
         ridge = choose_ridge(rows, seed=seed, start=None if rank else start)

@@ -1,0 +1,89 @@
+import numpy as np
+import pytest
+
+from evenhand.checks import (
+    coincidence,
+    known_groups,
+    plan,
+    require_groups,
+    result_warnings,
+    row_warnings,
+    surest_accuracy,
+)
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.even import even_out
+from evenhand.groups import Groups
+from evenhand.rows import Rows
+from evenhand.select import Rule
+
+EO, DP = Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY
+
+
+def rows_of(codes, labels, names=("a", "b")):
+    x = np.zeros((len(codes), 2))
+    return Rows(x, np.array(labels), Groups(np.array(codes), names, "sex"), ("no", "yes"))
+
+
+def test_rows_without_two_groups_are_refused_by_name():
+    one = rows_of([0, 0], [0, 1], ("a",))
+    with pytest.raises(InputError, match="train has one group only, 'a' of sex: a gap needs two"):
+        require_groups(one, "train")
+    with pytest.raises(InputError, match="group 'b' has 0 rows in valid"):
+        require_groups(rows_of([0, 0, -1], [0, 1, 1]), "valid")
+    with pytest.raises(InputError, match="no group of sex"):
+        require_groups(rows_of([-1, -1], [0, 1], ()), "test")
+    require_groups(rows_of([0, 1], [0, 1]), "test")
+
+
+def test_small_and_empty_cells_unknown_groups_and_coincidence_are_told():
+    codes = np.array([0] * 300 + [1] * 300 + [-1] * 7)
+    labels = np.array([0] * 280 + [1] * 20 + [0] * 60 + [1] * 240 + [1] * 7)
+    told = row_warnings(rows_of(codes, labels), (EO,))
+    assert any(t.startswith("7 rows have no known sex") for t in told)
+    assert any("'a' has 20 rows with label 'yes': left out of the penalty" in t for t in told)
+    assert any("'b' has 60 rows with label 'no': too few for a promise" in t for t in told)
+    assert any("nearly coincide (correlation 0.7" in t for t in told)
+    assert row_warnings(rows_of([0, 1] * 500, ([0] * 2 + [1] * 2) * 250), (EO,)) == []
+    empty = row_warnings(rows_of([0] * 300 + [1] * 300, [0, 1] * 150 + [0] * 300), (EO, DP))
+    assert any("'b' has 0 rows with label 'yes': its rate there is undefined" in t for t in empty)
+    few = row_warnings(rows_of([0] * 300 + [1] * 50, [0, 1] * 175), (DP,))
+    assert few == ["group 'b' has 50 rows: too few for a promise"]
+
+
+def test_coincidence_is_the_largest_correlation():
+    assert coincidence(rows_of([0, 0, 1, 1], [0, 0, 1, 1])) == pytest.approx(1)
+    assert coincidence(rows_of([0, 0, 1, 1], [0, 1, 0, 1])) == pytest.approx(0)
+    assert coincidence(rows_of([0, 0, 0, 0], [0, 1, 0, 1])) == 0
+
+
+def test_the_plan_is_near_what_fits_reach(adult):
+    rows = adult.problem.development
+    floors = plan(rows, Rule())
+    assert 0.02 < floors[EO] < 0.06
+    more = Rows(np.tile(rows.features, (4, 1)), np.tile(rows.labels, 4),
+                Groups(np.tile(rows.groups.codes, 4), rows.groups.names), rows.classes)  # fmt: skip
+    assert plan(more, Rule())[EO] == pytest.approx(floors[EO] / 2, rel=0.02)
+
+
+def test_noisy_labels_and_constant_decisions_are_told(make_rows):
+    rows = make_rows(n=2000)
+    clean = Rows(rows.features, (rows.features[:, 1] > 0).astype(int), rows.groups, rows.classes)
+    rng = np.random.default_rng(0)
+    flipped = np.where(rng.random(2000) < 0.3, 1 - clean.labels, clean.labels)
+    noisy = Rows(rows.features, flipped, rows.groups, rows.classes)
+    options = {"ridge": 1e-3, "strengths": (0.0, 1.0), "offsets": (0.0,)}
+    for case, expected in ((clean, False), (noisy, True)):
+        found = even_out(case, Rule(), **options)
+        told = result_warnings(case, found.families, found.choice)
+        assert any("labels look noisy" in t for t in told) == expected
+    assert surest_accuracy(clean, even_out(clean, Rule(), **options).families[0]) > 0.95
+    rare = Rows(rows.features, (np.arange(2000) % 400 == 0).astype(int), rows.groups, rows.classes)
+    found = even_out(rare, Rule(), **options)
+    told = result_warnings(rare, found.families, found.choice)
+    assert any("decides the same for" in t for t in told)
+
+
+def test_groups_in_words():
+    groups = Groups(np.array([0] * 1200 + [1]), ("F", "M"))
+    assert known_groups(groups) == "F 1,200, M 1"
