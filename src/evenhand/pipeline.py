@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.crossfit import choose_ridge
-from evenhand.errors import ArtefactError, InputError
+from evenhand.errors import EvenhandError, InputError
 from evenhand.groups import IntArray
 from evenhand.methods.base import Fitted, Network, Problem, Queries, decide
 from evenhand.metrics.counts import Counts
@@ -152,7 +152,7 @@ def cached_mlp(root: Path | None, made_from: dict[str, Any], make: Callable[[], 
     if (folder / "evenhand.json").is_file():
         try:
             found = load(folder)
-        except ArtefactError:
+        except EvenhandError:
             found = None
         if isinstance(found, MLP):
             return found

@@ -33,7 +33,10 @@ class Examples:
         }
         if len(set(lengths.values())) > 1:
             raise InputError(f"inputs, labels and groups differ in length: {lengths}")
-        object.__setattr__(self, "labels", np.asarray(self.labels, dtype=np.int64))
+        labels = np.asarray(self.labels)
+        if labels.size and labels.dtype.kind not in "iub":
+            raise InputError(f"labels must be integers in [0, K), found dtype {labels.dtype}")
+        object.__setattr__(self, "labels", labels.astype(np.int64))
 
     def __len__(self) -> int:
         return len(self.labels)
