@@ -1,4 +1,6 @@
 import json
+import subprocess
+import sys
 
 import fairlearn.metrics as fairness
 import numpy as np
@@ -354,3 +356,37 @@ def test_json_for_machines(cli):
     document = json.loads(cli("--json").stdout)
     assert document["command"] == "audit"
     assert document["before"]["counts"]["groups"] == ["F", "M"]
+
+
+@pytest.mark.slow
+def test_ten_million_rows_take_less_than_a_minute_and_1500_megabytes(tmp_path):
+    arrow = pytest.importorskip("pyarrow")
+    from pyarrow import csv
+
+    path, rng = tmp_path / "big.csv", np.random.default_rng(0)
+    with csv.CSVWriter(
+        path,
+        arrow.schema(
+            [("y", arrow.int8()), ("score", arrow.float64())]
+            + [(name, arrow.string()) for name in ("sex", "race")]
+        ),
+    ) as writer:
+        for _ in range(10):
+            y = rng.integers(0, 2, 1_000_000).astype(np.int8)
+            score = np.round(1 / (1 + np.exp(-(2 * y - 1 + rng.normal(size=len(y))))), 6)
+            names = [np.array(list("FM")), np.array(list("abcde"))]
+            columns = [y, score, *(n[rng.integers(0, len(n), len(y))] for n in names)]
+            writer.write(arrow.table(columns, schema=writer.schema))
+    code = (
+        "import sys, time, resource; from evenhand.auditing import audit; began = time.time()\n"
+        "found = audit(sys.argv[1], label='y', score='score', groups=['sex', 'race'])\n"
+        "peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6\n"
+        "print(found.used, time.time() - began, peak)"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True
+    )
+    rows, seconds, gigabytes = map(float, done.stdout.split())
+    assert rows == 10_000_000
+    assert seconds < 60
+    assert gigabytes < 1.5

@@ -13,12 +13,28 @@ from evenhand.report.text import listed, plural
 SMALL = 100
 
 
-def doubts(run: Run, small: int = SMALL) -> list[str]:
+def doubts(run: Run) -> list[str]:
     """Small cells, undefined rates, unknown groups, how many seeds, and the run's own warnings."""
-    counts = (run.after or run.before).counts
     found = [warning[:1].upper() + warning[1:] for warning in run.warnings]
-    found += small_cells(counts, small)
-    undefined = undefined_rates(np.asarray(counts.table), run.criterion)
+    audited = run.command == "audit"
+    small = int(run.config.get("min_count") or SMALL) if audited else SMALL
+    for counts in (
+        [r.counts for r in run.records] if audited else [(run.after or run.before).counts]
+    ):
+        where = f"By {counts.attribute}: " if audited else ""
+        found += [where + sentence for sentence in _of_counts(counts, run.criterion, small)]
+    found += [note_of_seeds(run)] if not audited else []
+    found.append(
+        "Intervals are 95 %: of rates by Wilson, of gaps from the signed differences, of errors by "
+        "resampling the counted cells. They measure the luck of which rows were drawn, not a "
+        "change of the population."
+    )
+    return found
+
+
+def _of_counts(counts: Counts, criterion: Criterion, small: int) -> list[str]:
+    found = small_cells(counts, small)
+    undefined = undefined_rates(np.asarray(counts.table), criterion)
     if undefined:
         found.append(
             f"{plural(undefined, 'rate')} could not be computed for want of rows: shown as n/a, "
@@ -30,12 +46,6 @@ def doubts(run: Run, small: int = SMALL) -> list[str]:
             f"{plural(round(missing), 'row')} of {len(counts):,} have no known group: "
             "they count in the error, and in no gap."
         )
-    found += [note_of_seeds(run)] if run.command != "audit" else []
-    found.append(
-        "Intervals are 95 %: of rates by Wilson, of gaps from the signed differences, of errors by "
-        "resampling the counted cells. They measure the luck of which test rows were drawn, not a "
-        "change of the population."
-    )
     return found
 
 

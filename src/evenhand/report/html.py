@@ -51,6 +51,7 @@ def render(run: Run) -> str:
         label=label,
         bars=drawn,
         bar_limit=_bar_limit(drawn),
+        undrawn=len(run.before.counts.group_names) > len({b.group for b in drawn}),
         frontier=frontier,
         tables=_group_tables(run),
         extra=[(title, note, _plain_table(frame)) for title, note, frame in run.tables],
@@ -99,15 +100,17 @@ def _environment() -> jinja2.Environment:
 
 def _summary(run: Run) -> list[dict[str, Any]]:
     """The headline figures before and after."""
+    wanted = [("Before", run.before), ("After", run.after)]
+    if run.command == "audit":
+        wanted = [(f"By {record.counts.attribute}", record) for record in run.records]
     figures = []
-    for name, record in (("Before", run.before), ("After", run.after)):
+    for name, record in wanted:
         if record is None:
             continue
         figures.append(
             {
-                "name": "Audited" if run.command == "audit" else name,
-                "method": record.method,
-                "setting": record.setting,
+                "name": name,
+                "model": "" if run.command == "audit" else f"{record.method} {record.setting}",
                 "error": error_interval(record.counts),
                 "gap": gap_interval(record.counts, run.criterion),
                 "accuracy": record.accuracy / 100,

@@ -48,10 +48,16 @@ class Bar:
     """One rate of one group, before and after."""
 
     rate: str
+    attribute: str
     group: str
     rows: int
     before: Interval
     after: Interval | None
+
+    @property
+    def title(self) -> str:
+        """The rate, and what the groups are groups of."""
+        return self.rate if self.attribute == "group" else f"{self.rate} by {self.attribute}"
 
 
 def spread(values: Sequence[float]) -> Interval:
@@ -132,25 +138,33 @@ def largest_groups(counts: Counts, most: int) -> list[int]:
 
 
 def bars(run: Run) -> tuple[str, list[Bar]]:
-    """The class shown, and its rates in each group before and after."""
-    before = run.before.counts
-    label = widest_class(before, run.criterion)
-    first = group_rates(before, run.criterion, label)
-    second = group_rates(run.after.counts, run.criterion, label) if run.after else None
-    names = rate_names(run.criterion)
-    shown = largest_groups(before, MOST_BARS // len(names))
-    drawn = [
+    """The class shown, and its rates in each group before and after.
+
+    An audit has the groups of every attribute, one attribute after the other.
+    """
+    label = widest_class(run.before.counts, run.criterion)
+    drawn: list[Bar] = []
+    for record in run.records if run.command == "audit" and run.records else (run.before,):
+        drawn += _bars_of(record.counts, run.after, run.criterion, label)
+    return run.before.counts.class_names[label], drawn
+
+
+def _bars_of(before: Counts, after: Record | None, criterion: Criterion, label: int) -> list[Bar]:
+    first = group_rates(before, criterion, label)
+    second = group_rates(after.counts, criterion, label) if after else None
+    names = rate_names(criterion)
+    return [
         Bar(
             names[r],
+            before.attribute,
             before.group_names[g],
             round(float(before.sizes[g])),
             first[r][g],
             second[r][g] if second else None,
         )
         for r in range(len(names))
-        for g in shown
+        for g in largest_groups(before, MOST_BARS // len(names))
     ]
-    return before.class_names[label], drawn
 
 
 def asked_bound(run: Run) -> float | None:
