@@ -161,6 +161,7 @@ def test_the_manifest_says_what_the_features_come_from(model, tmp_path):
         "width": D,
         "dtype": "float32",
         "precision": "float32",
+        "preparation": "PrepareArrays()",
     }
     assert manifest["task"]["groups"] == ["a", "b"]
     assert [manifest["shards"][str(i)]["stop"] for i in range(4)] == [16, 32, 48, 50]
@@ -184,7 +185,7 @@ def test_in_the_shared_cache_a_changed_model_is_extracted_anew_and_said(model, t
     found = extract_task(wrap(model), make_task(Rough()), root=tmp_path)
     assert found.computed == N
     assert len(found.notes) == 1
-    assert "were not used: model fingerprint changed" in found.notes[0]
+    assert "were not used: the model changed" in found.notes[0]
 
 
 @pytest.mark.parametrize("damage", ["flip", "cut", "remove"])

@@ -1,22 +1,10 @@
-"""Tiny images and archives."""
+"""Archives written on the spot, and where the development data sets are."""
 
-import io
 import os
 import zipfile
 from pathlib import Path
 
-import numpy as np
 import pytest
-from PIL import Image
-
-
-def jpeg(seed: int, size=(24, 20), mode="RGB", form="JPEG") -> bytes:
-    rng = np.random.default_rng(seed)
-    shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
-    image = Image.fromarray(rng.integers(0, 255, shape, dtype=np.uint8))
-    buffer = io.BytesIO()
-    image.convert(mode).save(buffer, form)
-    return buffer.getvalue()
 
 
 @pytest.fixture

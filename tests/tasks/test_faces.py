@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from conftest import jpeg
+from tiny_images import jpeg
 
 from evenhand.errors import InputError
 from evenhand.tasks.celeba import celeba, paper_shares

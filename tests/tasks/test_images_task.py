@@ -5,10 +5,10 @@ import io
 
 import numpy as np
 import pytest
-from conftest import jpeg
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from tiny_images import jpeg
 
 from evenhand.errors import InputError
 from evenhand.tasks.images import decode, images

@@ -80,6 +80,7 @@ def origin_of(
         width=backbone.in_features,
         dtype=dtype,
         precision=precision,
+        preparation=backbone.preparation,
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 import shutil
-from dataclasses import asdict
+from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -54,7 +54,10 @@ def clear(name: str, root: Path | None = None) -> int:
 
 
 def changed_since(root: Path, origin: Origin) -> list[str]:
-    """Notes on entries of the same model and inputs by name that were made from something else."""
+    """Notes on entries that would have served, had not the model's or the inputs' content changed.
+
+    Entries of other settings (size, precision, number of rows) are another matter, and not noted.
+    """
     if (root / origin.name / MANIFEST).exists():
         return []
     notes = []
@@ -63,13 +66,15 @@ def changed_since(root: Path, origin: Origin) -> list[str]:
             was = Store.read(folder).origin
         except ArtefactError:
             continue
-        if (was.model, was.inputs) != (origin.model, origin.inputs):
-            continue
-        now = asdict(origin)
-        changed = [
-            name.replace("_", " ") for name, value in asdict(was).items() if value != now[name]
-        ]
-        notes.append(
-            f"the cached features {folder.name} were not used: {', '.join(changed)} changed"
-        )
+        changed = {
+            "the model": was.model_fingerprint != origin.model_fingerprint,
+            "the inputs": was.inputs_fingerprint != origin.inputs_fingerprint,
+        }
+        same = {
+            "model_fingerprint": origin.model_fingerprint,
+            "inputs_fingerprint": origin.inputs_fingerprint,
+        }
+        if replace(was, **same) == origin:
+            what = " and ".join(name for name, different in changed.items() if different)
+            notes.append(f"the cached features {folder.name} were not used: {what} changed")
     return notes

@@ -37,6 +37,7 @@ class Origin:
         width: features a row, d.
         dtype: what is stored, float32 or float16.
         precision: what the model computed in.
+        preparation: how raw inputs were made into the model's (size, mean, tokens).
     """
 
     model: str
@@ -48,6 +49,7 @@ class Origin:
     width: int
     dtype: str = "float32"
     precision: str = "float32"
+    preparation: str = ""
 
     @property
     def name(self) -> str:

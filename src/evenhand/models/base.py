@@ -93,8 +93,15 @@ class Backbone:
                 values = tensor.detach().cpu().contiguous().flatten()
                 digest.update(f"{name}|{values.dtype}|{tuple(tensor.shape)}\n".encode())
                 digest.update(values.view(torch.uint8).numpy().tobytes())
-        digest.update(_describe_prepare(self.prepare).encode())
+        digest.update(self.preparation.encode())
         return digest.hexdigest()
+
+    @property
+    def preparation(self) -> str:
+        """What ``prepare`` does, in a line: its settings, or the name of a function."""
+        if is_dataclass(self.prepare):
+            return repr(self.prepare)
+        return str(getattr(self.prepare, "__qualname__", type(self.prepare).__qualname__))
 
     def features(self, inputs: Sequence[Any]) -> Tensor:
         """(B, d) what the head reads for a list of B raw inputs.
@@ -243,9 +250,3 @@ def to_device(batch: Any, device: torch.device) -> Any:
     if isinstance(batch, tuple):
         return tuple(to_device(value, device) for value in batch)
     return batch
-
-
-def _describe_prepare(prepare: Prepare) -> str:
-    if is_dataclass(prepare):
-        return repr(prepare)
-    return str(getattr(prepare, "__qualname__", type(prepare).__qualname__))

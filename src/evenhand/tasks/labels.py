@@ -82,6 +82,7 @@ def code_labels(
         raise InputError(
             f"positive value {', '.join(sorted(absent))!r} is not among the values of label column "
             f"{name!r}: {', '.join(names[:20])}"
+            + (" (in YAML, quote yes and no)" if absent & {"True", "False"} else "")
         )
     is_positive = np.array([class_name in chosen for class_name in names])
     if is_positive.all():
