@@ -1,6 +1,7 @@
 """The paper's counts on the embedded rows."""
 
 import hashlib
+import itertools
 
 import numpy as np
 import pytest
@@ -30,7 +31,7 @@ def test_the_encoding(task):
     assert x.dtype == np.float32
     assert np.isfinite(x).all()
     edges = np.cumsum([0, 7, 16, 7, 14, 6, 5, 10])
-    for a, b in zip(edges, edges[1:], strict=False):
+    for a, b in itertools.pairwise(edges):
         np.testing.assert_array_equal(x[:, a:b].sum(axis=1), 1)
     numbers = task.pretrain.inputs[:, 65:70]
     np.testing.assert_allclose(numbers.mean(axis=0), 0, atol=1e-4)

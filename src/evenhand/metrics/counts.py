@@ -60,6 +60,7 @@ class Counts:
                 )
         g = groups.number
         codes = np.where(groups.known, groups.codes, g)
+        y, p = y.astype(np.int64), p.astype(np.int64)
         flat = np.bincount((codes * k + y) * k + p, minlength=(g + 1) * k * k)
         table = flat.reshape(g + 1, k, k).astype(np.int64)
         return cls(table[:g], table[g], groups.names, tuple(class_names), groups.attribute)

@@ -1,0 +1,68 @@
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import confusion_matrix
+
+from evenhand.errors import InputError
+from evenhand.groups import Groups
+from evenhand.metrics import Counts
+
+CLASSES = ("a", "b", "c")
+
+
+def rows(n, seed):
+    rng = np.random.default_rng(seed)
+    groups = Groups(rng.integers(-1, 3, n), ("x", "y", "z"), "letter")
+    return rng.integers(0, 3, n), rng.integers(0, 3, n), groups
+
+
+@settings(deadline=None)
+@given(st.integers(0, 200), st.integers(0, 999))
+def test_counts_are_the_confusion_matrix_of_each_group(n, seed):
+    y, p, groups = rows(n, seed)
+    counts = Counts.of(y, p, groups, CLASSES)
+    assert counts.table.shape == (3, 3, 3)
+    for code in range(-1, 3):
+        mine = groups.codes == code
+        found = counts.unknown if code < 0 else counts.table[code]
+        if mine.any():
+            assert np.array_equal(found, confusion_matrix(y[mine], p[mine], labels=[0, 1, 2]))
+        else:
+            assert found.sum() == 0
+    assert len(counts) == n
+    assert counts.total.sum() == n
+    assert np.array_equal(counts.sizes, groups.sizes)
+    assert np.array_equal(counts.cells.sum(axis=1), counts.sizes)
+
+
+@settings(deadline=None)
+@given(st.integers(0, 60), st.integers(0, 60))
+def test_counts_of_parts_add_to_the_counts_of_all(n, cut):
+    y, p, groups = rows(n, 1)
+    first, second = slice(None, cut), slice(cut, None)
+    parts = [Counts.of(y[s], p[s], groups[s], CLASSES) for s in (first, second)]
+    whole = Counts.of(y, p, groups, CLASSES)
+    assert np.array_equal((parts[0] + parts[1]).table, whole.table)
+    assert np.array_equal((parts[0] + parts[1]).unknown, whole.unknown)
+
+
+@pytest.mark.parametrize(
+    ("labels", "predictions", "message"),
+    [
+        ([0, 1], [0], "2, 1 and 2"),
+        ([0, 3], [0, 0], "labels must lie in"),
+        ([0, 0], [0, -1], "predictions must lie in"),
+        ([0.0, 1.0], [0, 1], "labels must be integers"),
+    ],
+)
+def test_what_cannot_be_counted_is_named(labels, predictions, message):
+    with pytest.raises(InputError, match=message):
+        Counts.of(labels, predictions, Groups(np.array([0, 1]), ("x", "y")), CLASSES)
+
+
+def test_counts_of_other_groups_cannot_be_added():
+    one = Counts(np.zeros((1, 2, 2), int), np.zeros((2, 2), int), ("x",), ("a", "b"))
+    other = Counts(np.zeros((1, 2, 2), int), np.zeros((2, 2), int), ("y",), ("a", "b"))
+    with pytest.raises(InputError, match="different groups or classes"):
+        one + other

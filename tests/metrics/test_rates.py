@@ -1,0 +1,98 @@
+import fairlearn.metrics as fairness
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import arrays
+from sklearn import metrics as sk
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.metrics import rates
+
+binary = arrays(np.int64, (2, 2, 2), elements=st.integers(1, 30))
+any_table = st.tuples(st.integers(1, 4), st.integers(2, 4)).flatmap(
+    lambda gk: arrays(np.int64, (gk[0], gk[1], gk[1]), elements=st.integers(0, 9))
+)
+
+
+def unrolled(table):
+    """The rows a table counts: labels, predictions, groups."""
+    cells = np.argwhere(np.ones(table.shape, dtype=bool))
+    g, y, p = np.repeat(cells, table.ravel(), axis=0).T
+    return y, p, g
+
+
+@settings(deadline=None, max_examples=40)
+@given(binary)
+def test_gaps_of_two_groups_are_fairlearns(table):
+    y, p, g = unrolled(table)
+    dp = fairness.demographic_parity_difference(y, p, sensitive_features=g)
+    eo = fairness.equalized_odds_difference(y, p, sensitive_features=g, agg="mean")
+    assert rates.gap(table, "demographic_parity") == pytest.approx(dp)
+    assert rates.gap(table, "equalized_odds") == pytest.approx(2 * eo)
+    frame = fairness.MetricFrame(
+        metrics=fairness.true_positive_rate, y_true=y, y_pred=p, sensitive_features=g
+    )
+    assert rates.gap(table, "equal_opportunity") == pytest.approx(frame.difference())
+
+
+@settings(deadline=None, max_examples=40)
+@given(any_table)
+def test_errors_are_sklearns(table):
+    confusion = table.sum(axis=0)
+    if not confusion.sum():
+        assert np.isnan(rates.f1_error(confusion))
+        return
+    y, p, _ = unrolled(table)
+    f1 = sk.f1_score(y, p, average="weighted", zero_division=0)
+    assert rates.f1_error(confusion) == pytest.approx(100 - 100 * f1)
+    assert rates.accuracy_error(confusion) == pytest.approx(100 - 100 * sk.accuracy_score(y, p))
+    recalls = sk.recall_score(y, p, average=None, labels=np.unique(y), zero_division=0)
+    assert rates.balanced_error(confusion) == pytest.approx(100 - 100 * recalls.mean())
+
+
+@settings(deadline=None, max_examples=40)
+@given(any_table, st.sampled_from(list(Criterion)))
+def test_gaps_are_the_largest_over_pairs_and_classes_by_hand(table, criterion):
+    found = rates.criterion_rates(table, criterion)
+    largest = np.nan
+    for k in range(found.shape[-1]):
+        for a in range(len(table)):
+            for b in range(a):
+                difference = np.abs(found[:, a, k] - found[:, b, k]).sum()
+                largest = np.fmax(largest, difference)
+    assert np.array_equal(rates.gap(table, criterion), largest, equal_nan=True)
+
+
+@settings(deadline=None, max_examples=20)
+@given(any_table, st.sampled_from(list(Criterion)))
+def test_many_tables_at_once_are_each_on_its_own(table, criterion):
+    stacked = np.stack([table, table + 1, table * 2])
+    each = [rates.gap(one, criterion) for one in stacked]
+    assert np.array_equal(rates.gap(stacked, criterion), each, equal_nan=True)
+    # rates, and so gaps, do not change when every row is counted twice
+    assert np.array_equal(each[0], each[2], equal_nan=True)
+
+
+def test_a_rate_without_rows_is_not_a_number():
+    table = np.array([[[4, 1], [0, 0]], [[3, 2], [1, 4]]])
+    assert np.isnan(rates.true_positive_rate(table)[0, 1])
+    assert np.isnan(rates.gap(table, "equal_opportunity"))
+    assert np.isnan(rates.gap(table, "equalized_odds"))
+    assert rates.gap(table, "demographic_parity") == pytest.approx(0.4)
+    assert rates.undefined_rates(table, "equalized_odds") == 1
+    assert np.isnan(rates.gap(table[:1], "demographic_parity"))
+
+
+def test_the_worst_group_is_among_those_with_rows():
+    table = np.array([[[0, 0], [0, 0]], [[3, 1], [0, 4]], [[1, 1], [1, 1]]])
+    assert rates.worst_group_accuracy(table) == 0.5
+    assert np.isnan(rates.worst_group_accuracy(table[:1]))
+
+
+def test_metrics_go_by_name():
+    assert rates.error_metric("f1") is rates.f1_error
+    assert rates.error_metric(np.sum) is np.sum
+    with pytest.raises(InputError, match="known are f1, accuracy, balanced"):
+        rates.error_metric("auc")
