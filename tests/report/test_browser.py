@@ -4,7 +4,7 @@ import shutil
 import subprocess
 
 import pytest
-from conftest import make_run
+from simulated_run import make_run
 
 from evenhand.report import html
 

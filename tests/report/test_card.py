@@ -2,7 +2,7 @@ import dataclasses
 
 import pytest
 import yaml
-from conftest import make_run
+from simulated_run import make_run
 
 from evenhand.errors import ArtefactError
 from evenhand.report import card

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_run
+from simulated_run import make_run
 
 from evenhand.metrics import Counts
 from evenhand.record import RESULT_COLUMNS, Record

@@ -6,9 +6,9 @@ from html.parser import HTMLParser
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_run
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from simulated_run import make_run
 
 from evenhand.errors import InputError
 from evenhand.metrics import Counts

@@ -4,8 +4,8 @@ import matplotlib as mpl
 import numpy as np
 import pandas as pd
 import pytest
-from conftest import make_run
 from matplotlib.figure import Figure
+from simulated_run import make_run
 
 from evenhand.errors import InputError
 from evenhand.fisher import GroupFisher
