@@ -140,6 +140,18 @@ def test_a_matrix_is_not_cached(model, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_an_array_of_images_is_cached(tmp_path):
+    model = nn.Sequential(nn.Flatten(), nn.Linear(12, 2))
+    values = np.random.default_rng(0).random((N, 2, 2, 3), dtype=np.float32)
+    codes = np.arange(N) % 2
+    part = Examples(values, codes, Groups(codes, ("a", "b")))
+    task = Task("t", CLASSES, "y", part, part, part, "f")
+    found = extract_task(wrap(model), task, root=tmp_path)
+    assert found.computed == N
+    assert extract_task(wrap(model), task, root=tmp_path).computed == 0
+    assert np.allclose(found.valid.features, values.reshape(N, 12))
+
+
 def test_files_and_folders_are_their_owners_alone(model, tmp_path):
     entry = extract_task(wrap(model), make_task(Rough()), root=tmp_path / "root").entry
     assert stat.S_IMODE(entry.stat().st_mode) == 0o700

@@ -162,8 +162,9 @@ def test_a_new_head_saves_and_loads_in_transformers(tmp_path):
     model = transformers.BertForSequenceClassification(transformers.BertConfig(**SMALL))
     backbone = load(save(tmp_path / "a", model, tokenizer()))
     head = Head(torch.randn(16, 2).double().numpy(), torch.randn(2).double().numpy())
-    backbone.with_head(head).save_pretrained(tmp_path / "b")
+    backbone.with_head(head, ("no", "yes")).save_pretrained(tmp_path / "b")
     again = transformers.AutoModelForSequenceClassification.from_pretrained(tmp_path / "b").eval()
+    assert again.config.id2label == {0: "no", 1: "yes"}
     with torch.inference_mode():
         logits = again(**backbone.prepare(TEXTS)).logits
     features = backbone.features(TEXTS).double().numpy()

@@ -46,12 +46,14 @@ class Extraction:
         kept: (n,) their positions in the examples.
         dropped: position in the examples to the reason, for inputs that could not be read.
         computed: how many inputs went through the backbone; 0 where all came from the cache.
+        store: the cache entry, complete and verified; None without a cache.
     """
 
     rows: Rows
     kept: IntArray
     dropped: dict[int, str]
     computed: int
+    store: Store | None = None
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -93,7 +95,7 @@ def extract(
     dtype: Dtype = "float32",
     precision: Precision = "float32",
     device: str | torch.device | None = None,
-    cache: Path | None = None,
+    cache: Path | Store | None = None,
     origin: Origin | None = None,
     task: dict[str, Any] | None = None,
     progress: bool = False,
@@ -110,7 +112,8 @@ def extract(
         dtype: what the cache stores.
         precision: what the model computes in; other than float32 means automatic mixed precision.
         device: where the model runs; None: where it is. It is put back afterwards.
-        cache: the entry's folder; None: nothing is written, and only the rows needed are computed.
+        cache: the entry's folder, or the store of an extraction from the same parent just done;
+            None: nothing is written, and only the rows needed are computed.
         origin: of the features, where the caller has computed it already.
         task: for people, kept in a new manifest.
         progress: show a bar on standard error.
@@ -123,26 +126,24 @@ def extract(
     """
     parent, rows = parent_and_rows(examples.inputs)
     runner = _Runner(backbone, parent, batch_size, precision, device, max_unreadable)
+    store, computed = None, 0
     if cache is None:
         with runner.running(), _bar(progress, len(rows), backbone.name) as advance:
             features, unreadable = runner.run(rows, advance, total=len(rows))
         computed = len(rows)
-        bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}
-        kept = _kept(len(rows), bad)
-        features = features[kept]
     else:
-        origin = origin or origin_of(backbone, parent, dtype=dtype, precision=precision)
-        store, computed = _fill(cache, origin, task or {}, runner, progress)
+        if isinstance(cache, Store):
+            store = cache
+        else:
+            origin = origin or origin_of(backbone, parent, dtype=dtype, precision=precision)
+            store, computed = _fill(cache, origin, task or {}, runner, progress)
         unreadable = store.unreadable
-        bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}
-        kept = _kept(len(rows), bad)
-        features = store.gather(rows[kept])
+    bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}
+    everything = np.arange(len(rows), dtype=np.int64)
+    kept = np.setdiff1d(everything, np.array(list(bad), dtype=np.int64))
+    features = features[kept] if store is None else store.gather(rows[kept])
     found = Rows(features, examples.labels[kept], examples.groups[kept], tuple(classes))
-    return Extraction(found, kept, bad, computed)
-
-
-def _kept(number: int, bad: dict[int, str]) -> IntArray:
-    return np.setdiff1d(np.arange(number, dtype=np.int64), np.array(list(bad), dtype=np.int64))
+    return Extraction(found, kept, bad, computed, store)
 
 
 def _fill(

@@ -70,11 +70,12 @@ def changed_since(root: Path, origin: Origin) -> list[str]:
             "the model": was.model_fingerprint != origin.model_fingerprint,
             "the inputs": was.inputs_fingerprint != origin.inputs_fingerprint,
         }
-        same = {
-            "model_fingerprint": origin.model_fingerprint,
-            "inputs_fingerprint": origin.inputs_fingerprint,
-        }
-        if replace(was, **same) == origin:
+        served = replace(
+            was,
+            model_fingerprint=origin.model_fingerprint,
+            inputs_fingerprint=origin.inputs_fingerprint,
+        )
+        if served == origin:
             what = " and ".join(name for name, different in changed.items() if different)
             notes.append(f"the cached features {folder.name} were not used: {what} changed")
     return notes

@@ -13,6 +13,7 @@ import torch
 from evenhand.features.extract import MAX_UNREADABLE, Dtype, Precision, extract, origin_of
 from evenhand.features.files import cache_root
 from evenhand.features.manage import changed_since
+from evenhand.features.store import Store
 from evenhand.groups import IntArray
 from evenhand.head import Head
 from evenhand.models.base import Backbone
@@ -106,25 +107,32 @@ def extract_task(
         "max_unreadable": max_unreadable,
     }
     splits, kept, notes = {}, {}, []
-    entries: dict[int, tuple[Any, Path]] = {}
+    stores: dict[int, Store] = {}
     entry, computed = None, 0
     for name, part in task.splits.items():
         where: dict[str, Any] = {}
         parent, _ = parent_and_rows(part.inputs)
-        if use_cache and not isinstance(parent, np.ndarray):
-            if id(parent) not in entries:
-                origin = origin_of(backbone, parent, dtype=dtype, precision=precision)
-                entries[id(parent)] = origin, root / origin.name
-                notes += changed_since(root, origin)
-            origin, entry = entries[id(parent)]
+        if id(parent) in stores:
+            where = {"cache": stores[id(parent)]}
+        elif use_cache and not _is_table(parent):
+            origin = origin_of(backbone, parent, dtype=dtype, precision=precision)
+            entry = root / origin.name
             where = {"cache": entry, "origin": origin, "task": described}
+            notes += changed_since(root, origin)
         found = extract(backbone, part, task.classes, **where, **options)
+        if found.store is not None:
+            stores[id(parent)] = found.store
         splits[name], kept[name] = found.rows, found.kept
         computed += found.computed
         notes += [f"{name}: {note}" for note in found.notes]
     head = pretrained_head(backbone, task.classes)
     seconds = time.perf_counter() - began
     return TaskFeatures(splits, kept, head, tuple(notes), seconds, computed, entry)
+
+
+def _is_table(inputs: Any) -> bool:
+    """Whether inputs are rows of numbers, quicker to compute features of than to store them."""
+    return isinstance(inputs, np.ndarray) and inputs.ndim == 2
 
 
 def pretrained_head(backbone: Backbone, classes: tuple[str, ...]) -> Head | None:

@@ -161,10 +161,11 @@ class Backbone:
         offset = np.zeros(matrix.shape[1]) if bias is None else bias.detach().double().cpu().numpy()
         return Head(matrix, offset.copy())
 
-    def with_head(self, head: Head) -> nn.Module:
+    def with_head(self, head: Head, classes: Sequence[str] | None = None) -> nn.Module:
         """A copy of the model, of the same class, whose head is ``head`` (low-rank ones merged).
 
-        The copy's head has as many classes as ``head``; a transformers configuration is told so.
+        The copy's head has as many classes as ``head``; a transformers configuration is told so,
+        and told their names where ``classes`` gives them.
 
         Raises:
             ModelError: ``head`` reads another number of features.
@@ -182,10 +183,13 @@ class Backbone:
             new.weight.copy_(weight.reshape(new.weight.shape))  # type: ignore[operator, arg-type]
             new.bias.copy_(torch.as_tensor(head.bias))  # type: ignore[operator]
         set_module(model, self.head, new)
-        if head.out_features != self.out_features and hasattr(model, "config"):
-            config: Any = model.config
-            if hasattr(config, "num_labels"):
+        config: Any = getattr(model, "config", None)
+        if hasattr(config, "id2label"):
+            if head.out_features != self.out_features:
                 config.num_labels = head.out_features
+            if classes is not None:
+                config.id2label = dict(enumerate(map(str, classes)))
+                config.label2id = {str(name): index for index, name in enumerate(classes)}
         return model
 
 
