@@ -387,6 +387,8 @@ def _task(
         split: _part(value, groups, split)
         for split, value in {"train": train, "valid": valid, "test": test}.items()
     }
+    for split, (inputs, _, _) in parts.items():
+        _require_finite(inputs, split)
     together = Groups.from_values(
         np.concatenate([np.asarray(part[2], dtype=object) for part in parts.values()]), groups
     )
@@ -417,6 +419,17 @@ def _part(value: Any, groups: str, split: str) -> tuple[Any, Any, list[Any]]:
         f"{split} must be (inputs, labels, groups), a mapping or Examples, "
         f"found {type(value).__name__}"
     )
+
+
+def _require_finite(inputs: Any, split: str) -> None:
+    if not isinstance(inputs, np.ndarray) or inputs.dtype.kind != "f":
+        return
+    bad = np.asarray(~np.isfinite(inputs).all(axis=tuple(range(1, inputs.ndim))))
+    if bad.any():
+        raise InputError(
+            f"the inputs of {split} hold NaN or infinity in {int(bad.sum())} of {len(bad)} rows; "
+            "remove or impute them"
+        )
 
 
 def _names(values: Any) -> list[Any]:

@@ -83,6 +83,8 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
         seal = json.loads((folder / SEAL).read_text(encoding="utf-8"))
     except ValueError as error:
         raise ArtefactError(f"{folder / SEAL} is damaged: {error}") from error
+    if not isinstance(seal, dict):
+        raise ArtefactError(f"{folder / SEAL} is damaged: it holds no names with values")
     packed = (folder / WEIGHTS).read_bytes()
     found = hashlib.sha256(packed).hexdigest()
     if found != seal.get("sha256"):
