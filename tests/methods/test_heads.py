@@ -61,6 +61,6 @@ def test_nothing_of_it_reads_the_group_or_the_validation_rows(adult):
 
 def test_a_fit_that_did_not_converge_says_so(adult):
     problem = adult.problem
-    fit = fit_path(problem.train, ridge=problem.ridge, evaluations=2)[0]
+    fit = fit_path(problem.train, ridge=problem.ridge, max_evaluations=2)[0]
     assert not fit.converged
     assert as_fitted(fit, "x").notes == ("x", "the solver did not converge")
