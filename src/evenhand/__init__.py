@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from evenhand.groups import Groups
     from evenhand.head import Head
     from evenhand.hooks import group_fisher
+    from evenhand.inmodel.adaptation import adapt
+    from evenhand.inmodel.loss import GapLoss, soft_gap_loss
     from evenhand.lowrank import LowRankLinear, factorize_, merge_, trainable_parameters
     from evenhand.metrics.counts import Counts
     from evenhand.neutralization import alpha_weights, neutralize
@@ -33,6 +35,7 @@ _HOMES = {
     "Counts": "metrics.counts",
     "Criterion": "criteria",
     "Factors": "factorization",
+    "GapLoss": "inmodel.loss",
     "GroupFisher": "fisher",
     "Groups": "groups",
     "Head": "head",
@@ -40,6 +43,7 @@ _HOMES = {
     "Result": "finetuning",
     "Rows": "rows",
     "Rule": "select",
+    "adapt": "inmodel.adaptation",
     "alpha_weights": "neutralization",
     "compress": "factorization",
     "factorize": "factorization",
@@ -52,6 +56,7 @@ _HOMES = {
     "load": "saving",
     "merge_": "lowrank",
     "neutralize": "neutralization",
+    "soft_gap_loss": "inmodel.loss",
     "trainable_parameters": "lowrank",
 }
 
@@ -60,6 +65,7 @@ __all__ = [
     "Counts",
     "Criterion",
     "Factors",
+    "GapLoss",
     "GroupFisher",
     "Groups",
     "Head",
@@ -67,6 +73,7 @@ __all__ = [
     "Result",
     "Rows",
     "Rule",
+    "adapt",
     "alpha_weights",
     "compress",
     "factorize",
@@ -79,6 +86,7 @@ __all__ = [
     "load",
     "merge_",
     "neutralize",
+    "soft_gap_loss",
     "trainable_parameters",
 ]
 

@@ -1,16 +1,17 @@
 """The frozen lower part of a model, run once and remembered.
 
 Training the last blocks of a model needs the first ones only for what they hand on. A *cut* is a
-module whose input is remembered for every batch; the modules that ran before it are then put aside
-and hand that input on instead. Whether a cut gives the model's own outputs is tried on a batch,
-never assumed.
+module whose input is remembered for every batch; the modules that ran before it then hand that
+input on instead of computing anything. Whether a cut gives the model's own outputs is tried on a
+batch, never assumed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import torch
@@ -29,26 +30,16 @@ class Cut:
 
     Attributes:
         path: the module whose input is remembered.
-        below: the modules that ran before it, outermost ones only.
+        below: the modules that ran before it, outermost ones only, and for each how it returns a
+            tensor (bare, in a tuple, in a transformers output).
     """
 
     path: str
-    below: tuple[str, ...]
-
-
-class _Given(nn.Module):
-    """Stands in for a module that ran before the cut: hands on what is remembered."""
-
-    def __init__(self, feed: Feed) -> None:
-        super().__init__()
-        self.feed = (feed,)  # in a tuple, so that it is no submodule
-
-    def forward(self, *_: Any, **__: Any) -> Any:
-        return self.feed[0].current
+    below: dict[str, Callable[[Tensor], Any]]
 
 
 class Feed:
-    """What the stand-ins hand on: set before each forward pass."""
+    """What the modules below the cut hand on: set before each forward pass."""
 
     current: Tensor | None = None
 
@@ -67,19 +58,19 @@ def find_cut(model: nn.Module, targets: Sequence[str], batch: Any) -> Cut | None
     Raises:
         ModelError: a target does not run.
     """
-    started, ended = _order(model, batch)
-    idle = [path for path in targets if path not in started]
+    seen = _trace(model, batch)
+    idle = [path for path in targets if path not in seen.started]
     if idle:
         raise ModelError(f"module {idle[0]!r} does not run in the forward pass")
-    first = min(targets, key=lambda path: started[path][0])
+    first = min(targets, key=lambda path: seen.started[path][0])
     parts = first.split(".")
     with torch.no_grad():
         expected = logits_of(call(model, batch))
         for depth in range(len(parts), 0, -1):
             path = ".".join(parts[:depth])
-            if len(started.get(path, ())) != 1:
+            if len(seen.started.get(path, ())) != 1:
                 continue
-            cut = Cut(path, _below(path, started, ended))
+            cut = Cut(path, seen.below(path))
             if cut.below and _holds(model, cut, batch, expected):
                 return cut
     return None
@@ -115,16 +106,30 @@ def compact(seen: Sequence[Tensor]) -> Tensor:
 
 @contextmanager
 def fed(model: nn.Module, cut: Cut | None) -> Iterator[Feed]:
-    """Put the modules below the cut aside inside the block; they are put back after it."""
+    """Inside the block the modules below the cut hand on the feed and compute nothing."""
     feed = Feed()
-    aside = {path: model.get_submodule(path) for path in (cut.below if cut else ())}
+    own: dict[nn.Module, Any] = {}
     try:
-        for path in aside:
-            model.set_submodule(path, _Given(feed))
+        for path, returned in (cut.below if cut else {}).items():
+            module = model.get_submodule(path)
+            own[module] = module.__dict__.get("forward")
+            # An instance's own forward comes before its class's, and all else stays as it is.
+            module.forward = _hand_on(feed, returned)
         yield feed
     finally:
-        for path, module in aside.items():
-            model.set_submodule(path, module)
+        for module, before in own.items():
+            del module.forward
+            if before is not None:
+                module.forward = before
+
+
+def _hand_on(feed: Feed, returned: Callable[[Tensor], Any]) -> Callable[..., Any]:
+    def forward(*_: Any, **__: Any) -> Any:
+        if feed.current is None:
+            raise ModelError("the feed is empty: set it before the forward pass")
+        return returned(feed.current)
+
+    return forward
 
 
 def hollow(batch: Any) -> Any:
@@ -144,19 +149,35 @@ def logits_of(output: Any) -> Tensor:
     return found
 
 
-def _order(model: nn.Module, batch: Any) -> tuple[dict[str, list[int]], dict[str, list[int]]]:
-    """When each module started and ended, by path, as ticks of one clock."""
-    started: dict[str, list[int]] = {}
-    ended: dict[str, list[int]] = {}
-    ticks = iter(range(1 << 60))
-    handles = []
+@dataclass
+class _Pass:
+    """When each module started and ended in a pass, as ticks of one clock, and what it returned."""
+
+    started: dict[str, list[int]] = field(default_factory=dict)
+    ended: dict[str, list[int]] = field(default_factory=dict)
+    returned: dict[str, Callable[[Tensor], Any]] = field(default_factory=dict)
+
+    def below(self, path: str) -> dict[str, Callable[[Tensor], Any]]:
+        """The modules beside ``path`` or its ancestors that were done before it started."""
+        parts = path.split(".")
+        parents = {".".join(parts[:depth]) for depth in range(len(parts))}
+        return {
+            other: self.returned[other]
+            for other, times in self.ended.items()
+            if other and other.rpartition(".")[0] in parents and max(times) < self.started[path][0]
+        }
+
+
+def _trace(model: nn.Module, batch: Any) -> _Pass:
+    seen, ticks, handles = _Pass(), count(), []
     for path, module in model.named_modules():
 
         def start(_: nn.Module, __: Any, path: str = path) -> None:
-            started.setdefault(path, []).append(next(ticks))
+            seen.started.setdefault(path, []).append(next(ticks))
 
-        def end(_: nn.Module, __: Any, ___: Any, path: str = path) -> None:
-            ended.setdefault(path, []).append(next(ticks))
+        def end(_: nn.Module, __: Any, output: Any, path: str = path) -> None:
+            seen.ended.setdefault(path, []).append(next(ticks))
+            seen.returned[path] = _wrapper(output)
 
         handles += [module.register_forward_pre_hook(start), module.register_forward_hook(end)]
     try:
@@ -165,21 +186,18 @@ def _order(model: nn.Module, batch: Any) -> tuple[dict[str, list[int]], dict[str
     finally:
         for handle in handles:
             handle.remove()
-    return started, ended
+    return seen
 
 
-def _below(
-    path: str, started: Mapping[str, Sequence[int]], ended: Mapping[str, Sequence[int]]
-) -> tuple[str, ...]:
-    """The modules beside ``path`` or its ancestors that were done before it started."""
-    begin = started[path][0]
-    parts = path.split(".")
-    parents = {".".join(parts[:depth]) for depth in range(len(parts))}
-    return tuple(
-        other
-        for other, times in ended.items()
-        if other and other.rpartition(".")[0] in parents and max(times) < begin
-    )
+def _wrapper(output: Any) -> Callable[[Tensor], Any]:
+    """How to return a tensor in the form of ``output``."""
+    if isinstance(output, Mapping) and output:
+        kind, name = type(output), next(iter(output))
+        return lambda tensor: kind(**{name: tensor})
+    if isinstance(output, tuple):
+        rest = (None,) * (len(output) - 1)
+        return lambda tensor: (tensor, *rest)
+    return lambda tensor: tensor
 
 
 def _holds(model: nn.Module, cut: Cut, batch: Any, expected: Tensor) -> bool:
