@@ -106,6 +106,7 @@ def test_a_base_encoder_is_pooled_by_the_mean_and_gets_a_fresh_head(tmp_path):
     features = backbone.features(TEXTS)
     batch = backbone.prepare(TEXTS)
     assert batch["input_ids"].shape[1] == 32
+    assert backbone.prepare.lengths(TEXTS) == batch["attention_mask"].sum(1).tolist()
     with torch.inference_mode():
         hidden = model(**batch).last_hidden_state
     mask = batch["attention_mask"].unsqueeze(-1)

@@ -206,7 +206,9 @@ class _Runner:
     def _order(self, rows: IntArray) -> IntArray:
         """Positions in the order of processing: texts by length, which saves padding."""
         if len(rows) and isinstance(self.inputs[int(rows[0])], str):
-            lengths = np.array([len(self.inputs[int(row)]) for row in rows])
+            texts = [self.inputs[int(row)] for row in rows]
+            measure = getattr(self.backbone.prepare, "lengths", lambda them: list(map(len, them)))
+            lengths = np.array(measure(texts))
             return np.argsort(lengths, kind="stable").astype(np.int64)
         return np.arange(len(rows), dtype=np.int64)
 

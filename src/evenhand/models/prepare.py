@@ -106,6 +106,11 @@ class PrepareTexts:
             mask[empty, -1 if self.tokenizer.padding_side == "left" else 0] = 1
         return batch
 
+    def lengths(self, inputs: Sequence[str]) -> list[int]:
+        """How many tokens each text has; texts of like length make batches with little padding."""
+        encoded = self.tokenizer(list(inputs), truncation=True, max_length=self.max_length)
+        return [len(tokens) for tokens in encoded["input_ids"]]
+
 
 @dataclass(frozen=True, eq=False)
 class PreparePixelValues:
