@@ -112,7 +112,7 @@ def main() -> None:
         "score_distributions": plots.score_distributions(after.scores, test.groups),
         "calibration": plots.calibration(after.scores, test.labels, test.groups),
         "importance": plots.importance(stages[0].problem.fisher),
-        "representation_pca": plots.representation_pca(test.features, test.groups),
+        "representation_pca": plots.representation_pca(test.features, test.groups, most=600),
         "alpha_sweep": plots.alpha_sweep(sweep),
     }
     for name, ax in drawn.items():

@@ -80,7 +80,9 @@ def test_the_frontier_marks_the_chosen_and_the_bound():
     run = make_run()
     labels = [text.get_text() for text in plots.frontier(run).get_legend().get_texts()]
     assert labels.count("gap") == 1
-    assert {"chosen", "bound"} <= set(labels)
+    assert {"chosen", "bound", "the path the bound chooses from"} <= set(labels)
+    compared = plots.frontier(make_run(seeds=2, frontier=()))
+    assert not any("path" in text.get_text() for text in compared.get_legend().get_texts())
 
 
 def test_calibration_has_the_shares_of_each_bin():

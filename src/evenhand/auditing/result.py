@@ -212,17 +212,18 @@ class Audit:
         )
 
     def _found(self, criterion: Criterion) -> str:
-        gaps = {name: of[criterion] for name, of in self.gaps().items()}
+        gaps = {name: gap_interval(counts, criterion) for name, counts in self.counts.items()}
         defined = {name: gap for name, gap in gaps.items() if np.isfinite(gap.estimate)}
         if not defined:
             return "No two groups could be compared."
         name = max(defined, key=lambda n: defined[n].estimate)
         gap = defined[name]
+        kind = criterion.value.replace("_", "-")
+        found = f"The largest {kind} gap is {number(gap.estimate)}, by {name}"
+        if np.isnan(gap.low):
+            return f"{found}; there are too many groups for an interval."
         clear = "" if gap.low > 0 else " (the data do not contradict a gap of 0)"
-        return (
-            f"The largest {criterion.value.replace('_', '-')} gap is {number(gap.estimate)}, by "
-            f"{name}; 95 % interval {number(gap.low)} to {number(gap.high)}{clear}."
-        )
+        return f"{found}; 95 % interval {number(gap.low)} to {number(gap.high)}{clear}."
 
     def warnings(self) -> list[str]:
         """What was left out or is doubtful, a sentence each."""

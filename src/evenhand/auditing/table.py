@@ -67,7 +67,7 @@ def _gaps(part: Part) -> list[str]:
     lines = []
     for criterion in Criterion:
         gap, low, high = gap_interval(part.counts, criterion)
-        ends = "" if np.isnan(gap) else f"  95 % interval {number(low)} to {number(high)}"
+        ends = "" if np.isnan(low) else f"  95 % interval {number(low)} to {number(high)}"
         name = criterion.value.replace("_", " ")
         lines.append(f"  {criterion.symbol:<6}{name:<20}{number(gap):>7}{ends}")
     return lines

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand.artefacts import write_atomically
-from evenhand.metrics.intervals import error_interval, gap_interval
+from evenhand.metrics.intervals import Interval, error_interval, gap_interval
 from evenhand.record import Record, Run
 from evenhand.report import charts, text
 from evenhand.report.doubts import LIMITS, MEANINGS, doubts
@@ -31,7 +31,7 @@ TITLES = {
     "compare": "Comparison report",
     "audit": "Audit report",
 }
-MOST_ROWS = 400
+MOST_ROWS = 150
 
 
 def render(run: Run) -> str:
@@ -160,6 +160,10 @@ def _frontier(run: Run) -> dict[str, Any] | None:
 def _placed(
     point: Point, x: charts.Axis, y: charts.Axis, shape: str, colour: str
 ) -> dict[str, Any]:
+    def end(interval: Interval, name: str) -> float:
+        value = float(getattr(interval, name))
+        return value if np.isfinite(value) else interval.estimate
+
     ends = ("low", "high")
     return {
         "point": point,
@@ -167,8 +171,8 @@ def _placed(
         "cy": y.at(point.error.estimate),
         "shape": shape,
         "colour": colour,
-        **{f"gap_{end}": x.at(getattr(point.gap, end)) for end in ends},
-        **{f"error_{end}": y.at(getattr(point.error, end)) for end in ends},
+        **{f"gap_{name}": x.at(end(point.gap, name)) for name in ends},
+        **{f"error_{name}": y.at(end(point.error, name)) for name in ends},
     }
 
 

@@ -50,7 +50,7 @@ def frontier(run: Run, ax: Axes | None = None) -> Axes:
                 linestyle="none",
                 label="chosen",
             )
-    path = views.candidates(run)
+    path = [c for c in views.candidates(run) if not c["measured"]]
     if path:
         ax.plot(
             [c["x"] for c in path],
