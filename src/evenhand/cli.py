@@ -12,6 +12,7 @@ from evenhand.audit_cli import audit
 from evenhand.cache_cli import app as cache_app
 from evenhand.errors import EvenhandError
 from evenhand.init_cli import init
+from evenhand.paper_cli import paper
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -30,19 +31,25 @@ Group = Annotated[list[str] | None, typer.Option(help="Group column; repeat to c
 Model = Annotated[str | None, typer.Option(help="Model: a name, or a transformers folder.")]
 Weights = Annotated[str | None, typer.Option(help="A file of the model's weights.")]
 Head = Annotated[str | None, typer.Option(help="Path of the model's head; found by default.")]
+ImageSize = Annotated[int | None, typer.Option(help="Side of images in pixels.")]
+MaxLength = Annotated[int | None, typer.Option(help="Tokens kept of a text.")]
 Bounds = Annotated[
     list[str] | None,
     typer.Option("--bound", help="Gap to keep below, as equalized_odds=0.10; repeatable."),
 ]
-Confidence = Annotated[float, typer.Option(help="Of the bounds, one-sided.")]
+Confidence = Annotated[float | None, typer.Option(help="Of the bounds, one-sided; default 0.9.")]
 MaxCost = Annotated[
     float, typer.Option(help="Points of error to pay at most where no bound is given.")
 ]
 ErrorName = Annotated[
-    str, typer.Option("--error", help="Error to lower: f1, accuracy, balanced or log_loss.")
+    str | None,
+    typer.Option("--error", help="Error to lower: f1 (default), accuracy, balanced or log_loss."),
 ]
 Criterion = Annotated[
-    str, typer.Option(help="Gap to lessen: equalized_odds, demographic_parity, equal_opportunity.")
+    str | None,
+    typer.Option(
+        help="Gap to lessen: equalized_odds (default), demographic_parity or equal_opportunity."
+    ),
 ]
 Layers = Annotated[int, typer.Option(min=2, max=5, help="Layers of Adult's MLP.")]
 Cache = Annotated[
@@ -78,11 +85,13 @@ def finetune(
     model: Model = None,
     weights: Weights = None,
     head: Head = None,
+    image_size: ImageSize = None,
+    max_length: MaxLength = None,
     bound: Bounds = None,
-    criterion: Criterion = "equalized_odds",
-    confidence: Confidence = 0.9,
+    criterion: Criterion = None,
+    confidence: Confidence = None,
     max_cost: MaxCost = 0.5,
-    error: ErrorName = "f1",
+    error: ErrorName = None,
     strength: Annotated[
         float | None, typer.Option(help="Take this strength of the penalty, without choosing.")
     ] = None,
@@ -126,13 +135,22 @@ def finetune(
         model=model,
         weights=weights,
         head=head,
+        image_size=image_size,
+        max_length=max_length,
         layers=layers,
         cache=cache,
         progress=not quiet,
     )
     bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
-    rule = make_rule(bounds, criterion, confidence, max_cost, error)
-    folder = _folder(output or Path("runs") / f"{asked.task}-seed{seed}")
+    file = asked.config
+    rule = make_rule(
+        bounds,
+        criterion or file.criterion,
+        confidence or file.confidence,
+        max_cost,
+        error or file.error,
+    )
+    folder = _folder(output or file.output or Path("runs") / f"{asked.task}-seed{seed}")
     with bar("preparing", None, quiet):
         stage = asked.stage(seed)
     config = {
@@ -140,9 +158,9 @@ def finetune(
         **asked.resolved,
         "bounds": {str(b.criterion): b.limit for b in rule.bounds},
         "criterion": str(rule.criterion),
-        "confidence": confidence,
-        "max_cost": max_cost,
-        "error": error,
+        "confidence": rule.confidence,
+        "max_cost": rule.max_cost,
+        "error": rule.error,
         "strength": strength,
         "rank": rank,
         "alpha": alpha,
@@ -178,9 +196,11 @@ def compare(
     model: Model = None,
     weights: Weights = None,
     head: Head = None,
+    image_size: ImageSize = None,
+    max_length: MaxLength = None,
     bound: Bounds = None,
-    confidence: Confidence = 0.9,
-    error: ErrorName = "f1",
+    confidence: Confidence = None,
+    error: ErrorName = None,
     layers: Layers = 2,
     reference: Annotated[
         str, typer.Option(help="Method (or method:setting) of the paired differences.")
@@ -220,12 +240,15 @@ def compare(
         model=model,
         weights=weights,
         head=head,
+        image_size=image_size,
+        max_length=max_length,
         layers=layers,
         cache=cache,
         progress=not quiet,
     )
     bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
-    rules = [make_rule([one], one.criterion, confidence, 0.5, error) for one in bounds]
+    level, metric = confidence or asked.config.confidence, error or asked.config.error
+    rules = [make_rule([one], one.criterion, level, 0.5, metric) for one in bounds]
     folder = _folder(output or Path("runs") / f"compare-{asked.task}")
     name, _, setting = reference.partition(":")
     with bar("comparing", None, quiet) as progress:
@@ -255,7 +278,7 @@ def plan(
     group: Group = None,
     model: Model = None,
     weights: Weights = None,
-    confidence: Confidence = 0.9,
+    confidence: Confidence = None,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     cache: Cache = None,
     json: Json = False,
@@ -279,17 +302,16 @@ def plan(
         cache=cache,
         progress=True,
     )
+    level = confidence or asked.config.confidence
     stage = asked.stage(seed)
     rows = stage.problem.development
-    floors = {
-        str(c): floors_of(rows, Rule(criterion=c, confidence=confidence))[c] for c in Criteria
-    }
+    floors = {str(c): floors_of(rows, Rule(criterion=c, confidence=level))[c] for c in Criteria}
     warnings = row_warnings(rows, tuple(Criteria))
     if json:
         typer.echo(json_library.dumps({"floors": floors, "warnings": warnings}, indent=2))
         return
     typer.echo(f"{len(rows):,} rows to fit and choose on: {known_groups(rows.groups)}")
-    typer.echo(f"smallest bound these rows can support at confidence {confidence:g}, about:")
+    typer.echo(f"smallest bound these rows can support at confidence {level:g}, about:")
     for name, floor in floors.items():
         typer.echo(f"  {name:20} {floor:.3f}")
     for warning in warnings:
@@ -305,6 +327,7 @@ def _folder(path: Path) -> Path:
 
 app.command()(audit)
 app.command()(init)
+app.command()(paper)
 
 
 def main(arguments: list[str] | None = None) -> None:

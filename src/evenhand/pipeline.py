@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from evenhand.models.base import Backbone
     from evenhand.models.mlp import MLP
 
-PRETRAINING = 1
+PRETRAINING = 3
 """Raised when the pre-training changes, so that no older model is taken from the cache."""
 OCCUPATION_HIDDEN = 64
 """The width of the MLP for Adult's occupation, 13 classes."""
@@ -131,7 +131,7 @@ def adult_stage(
         cache,
         {"task": task.fingerprint, "recipe": PRETRAINING, **shape},
         lambda: pretrain_mlp(
-            task.splits["pretrain"], len(task.classes), on_epoch=on_epoch, **shape
+            task.splits["pretrain"], task.valid, len(task.classes), on_epoch=on_epoch, **shape
         ),
     )
     return mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)

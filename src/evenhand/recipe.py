@@ -91,6 +91,8 @@ def recipe(
     model: str | None = None,
     weights: str | None = None,
     head: str | None = None,
+    image_size: int | None = None,
+    max_length: int | None = None,
     layers: int = 2,
     cache: Path | None = None,
     progress: bool = False,
@@ -119,6 +121,8 @@ def recipe(
         "model": model,
         "weights": weights,
         "head": head,
+        "image_size": image_size,
+        "max_length": max_length,
     }
     config = replace(config, **{k: v for k, v in given.items() if v is not None})
     return Recipe(config, layers, cache, progress)

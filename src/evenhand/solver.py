@@ -96,7 +96,8 @@ def fit_path(
     """
     _check(rows)
     _check_start(start, rows, hidden)
-    dtype = torch.float64 if rows.features.shape[1] <= DOUBLE_WIDTH else torch.float32
+    double = hidden is not None or rows.features.shape[1] <= DOUBLE_WIDTH
+    dtype = torch.float64 if double else torch.float32
     with threads_for(rows.features.size):
         # torch warns of arrays that cannot be written to, such as memory-mapped ones: a copy then.
         x = torch.as_tensor(np.require(rows.features, requirements=["C", "W"]), dtype=dtype)

@@ -59,8 +59,8 @@ def test_parts_are_put_into_a_copy():
 
 def test_pretraining_follows_its_seed_and_leaves_the_global_one_alone():
     state = torch.get_rng_state()
-    one, same = (pretrain_mlp(examples(), 2, seed=3, hidden=5) for _ in range(2))
-    other = pretrain_mlp(examples(), 2, seed=4, hidden=5)
+    one, same = (pretrain_mlp(examples(), examples(77), 2, seed=3, hidden=5) for _ in range(2))
+    other = pretrain_mlp(examples(), examples(77), 2, seed=4, hidden=5)
     assert torch.equal(state, torch.get_rng_state())
     x = torch.tensor(examples(seed=1).inputs)
     assert torch.equal(one(x), same(x))

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from evenhand.artefacts import write_atomically
-from evenhand.compare.choose import EVENED, bounded, levelled, menu, valid_gap
+from evenhand.compare.choose import EVENED, bounded, development_gap, levelled, menu
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError, InputError, MissingExtraError
 from evenhand.methods import METHODS, Entry
@@ -80,13 +80,7 @@ def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Reco
     baseline = transfer(problem)[0][1]
     for criterion in _criteria(entry, FRONTIER):
         one_menu = menu(entry, problem, fitted, criterion)
-        reference = valid_gap(problem, baseline, criterion)
-        if entry.name in EVENED:
-            from evenhand.metrics.rates import gap
-
-            tables = one_menu.candidates.tables
-            zero = one_menu.candidates.offsets.index(0.0) if tables.shape[1] > 1 else 0
-            reference = float(gap(tables[0, zero], criterion))
+        reference = development_gap(problem, baseline, criterion)
         for setting, one in levelled(one_menu, criterion, reference):
             yield score(stage, entry.name, setting, one, each)
         for rule in rules:

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evenhand.criteria import Criterion
-from evenhand.crossfit import OFFSETS, Candidates
+from evenhand.crossfit import OFFSETS, Candidates, folds
 from evenhand.errors import InputError
 from evenhand.even import even_out
 from evenhand.methods import Entry
@@ -17,7 +19,7 @@ from evenhand.methods.base import Fitted, Problem, Queries, fitted_head
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import error_metric, gap
 from evenhand.pipeline import count_decisions
-from evenhand.rows import FloatArray
+from evenhand.rows import FloatArray, Rows
 from evenhand.select import Rule, select
 
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
@@ -51,13 +53,12 @@ def menu(
 ) -> Menu:
     """The candidates of one method for one criterion.
 
-    evenhand's own are cross-fitted over train and valid rows and refitted on both. A peer's are the
-    settings it was fitted at on the train rows, counted on the valid rows, with the threshold moved
-    where it gives scores that can be.
+    All are cross-fitted over train and valid rows together, with the threshold moved where a method
+    gives scores that can be; methods marked slow are counted on the valid rows only.
     """
     if entry.name in EVENED:
         return _own_menu(entry, problem, criterion)
-    return _peer_menu(problem, [one for _, one in fitted])
+    return _peer_menu(entry, problem, fitted)
 
 
 def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
@@ -79,26 +80,31 @@ def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
     return Menu(candidates, pick)
 
 
-def _peer_menu(problem: Problem, fitted: Sequence[Fitted]) -> Menu:
-    valid = problem.valid
-    inputs = problem.network.valid if problem.network else None
-    queries = Queries(valid.features, inputs, valid.groups)
-    movable = all(_movable(one) for one in fitted) and len(valid.classes) == 2
+def _peer_menu(entry: Entry, problem: Problem, fitted: Sequence[tuple[str, Fitted]]) -> Menu:
+    heads = [one for _, one in fitted]
+    movable = all(_movable(one) for one in heads) and len(problem.valid.classes) == 2
     offsets = OFFSETS if movable else (0.0,)
-    tables, unknown = [], []
-    for one in fitted:
-        scores = one.predict(queries)
-        counts = [
-            count_decisions(_moved(scores, offset), valid, randomised=one.randomised)
-            for offset in offsets
-        ]
-        tables.append(np.stack([c.table for c in counts]))
-        unknown.append(np.stack([c.unknown for c in counts]))
+    judged = (
+        [(heads, problem.valid, problem.network.valid if problem.network else None)]
+        if entry.slow
+        else _refitted(entry, problem, [setting for setting, _ in fitted])
+    )
+    g, k = problem.valid.groups.number, len(problem.valid.classes)
+    tables: npt.NDArray[Any] = np.zeros((len(fitted), len(offsets), g, k, k))
+    unknown: npt.NDArray[Any] = np.zeros((len(fitted), len(offsets), k, k))
+    for some, rows, inputs in judged:
+        queries = Queries(rows.features, inputs, rows.groups)
+        for s, one in enumerate(some):
+            scores = one.predict(queries)
+            for o, offset in enumerate(offsets):
+                counts = count_decisions(_moved(scores, offset), rows, randomised=one.randomised)
+                tables[s, o] += counts.table
+                unknown[s, o] += counts.unknown
     candidates = Candidates(
         tuple(float(i) for i in range(len(fitted))),
         offsets,
-        np.stack(tables),
-        np.stack(unknown),
+        tables,
+        unknown,
         (),
         Criterion.EQUALIZED_ODDS,
         "settings",
@@ -106,10 +112,25 @@ def _peer_menu(problem: Problem, fitted: Sequence[Fitted]) -> Menu:
     )
 
     def pick(index: tuple[int, int]) -> Fitted:
-        one, offset = fitted[index[0]], offsets[index[1]]
+        one, offset = heads[index[0]], offsets[index[1]]
         return one if not offset else _shifted(one, offset)
 
     return Menu(candidates, pick)
+
+
+def _refitted(
+    entry: Entry, problem: Problem, settings: Sequence[str]
+) -> Iterator[tuple[list[Fitted], Rows, None]]:
+    """The method fitted on each fold's other rows, and the fold's rows to judge it on."""
+    rows = problem.development
+    share = len(problem.valid) / len(rows)
+    draw = np.random.default_rng(problem.seed)
+    for fit, judge in folds(rows, seed=problem.seed):
+        order = draw.permutation(fit)
+        held = round(share * len(order))
+        part = replace(problem, train=rows[order[held:]], valid=rows[order[:held]], network=None)
+        found = dict(entry.load()(part))
+        yield [found[setting] for setting in settings], rows[judge], None
 
 
 def _movable(fitted: Fitted) -> bool:
@@ -168,13 +189,8 @@ def levelled(one: Menu, criterion: Criterion, transfer_gap: float) -> Iterator[t
             yield setting, one.pick(index)
 
 
-def valid_gap(problem: Problem, fitted: Fitted, criterion: Criterion) -> float:
-    """A fitted head's gap on the valid rows."""
-    valid = problem.valid
-    counts = Counts.of(
-        valid.labels,
-        fitted.predict(Queries(valid.features)).argmax(axis=1),
-        valid.groups,
-        valid.classes,
-    )
-    return float(gap(counts.table, criterion))
+def development_gap(problem: Problem, fitted: Fitted, criterion: Criterion) -> float:
+    """A fitted head's gap on the development rows: what levels are shares of."""
+    rows = problem.development
+    decisions = fitted.predict(Queries(rows.features)).argmax(axis=1)
+    return float(gap(Counts.of(rows.labels, decisions, rows.groups, rows.classes).table, criterion))

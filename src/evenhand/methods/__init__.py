@@ -21,6 +21,8 @@ class Entry:
         extra: the optional dependencies it needs.
         binary: it knows two classes only.
         network: it needs the whole network, not only its features.
+        slow: a fit takes seconds, so a comparison chooses its setting on the valid rows instead of
+            by cross-fitting.
     """
 
     name: str
@@ -30,6 +32,7 @@ class Entry:
     extra: str | None = None
     binary: bool = False
     network: bool = False
+    slow: bool = False
 
     def load(self) -> Any:
         """The method, a :class:`evenhand.methods.base.Method`; its module is imported now."""
@@ -98,6 +101,7 @@ _ENTRIES = (
         "retrain:retrain",
         {"criterion": "equalized_odds"},
         network=True,
+        slow=True,
     ),
     Entry(
         "retrain-dp",
@@ -105,18 +109,21 @@ _ENTRIES = (
         "retrain:retrain",
         {"criterion": "demographic_parity"},
         network=True,
+        slow=True,
     ),
     Entry(
         "retrain-head-eo",
         "the same regulariser on the head alone",
         "retrain:retrain_head",
         {"criterion": "equalized_odds"},
+        slow=True,
     ),
     Entry(
         "retrain-head-dp",
         "the same regulariser on the head alone",
         "retrain:retrain_head",
         {"criterion": "demographic_parity"},
+        slow=True,
     ),
     Entry("reweighing", "Kamiran & Calders' weights", "reweighing:reweighing", {}),
     Entry(
@@ -126,6 +133,7 @@ _ENTRIES = (
         {},
         extra="baselines",
         binary=True,
+        slow=True,
     ),
     Entry(
         "grid-search",
@@ -134,6 +142,7 @@ _ENTRIES = (
         {},
         extra="baselines",
         binary=True,
+        slow=True,
     ),
     Entry(
         "threshold-optimizer",
@@ -150,6 +159,16 @@ _ENTRIES = (
         {},
         extra="baselines",
         binary=True,
+        slow=True,
+    ),
+    Entry(
+        "oxonfair-inferred",
+        "OxonFair, attribute-blind (a threshold for every inferred group)",
+        "oxonfair:oxonfair_inferred",
+        {},
+        extra="baselines",
+        binary=True,
+        slow=True,
     ),
     Entry(
         "fairret", "fairret's norm penalty on the head", "fairret:fairret", {}, "baselines", True

@@ -125,6 +125,7 @@ def _state(model: nn.Module) -> dict[str, torch.Tensor]:
 
 def pretrain_mlp(
     pretrain: Examples,
+    valid: Examples,
     classes: int,
     *,
     seed: int,
@@ -133,14 +134,11 @@ def pretrain_mlp(
     penalty: Penalty | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> MLP:
-    """A new MLP trained on nine tenths of ``pretrain`` and stopped on the rest."""
-    order = np.random.default_rng(seed).permutation(len(pretrain))
-    held = len(order) // 10
+    """A new MLP trained on ``pretrain`` and stopped on ``valid``, as the paper's one such split."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         model = MLP(np.asarray(pretrain.inputs).shape[1], classes, layers=layers, hidden=hidden)
-    stop, fit = pretrain[order[:held]], pretrain[order[held:]]
-    train_mlp(model, fit, stop, seed=seed, penalty=penalty, on_epoch=on_epoch)
+    train_mlp(model, pretrain, valid, seed=seed, penalty=penalty, on_epoch=on_epoch)
     return model
 
 
