@@ -77,9 +77,9 @@ def test_an_adapter_is_tried_and_described(adult, monkeypatch):
     found = even_out(
         rows,
         Rule(max_cost=5.0, guard=False),
-        old=adult.problem.head,
+        start=adult.problem.head,
         hidden=HiddenRows(hidden.layer, hidden.rows[small], 1),
-        ridge=1e-3,
+        ridge=0.1,
         **FEW,
     )
     assert [family.family for family in found.families] == ["head", "rank-1 adapter + head"]
