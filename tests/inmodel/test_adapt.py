@@ -196,6 +196,8 @@ def test_a_backbone_brings_its_preparation():
         ({"train": iter([])}, InputError, "many times"),
         ({"train": []}, InputError, "0 rows"),
         ({"train": {"inputs": 1}}, InputError, "no 'labels'"),
+        ({"train": (*images()[:2], ["F"] * 900)}, InputError, "one group only"),
+        ({"train": tuple(part[:40] for part in images())}, InputError, "nothing to even out"),
         ({"learning_rate": 1e30}, InputError, "lower the learning rate"),
     ],
 )

@@ -217,6 +217,8 @@ def test_an_undefined_rate_is_not_a_number(tmp_path):
 def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(InputError, match="no 'group'"):
         FairTrainer(bert(), arguments(tmp_path), train_dataset=Sentences(group=False)).train()
+    with pytest.raises(InputError, match="nothing to even out"):
+        FairTrainer(bert(), arguments(tmp_path), train_dataset=Sentences(50)).train()
     with pytest.raises(InputError, match="strength"):
         FairTrainer(bert(), arguments(tmp_path), strength=-1.0)
     data = Sentences()

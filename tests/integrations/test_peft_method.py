@@ -193,7 +193,7 @@ def test_transformers_and_its_trainer(tmp_path):
         torch.manual_seed(0)
         base = transformers.BertForSequenceClassification(config).eval()
     draw = np.random.default_rng(0)
-    tokens = draw.integers(0, 16, (64, 5))
+    tokens = draw.integers(0, 16, (200, 5))
     data = [
         {"input_ids": row.tolist(), "labels": int(row[0] > 7), "group": int(row[1] > 7)}
         for row in tokens

@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from evenhand.checks import require_groups
 from evenhand.criteria import Criterion
 from evenhand.crossfit import choose_ridge
 from evenhand.errors import InputError, MissingExtraError, ModelError
@@ -92,7 +93,8 @@ def adapt(
         A module of the class given, adapters merged, in the mode the model was in.
 
     Raises:
-        InputError: data of another form, or settings out of range.
+        InputError: data of another form, settings out of range, or a strength where nothing can be
+            evened out (one group, or cells under 30 rows).
         ModelError: no head, or target modules that are not there.
         MissingExtraError: PEFT is not installed.
     """
@@ -104,6 +106,10 @@ def adapt(
     with evaluating(own.model):
         passed = _first_pass(own, batches, _targets(own, lora), cache)
         rows = passed.rows(classes)
+        penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
+        if strength:
+            require_groups(rows, "train")
+            penalty.require_cells()
         same = given.pretrained_head and given.out_features == len(rows.classes)
         start = own.linear_head() if same else None
         ridge = choose_ridge(rows, seed=seed, start=start) if ridge is None else ridge
@@ -111,7 +117,6 @@ def adapt(
         first = fit_path(rows, (strength,), terms, ridge=ridge, start=start)[0].head
     own = _copy(own, first)
     trained = Training(epochs, learning_rate, weight_decay, strength, ridge, seed, on_epoch)
-    penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
     source = passed.again(batches, rows.groups.names)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
         with _adapters(own.model, lora, seed):

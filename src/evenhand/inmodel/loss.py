@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenhand.checks import known_groups
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.gaps import MIN_CELL, SHRINK, GapTerm, gap_term
@@ -135,6 +136,19 @@ class GapLoss:
     def dropped(self) -> tuple[tuple[str, str], ...]:
         """(group, label) of the cells too small to count."""
         return self.term.dropped
+
+    def require_cells(self) -> None:
+        """Refuse rows on which the penalty is always 0.
+
+        Raises:
+            InputError: no label has two groups with enough rows.
+        """
+        if not self.term.active:
+            raise InputError(
+                f"{self.criterion} has nothing to even out: no two {self.groups.attribute} groups "
+                f"have enough rows to compare; the rows are {known_groups(self.groups)}. "
+                "Give more rows, or strength 0"
+            )
 
     def reset(self) -> None:
         """Forget the running means, as before the first batch."""

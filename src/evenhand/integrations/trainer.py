@@ -133,7 +133,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         codes = _column(data, (self.group_key,))
         names = self._names(codes)
         classes = tuple(str(k) for k in range(max(2, int(labels.max(initial=0)) + 1)))
-        return GapLoss(
+        gap_loss = GapLoss(
             labels,
             Groups(codes, names, self.group_key),
             classes,
@@ -141,6 +141,8 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             beta=self.beta,
             memory=self.memory,
         )
+        gap_loss.require_cells()
+        return gap_loss
 
     def _names(self, codes: np.ndarray) -> tuple[str, ...]:
         """Names of all codes, made up for those that have none."""
