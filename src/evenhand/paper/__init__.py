@@ -1,0 +1,1 @@
+"""The paper's experimental section, run again and judged."""

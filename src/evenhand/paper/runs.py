@@ -1,0 +1,251 @@
+"""What is run on a source, by name: the paper's methods, ours, and what its figures draw."""
+
+from __future__ import annotations
+
+import copy
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand.artefacts import write_atomically
+from evenhand.compare.cells import Cell, to_json
+from evenhand.criteria import Criterion
+from evenhand.crossfit import crossfit
+from evenhand.errors import InputError, MissingExtraError
+from evenhand.even import ADAPTER_BETA, ADAPTER_RIDGE, even_out
+from evenhand.factorization import NoSavingWarning, factorize
+from evenhand.fisher import head_fisher
+from evenhand.head import Head
+from evenhand.methods import METHODS
+from evenhand.methods.adapters import adapted_fit, hidden_rows, network_of
+from evenhand.methods.base import Fitted, Predict, Queries, fitted_head
+from evenhand.methods.heads import as_fitted
+from evenhand.neutralization import alpha_weights, neutralize
+from evenhand.paper.sensitivity import sensitivity
+from evenhand.pipeline import Stage, score
+from evenhand.rows import FloatArray
+from evenhand.select import Rule, select
+from evenhand.solver import fit_path
+
+if TYPE_CHECKING:
+    from evenhand.models.mlp import MLP
+    from evenhand.paper.sources import Source
+
+ALPHAS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Fig. 5."""
+OURS = "0.3"
+"""The strength of evenhand's row: the middle of the adapter's path 0, .1, .3, 1, 3, whatever the
+test rows say."""
+ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0)
+MOST_RANK = 64
+"""The largest rank at which a many-class pre-trained head is factorised."""
+DRAWN = 2_000
+"""Rows whose representations are kept for Fig. 1."""
+
+Rows = Sequence[tuple[str, Fitted]]
+
+
+def alpha_sweep(stage: Stage) -> Rows:
+    """The method with the first group's importance weighed by alpha (Fig. 5), at rank k."""
+    problem = stage.problem
+    rank = problem.head.out_features
+    rows = []
+    for alpha in ALPHAS:
+        weights = neutralize(problem.fisher, alpha_weights(problem.fisher, alpha))
+        start = _factors(problem.head, weights, rank)
+        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+        rows.append((f"{alpha:g}", as_fitted(fit)))
+    return rows
+
+
+def guarded(criterion: Criterion) -> Callable[[Stage], Rows]:
+    """The default algorithm with the fair pre-trained head as the old one (Table 2)."""
+
+    def run(stage: Stage) -> Rows:
+        problem = stage.problem
+        evened = even_out(
+            problem.development,
+            Rule(criterion=criterion),
+            old=problem.head,
+            ridge=problem.ridge,
+            seed=problem.seed,
+        )
+        return [("guarded", fitted_head(evened.head, evened.trainable_parameters))]
+
+    return run
+
+
+def adapter_chosen(stage: Stage) -> Rows:
+    """The adapter's strength chosen by cross-fitting: smallest ΔEO for at most half a point."""
+    problem = stage.problem
+    hidden = hidden_rows(problem, 1)
+    family = crossfit(
+        hidden.rows,
+        Criterion.EQUALIZED_ODDS,
+        ridge=max(problem.ridge, ADAPTER_RIDGE),
+        strengths=ADAPTER_STRENGTHS,
+        offsets=(0.0,),
+        start=problem.head,
+        rank=hidden.rank,
+        hidden=hidden.layer,
+        beta=ADAPTER_BETA,
+        seed=problem.seed,
+    )
+    choice = select([family], Rule(guard=False), features=hidden.rows.features.shape[1])
+    fit = family.fit(choice.index or (0, 0))
+    return [("cross-fitted", adapted_fit(fit, network_of(problem)))]
+
+
+def whole(stage: Stage) -> Rows:
+    """Transfer learning of the whole network instead of its head (Table 2, Fig. 1)."""
+    tuned = _fine_tuned(stage)
+    numbers = sum(each.numel() for each in tuned.parameters())
+    return [("whole network", Fitted(network_scores(tuned), numbers))]
+
+
+def fresh_head(stage: Stage) -> Rows:
+    """A random new head: fine-tuned dense, and factorised as it is (plain and neutralised)."""
+    problem = stage.problem
+    d, k = problem.head.weight.shape
+    draw = np.random.default_rng(problem.seed)
+    reach = 1 / np.sqrt(d)
+    head = Head(draw.uniform(-reach, reach, (d, k)), draw.uniform(-reach, reach, k))
+    weights = neutralize(head_fisher(problem.train, head))
+    dense = fit_path(problem.train, ridge=problem.ridge, start=head)[0]
+    rows = [("transfer", as_fitted(dense))]
+    for name, importance in (("svd", None), ("neutralized-svd", weights)):
+        start = _factors(head, importance, k)
+        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=k)[0]
+        rows.append((name, as_fitted(fit)))
+    return rows
+
+
+def own_rank(stage: Stage) -> Rows:
+    """The pre-trained head's own matrix factorised, and a new last layer on its k0 - 1 inputs.
+
+    The layer becomes x A with A (d, r) from the many-class head, then a new B (r, k). The
+    importance takes the true Fisher of that head, since the new rows have none of its labels.
+    """
+    problem, backbone = stage.problem, stage.backbone
+    if not backbone.pretrained_head or backbone.out_features <= problem.head.out_features:
+        raise InputError("the pre-trained model brings no head of more classes than the task's")
+    wide = backbone.linear_head()
+    rank = min(wide.out_features - 1, wide.in_features, MOST_RANK)
+    importance = neutralize(head_fisher(problem.train, wide, kind="true"))
+    rows = []
+    for name, weights in (("svd", None), ("neutralized-svd", importance)):
+        down = _factors(wide, weights, rank).factors[0]  # type: ignore[index]
+        inner = problem.train.with_features(np.asarray(problem.train.features) @ down)
+        last = fit_path(inner, ridge=problem.ridge)[0].head
+        start = Head(down @ last.weight, last.bias, (down, last.weight))
+        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+        rows.append((name, as_fitted(fit, f"rank {rank} of {wide.out_features} classes")))
+    return rows
+
+
+RUNS: dict[str, Callable[[Stage], Rows]] = {
+    "alpha": alpha_sweep,
+    "guard-eo": guarded(Criterion.EQUALIZED_ODDS),
+    "guard-dp": guarded(Criterion.DEMOGRAPHIC_PARITY),
+    "adapter-eo-chosen": adapter_chosen,
+    "whole": whole,
+    "fresh-head": fresh_head,
+    "own-rank": own_rank,
+    "sensitivity": sensitivity,
+}
+"""Runs that are no method of ``evenhand compare``."""
+
+
+def save_fisher(stage: Stage, path: Path) -> None:
+    """The head's group Fisher with its diagonal at the pre-trained weights (Fig. 3)."""
+    head_fisher(stage.problem.train, stage.problem.head, diagonal=True).save(path)
+
+
+def save_representation(stage: Stage, path: Path) -> None:
+    """The head's inputs before and after the whole network is fine-tuned (Fig. 1).
+
+    Fine-tuning the head alone leaves its inputs as they are, so the paper's figure can only show a
+    whole network fine-tuned; that is what is drawn.
+    """
+    from safetensors.numpy import save
+
+    from evenhand.models.mlp import mlp_features
+
+    network, tuned = network_of(stage.problem), _fine_tuned(stage)
+    inputs = np.asarray(stage.test_inputs)[:DRAWN]
+    tensors = {
+        "before": mlp_features(network.model, inputs).astype(np.float32),
+        "after": mlp_features(tuned, inputs).astype(np.float32),
+        "groups": stage.test.groups.codes[:DRAWN],
+    }
+    names = {f"group.{i}": name for i, name in enumerate(stage.test.groups.names)}
+    write_atomically(path, save(tensors, names))
+
+
+ARRAYS: dict[str, Callable[[Stage, Path], None]] = {
+    "fisher": save_fisher,
+    "representation": save_representation,
+}
+"""Runs that keep arrays for a figure instead of records."""
+
+
+def cell_path(folder: Path, source: Source, seed: int, name: str) -> Path:
+    """Where what ``name`` gave on a source at a seed is kept."""
+    ending = "safetensors" if name in ARRAYS else "json"
+    return folder / "cells" / source.key / f"seed{seed}-{name}.{ending}"
+
+
+def run_one(stage: Stage, name: str, path: Path) -> None:
+    """Run ``name`` on a stage and keep what it gave; why not, where it cannot be run."""
+    if name in ARRAYS:
+        ARRAYS[name](stage, path)
+        return
+    try:
+        run = RUNS.get(name)
+        fitted = run(stage) if run else METHODS[name].load()(stage.problem)
+        cell = Cell(tuple(score(stage, name, setting, one, 0.0) for setting, one in fitted))
+    except (InputError, MissingExtraError) as error:
+        cell = Cell((), str(error))
+    write_atomically(path, to_json(cell))
+
+
+def _fine_tuned(stage: Stage) -> MLP:
+    """A copy of the whole network, fine-tuned on the new task without any penalty."""
+    from evenhand.models.mlp import train_mlp
+    from evenhand.tasks.base import Examples
+
+    problem, network = stage.problem, network_of(stage.problem)
+    train, valid = problem.train, problem.valid
+    tuned: MLP = copy.deepcopy(network.model)
+    train_mlp(
+        tuned,
+        Examples(network.train, train.labels, train.groups),
+        Examples(network.valid, valid.labels, valid.groups),
+        seed=problem.seed,
+    )
+    return tuned
+
+
+def network_scores(model: MLP) -> Predict:
+    """Scores of rows by a whole network that reads their inputs."""
+
+    def predict(queries: Queries) -> FloatArray:
+        import torch
+
+        if queries.inputs is None:
+            raise InputError("a whole network reads the rows' inputs, and there are none")
+        with torch.inference_mode():
+            logits = model(torch.as_tensor(queries.inputs, dtype=torch.float32))
+        scores: FloatArray = logits.double().numpy()
+        return scores
+
+    return predict
+
+
+def _factors(head: Head, weights: np.ndarray | None, rank: int) -> Head:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoSavingWarning)
+        return factorize(head, weights, rank=rank).head
