@@ -26,7 +26,7 @@ from evenhand.head import Head
 from evenhand.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
 from evenhand.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
 from evenhand.inmodel.loss import GapLoss
-from evenhand.inmodel.training import OnEpoch, Step, Streamed, Training, train_parts
+from evenhand.inmodel.training import OnEpoch, Step, Streamed, Training, head_rate, train_parts
 from evenhand.models.base import Backbone, Prepare, evaluating, to_device
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
@@ -82,7 +82,8 @@ def adapt(
         criterion: what is to be even.
         strength: of the penalty; 0 is transfer learning with adapters.
         ridge: on the head; by cross-validated log-loss of the frozen features by default.
-        epochs, batch_size, learning_rate, weight_decay: of the adapters' training.
+        epochs, batch_size, learning_rate, weight_decay: of the adapters' training; the head takes
+            smaller steps where its features are wide.
         cache: keep the input of the adapted part in memory. False runs the whole model each epoch:
             needed where every epoch sees other inputs (augmentation).
         prepare: collates a list of raw inputs into what the model takes.
@@ -116,11 +117,12 @@ def adapt(
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
         first = fit_path(rows, (strength,), terms, ridge=ridge, start=start)[0].head
     own = _copy(own, first)
-    trained = Training(epochs, learning_rate, weight_decay, strength, ridge, seed, on_epoch)
+    slow = head_rate(learning_rate, rows.features)
+    how = Training(epochs, learning_rate, slow, weight_decay, strength, ridge, seed, on_epoch)
     source = passed.again(batches, rows.groups.names)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
         with _adapters(own.model, lora, seed):
-            train_parts(own, source, feed, penalty, trained)
+            train_parts(own, source, feed, penalty, how)
         moved, labels, codes = _features(own, source, feed)
         rows = Rows(moved, labels, Groups(codes, rows.groups.names, groups), rows.classes)
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -15,7 +16,10 @@ from evenhand.inmodel.batches import FixedBatches, GivenBatches, group_codes
 from evenhand.inmodel.frozen import Feed, logits_of
 from evenhand.inmodel.loss import GapLoss
 from evenhand.models.base import Backbone, call, to_device
+from evenhand.rows import FloatArray
 
+HEAD_STEP = 10
+"""How far a step may move the logits, in learning rates."""
 WARM_UP = 0.1
 """The share of the steps over which the learning rate rises."""
 
@@ -41,10 +45,11 @@ OnEpoch = Callable[[Epoch], None]
 
 @dataclass(frozen=True)
 class Training:
-    """How to train."""
+    """How to train; the head's own learning rate suits the size of what it reads."""
 
     epochs: int
     learning_rate: float
+    head_rate: float
     weight_decay: float
     strength: float
     ridge: float
@@ -98,8 +103,8 @@ def train_parts(
     for parameter in head:
         parameter.requires_grad_(True)
     parts: list[dict[str, Any]] = [
-        {"params": adapters, "weight_decay": how.weight_decay},
-        {"params": head},
+        {"params": adapters, "weight_decay": how.weight_decay, "peak": how.learning_rate},
+        {"params": head, "peak": how.head_rate},
     ]
     optimizer = torch.optim.AdamW(parts, lr=how.learning_rate, weight_decay=0.0)
     draw = torch.Generator().manual_seed(how.seed)
@@ -108,7 +113,7 @@ def train_parts(
         for step in _ordered(source, draw):
             done = number + (batches / len(source) if isinstance(source, Sequence) else 0)
             for group in optimizer.param_groups:
-                group["lr"] = how.learning_rate * _rate(done / how.epochs)
+                group["lr"] = group["peak"] * _rate(done / how.epochs)
             feed.current = step.current(own.device)
             logits = logits_of(call(own.model, to_device(step.inputs, own.device)))
             labels = step.labels.to(logits.device)
@@ -131,6 +136,20 @@ def train_parts(
                 Epoch(number + 1, how.epochs, losses / max(rows, 1), gaps / max(batches, 1))
             )
     optimizer.zero_grad()
+
+
+def head_rate(learning_rate: float, features: FloatArray) -> float:
+    """A learning rate at which a step moves the logits by at most :data:`HEAD_STEP` times the rate.
+
+    AdamW moves each weight by about its learning rate, so that wide or large features make the
+    logits jump.
+
+    Args:
+        learning_rate: of the adapters.
+        features: (N, d) what the head reads.
+    """
+    norm = float(np.abs(features).sum(axis=1).mean())
+    return learning_rate * min(1.0, HEAD_STEP / max(norm, 1e-12))
 
 
 def _ordered(source: Iterable[Step], draw: torch.Generator) -> Iterator[Step]:
