@@ -83,7 +83,9 @@ class Result:
             "made_by": f"evenhand {version('evenhand')}",
             "made_from": self.stage.fingerprints,
         }
-        save(self.model, folder / "model", about=about)
+        prepare = self.stage.backbone.prepare
+        processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
+        save(self.model, folder / "model", about=about, processor=processor)
         write_run(self.run, folder)
         return folder
 
@@ -282,7 +284,7 @@ def _model(stage: Stage, evened: Evened) -> nn.Module:
         from evenhand.models.mlp import with_parts
 
         return with_parts(stage.problem.network.model, evened.head, evened.adapter)
-    return stage.backbone.with_head(evened.head)
+    return stage.backbone.with_head(evened.head, stage.problem.train.classes)
 
 
 def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, Any]]:

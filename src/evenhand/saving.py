@@ -18,7 +18,13 @@ CONFIG = "config.json"
 SEAL = "evenhand.json"
 
 
-def save(model: nn.Module, folder: str | Path, *, about: dict[str, Any] | None = None) -> Path:
+def save(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    about: dict[str, Any] | None = None,
+    processor: Any = None,
+) -> Path:
     """Write a model as safetensors with its configuration; nothing is pickled.
 
     A transformers model is written by its own ``save_pretrained``; an evenhand MLP with its
@@ -29,6 +35,8 @@ def save(model: nn.Module, folder: str | Path, *, about: dict[str, Any] | None =
         model: dense; merge low-rank layers first.
         folder: made where it is not there.
         about: plain values to keep: classes, where the model comes from.
+        processor: the tokenizer or image processor of a transformers model, saved along with it so
+            that its own library reads raw inputs again; None saves none.
     """
     from safetensors.torch import save as to_bytes
 
@@ -41,6 +49,8 @@ def save(model: nn.Module, folder: str | Path, *, about: dict[str, Any] | None =
         folder.mkdir(parents=True, exist_ok=True)
         own: Any = model
         own.save_pretrained(folder)
+        if processor is not None:
+            processor.save_pretrained(folder)
         packed = (folder / WEIGHTS).read_bytes()
     else:
         tensors: dict[str, torch.Tensor] = model.state_dict()

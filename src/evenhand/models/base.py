@@ -187,6 +187,7 @@ class Backbone:
         if hasattr(config, "id2label"):
             if head.out_features != self.out_features:
                 config.num_labels = head.out_features
+                model.num_labels = head.out_features  # type: ignore[assignment]
             if classes is not None:
                 config.id2label = dict(enumerate(map(str, classes)))
                 config.label2id = {str(name): index for index, name in enumerate(classes)}
