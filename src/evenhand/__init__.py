@@ -9,6 +9,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from evenhand.auditing import audit
     from evenhand.bounds import Bound
     from evenhand.criteria import Criterion
     from evenhand.factorization import Factors, compress, factorize
@@ -45,6 +46,7 @@ _HOMES = {
     "Rule": "select",
     "adapt": "inmodel.adaptation",
     "alpha_weights": "neutralization",
+    "audit": "auditing",
     "compress": "factorization",
     "factorize": "factorization",
     "factorize_": "lowrank",
@@ -75,6 +77,7 @@ __all__ = [
     "Rule",
     "adapt",
     "alpha_weights",
+    "audit",
     "compress",
     "factorize",
     "factorize_",

@@ -13,6 +13,7 @@ from evenhand.cache_cli import app as cache_app
 from evenhand.errors import EvenhandError
 from evenhand.init_cli import init
 from evenhand.paper_cli import paper
+from evenhand.study_cli import app as study_app
 
 BAD_INPUT, INTERRUPTED = 2, 130
 
@@ -23,6 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 app.add_typer(cache_app, name="cache")
+app.add_typer(study_app, name="study")
 
 Task = Annotated[str, typer.Argument(help="adult, celeba, lfwa, or a task file (task.yaml).")]
 Data = Annotated[Path | None, typer.Option(help="The task's data: a file, folder or zip.")]
@@ -96,7 +98,8 @@ def finetune(
         float | None, typer.Option(help="Take this strength of the penalty, without choosing.")
     ] = None,
     rank: Annotated[
-        int | None, typer.Option(help="Rank of the SVD rows of the table; default classes - 1.")
+        str | None,
+        typer.Option(help="Rank of low-rank heads, or auto; default classes - 1, ours dense."),
     ] = None,
     alpha: Annotated[
         float | None, typer.Option(help="The first group's weight in the paper's method.")
@@ -172,7 +175,7 @@ def finetune(
         result = finetune_stage(
             stage,
             rule,
-            rank=rank,
+            rank=_rank(rank),
             alpha=alpha,
             strength=strength,
             adapter=adapter,
@@ -316,6 +319,17 @@ def plan(
         typer.echo(f"  {name:20} {floor:.3f}")
     for warning in warnings:
         typer.echo(f"note: {warning}")
+
+
+def _rank(text: str | None) -> Any:
+    """A whole number, ``"auto"`` or nothing."""
+    from evenhand.errors import InputError
+
+    if text is None or text == "auto":
+        return text
+    if not text.lstrip("-").isdigit():
+        raise InputError(f"--rank is a whole number or auto, not {text!r}")
+    return int(text)
 
 
 def _folder(path: Path) -> Path:

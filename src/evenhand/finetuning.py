@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import time
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -26,6 +27,7 @@ from evenhand.methods.heads import as_fitted, pretrained, transfer
 from evenhand.metrics.counts import Counts
 from evenhand.neutralization import alpha_weights, neutralize
 from evenhand.pipeline import Stage, score, task_stage
+from evenhand.ranks import choose_rank, compressed_head
 from evenhand.record import Record, Run
 from evenhand.select import Rule
 from evenhand.solver import fit_path
@@ -72,6 +74,7 @@ class Result:
         import yaml
 
         from evenhand.artefacts import write_atomically
+        from evenhand.report.card import write as write_card
         from evenhand.report.files import write_run
         from evenhand.saving import save
 
@@ -86,6 +89,7 @@ class Result:
         prepare = self.stage.backbone.prepare
         processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
         save(self.model, folder / "model", about=about, processor=processor)
+        write_card(self.run, folder / "model", name=f"{self.stage.backbone.name}-{self.stage.task}")
         write_run(self.run, folder)
         return folder
 
@@ -160,7 +164,18 @@ def finetune(
     task = _task(train, valid, test, groups, classes, name)
     backbone = wrap(model, head, classes=task.classes)
     stage = task_stage(task, backbone, seed=seed, use_cache=False, progress=progress)
-    return finetune_stage(stage, rule)
+    config = {
+        "command": "evenhand.finetune",
+        "task": name,
+        "groups": groups,
+        "bounds": {str(one.criterion): one.limit for one in rule.bounds},
+        "criterion": str(rule.criterion),
+        "confidence": rule.confidence,
+        "max_cost": rule.max_cost,
+        "error": error,
+        "seed": seed,
+    }
+    return finetune_stage(stage, rule, config=config)
 
 
 def make_rule(
@@ -180,7 +195,7 @@ def finetune_stage(
     stage: Stage,
     rule: Rule,
     *,
-    rank: int | None = None,
+    rank: int | Literal["auto"] | None = None,
     alpha: float | None = None,
     strength: float | None = None,
     adapter: int = 0,
@@ -192,7 +207,9 @@ def finetune_stage(
     Args:
         stage: see :mod:`evenhand.pipeline`.
         rule: what to choose by.
-        rank: of f+SVD and the paper's method; k - 1 by default.
+        rank: of f+SVD and the paper's method, k - 1 by default; given for more than two classes,
+            evenhand's head is of this rank too. ``"auto"``: the smallest whose cross-fitted error
+            is within half a point of the dense head's.
         alpha: the first group's weight in the paper's method; an even mean by default.
         strength: take this strength of the penalty, without choosing.
         adapter: rank of an adapter on the last hidden layer to try as well; 0 for none.
@@ -203,6 +220,16 @@ def finetune_stage(
     for split, rows in {"train": problem.train, "valid": problem.valid, "test": stage.test}.items():
         require_groups(rows, split)
     began = time.perf_counter()
+    many = len(problem.train.classes) > 2
+    if rank == "auto":
+        rank = None
+        if many:
+            rank = choose_rank(
+                problem.development, problem.head, ridge=problem.ridge, seed=problem.seed
+            )
+    start = problem.head
+    if many and rank is not None:
+        start = compressed_head(problem.development, problem.head, rank)
     records = _baselines(stage, rank, alpha)
     started = time.perf_counter()
     hidden = hidden_rows(stage.problem, adapter) if adapter else None
@@ -210,8 +237,9 @@ def finetune_stage(
         problem.development,
         rule,
         old=None if problem.fresh else problem.head,
-        start=problem.head,
+        start=start,
         ridge=problem.ridge,
+        rank=rank if many else None,
         strength=strength,
         hidden=hidden,
         seed=problem.seed,
@@ -239,6 +267,7 @@ def finetune_stage(
         before,
         after,
         rule.criteria[0],
+        test=stage.test,
         warnings=tuple(notes),
         provenance=_provenance(stage, seconds),
         config=config or {},
@@ -401,7 +430,27 @@ def _task(
         rows = slice(start, start + len(values))
         examples[split] = Examples(inputs, np.asarray(labels), together[rows])
         start += len(values)
-    return Task(name=name, classes=names, label="label", fingerprint="", **examples)  # type: ignore[arg-type]
+    return Task(
+        name=name,
+        classes=names,
+        label="label",
+        train=examples["train"],
+        valid=examples["valid"],
+        test=examples["test"],
+        fingerprint=_fingerprint(examples.values()),
+    )
+
+
+def _fingerprint(parts: Iterable[Examples]) -> str:
+    """sha256 of the labels and groups, and of inputs that are arrays."""
+    digest = hashlib.sha256()
+    for part in parts:
+        arrays = [part.labels, part.groups.codes]
+        if isinstance(part.inputs, np.ndarray):
+            arrays.append(part.inputs)
+        for array in arrays:
+            digest.update(np.ascontiguousarray(array).tobytes())
+    return digest.hexdigest()
 
 
 def _part(value: Any, groups: str, split: str) -> tuple[Any, Any, list[Any]]:

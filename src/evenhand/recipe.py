@@ -12,6 +12,7 @@ from evenhand.errors import InputError
 
 if TYPE_CHECKING:
     from evenhand.bounds import Bound
+    from evenhand.models.base import Backbone
     from evenhand.pipeline import Stage
     from evenhand.tasks.config import TaskConfig
 
@@ -55,20 +56,34 @@ class Recipe:
         """The stage at ``seed``: its split, its pre-trained model, its features."""
         if self.config.task == "adult" and self.config.model is None:
             return self._adult(seed)
-        from evenhand.models import load
         from evenhand.pipeline import task_stage
 
         task = self.config.load(seed=seed)
-        backbone = None
-        if self.config.model is not None:
-            backbone = load(
-                self.config.model,
-                weights=self.config.weights,
-                head=self.config.head,
-                size=self.config.image_size,
-                max_length=self.config.max_length,
-            )
-        return task_stage(task, backbone, seed=seed, cache=self.cache, progress=self.progress)
+        return task_stage(
+            task, self._backbone(), seed=seed, cache=self.cache, progress=self.progress
+        )
+
+    def extract(self, seed: int) -> None:
+        """Put the features of every split into the cache, where a model gives them."""
+        backbone = self._backbone()
+        if backbone is None:
+            return
+        from evenhand.features import extract_task
+
+        extract_task(backbone, self.config.load(seed=seed), root=self.cache, progress=self.progress)
+
+    def _backbone(self) -> Backbone | None:
+        from evenhand.models import load
+
+        if self.config.model is None:
+            return None
+        return load(
+            self.config.model,
+            weights=self.config.weights,
+            head=self.config.head,
+            size=self.config.image_size,
+            max_length=self.config.max_length,
+        )
 
     def _adult(self, seed: int) -> Stage:
         from evenhand.pipeline import adult_stage

@@ -37,7 +37,8 @@ class Rule:
         bounds: upper bounds of gaps to keep; none means the smallest gap at ``max_cost``.
         criterion: the gap to lessen where no bound is given.
         confidence: of the bounds, one-sided.
-        max_cost: points of error over transfer learning that may be paid where no bound is given.
+        max_cost: points of error over transfer learning that may be paid where no bound is given
+            (for log-loss, hundredths of a nat).
         error: the error to lower: ``"f1"`` (the paper's), ``"accuracy"``, ``"balanced"``,
             ``"log_loss"`` or a callable on (..., K, K) confusion matrices.
         guard: refuse what would have a larger gap than the old head.
@@ -216,7 +217,7 @@ def _score(
         losses.append(np.array([np.inf if old_loss is None else old_loss]))
     every = np.concatenate(tables)
     if rule.error == "log_loss":
-        error: Array = np.concatenate(losses)
+        error: Array = 100 * np.concatenate(losses)
     else:
         error = np.asarray(error_metric(rule.error)(np.concatenate(totals)), dtype=np.float64)
     return _Scored(

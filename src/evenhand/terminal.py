@@ -62,3 +62,11 @@ def echo_comparison(run: Run, comparison: Comparison, *, json: bool, quiet: bool
     for warning in run.warnings:
         typer.echo(f"note: {warning}")
     typer.echo(f"\nresults, paired differences, frontier and report: {comparison.folder}")
+
+
+def machine() -> str:
+    """The kind of machine, for a page that shows figures."""
+    import os
+    import platform
+
+    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores"

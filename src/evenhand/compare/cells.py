@@ -25,16 +25,34 @@ from evenhand.select import Rule
 from evenhand.threads import one_thread
 
 FRONTIER = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
-PLAIN = {"pretrained", "transfer", "svd", "fisher-svd", "neutralized-svd", "random-svd", "evenhand"}
+PLAIN = {
+    "pretrained",
+    "transfer",
+    "svd",
+    "fisher-svd",
+    "neutralized-svd",
+    "random-svd",
+    "compressed",
+    "compressed-gap-dp",
+    "untrained",
+    "evenhand",
+}
 """Methods without a knob for fairness: nothing to choose by a bound."""
 
 
 @dataclass(frozen=True, eq=False)
 class Cell:
-    """What one method gave at one seed: its records, or why there are none."""
+    """What one method gave at one seed.
+
+    Attributes:
+        records: one a setting.
+        skipped: why there are none.
+        too_wide: it was skipped for the width of the features only, so it runs where it is named.
+    """
 
     records: tuple[Record, ...]
     skipped: str | None = None
+    too_wide: bool = False
 
 
 def cell_path(folder: Path, seed: int, name: str) -> Path:
@@ -42,17 +60,41 @@ def cell_path(folder: Path, seed: int, name: str) -> Path:
     return folder / "cells" / f"seed{seed}-{name}.json"
 
 
+def is_kept(folder: Path, seed: int, name: str, *, named: bool) -> bool:
+    """Whether the cell need not be run; one left out for its width runs once it is ``named``."""
+    path = cell_path(folder, seed, name)
+    return path.is_file() and not (named and read_cell(path).too_wide)
+
+
 def run_seed(
-    recipe: Recipe, seed: int, names: Sequence[str], rules: Sequence[Rule], folder: Path
+    recipe: Recipe,
+    seed: int,
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    folder: Path,
+    *,
+    named: bool = True,
 ) -> None:
-    """Run and keep every cell of ``seed`` that is not kept yet."""
-    todo = [METHODS[name] for name in names if not cell_path(folder, seed, name).is_file()]
+    """Run and keep every cell of ``seed`` that is not kept yet.
+
+    Args:
+        recipe: the task, data and model.
+        seed: of the split, the pre-training and every random choice.
+        names: of the methods.
+        rules: rules with bounds, each a further row of every method that has a knob.
+        folder: of the comparison.
+        named: the methods were asked for by name; otherwise those that take minutes on features
+            this wide are left out, and say so.
+    """
+    todo = [METHODS[name] for name in names if not is_kept(folder, seed, name, named=named)]
     if not todo:
         return
     with one_thread():
         stage = recipe.stage(seed)
+        width = stage.problem.train.features.shape[1]
         for entry in todo:
-            cell = run_cell(stage, entry, rules)
+            reason = None if named else entry.too_wide(width)
+            cell = Cell((), reason, True) if reason else run_cell(stage, entry, rules)
             write_atomically(cell_path(folder, seed, entry.name), to_json(cell))
 
 
@@ -116,7 +158,8 @@ def to_json(cell: Cell) -> str:
         }
         for record in cell.records
     ]
-    return json.dumps({"records": records, "skipped": cell.skipped}, ensure_ascii=False)
+    document = {"records": records, "skipped": cell.skipped, "too_wide": cell.too_wide}
+    return json.dumps(document, ensure_ascii=False)
 
 
 def read_cell(path: Path) -> Cell:
@@ -128,7 +171,7 @@ def read_cell(path: Path) -> Cell:
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         records = tuple(_record(one) for one in document["records"])
-        return Cell(records, document["skipped"])
+        return Cell(records, document["skipped"], bool(document.get("too_wide")))
     except (ValueError, KeyError, TypeError) as error:
         raise ArtefactError(f"{path} is damaged ({error}); delete it and run again") from error
 

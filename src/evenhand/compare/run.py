@@ -17,7 +17,7 @@ import pandas as pd
 import yaml
 
 from evenhand.artefacts import writable_folder, write_atomically
-from evenhand.compare.cells import FRONTIER, cell_path, read_cell, run_seed
+from evenhand.compare.cells import FRONTIER, cell_path, is_kept, read_cell, run_seed
 from evenhand.compare.statistics import ERROR_COLUMNS, frontier, hypervolume, paired
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
@@ -78,7 +78,8 @@ def compare(
         recipe: the task, data and model.
         seeds: each with its own split and pre-training.
         folder: results.csv, paired.csv, frontier.csv, hypervolume.csv, report.html, cells/.
-        methods: names, see :data:`evenhand.methods.METHODS`; all by default.
+        methods: names, see :data:`evenhand.methods.METHODS`; by default all but those that take
+            minutes on features this wide.
         rules: rules with bounds, each a further row of every method that has a knob.
         reference: (method, setting) of the paired differences.
         jobs: seeds to run at a time, each in a process of its own.
@@ -100,7 +101,7 @@ def compare(
         "methods": names,
     }
     _claim(folder, config)
-    _run(recipe, seeds, names, rules, folder, jobs, on_cells)
+    _run(recipe, seeds, names, rules, folder, jobs, on_cells, named=methods is not None)
     cells = {
         (seed, name): read_cell(cell_path(folder, seed, name)) for seed in seeds for name in names
     }
@@ -142,6 +143,8 @@ def _run(
     folder: Path,
     jobs: int,
     on_cells: Callable[[int, int], None] | None,
+    *,
+    named: bool,
 ) -> None:
     every = [cell_path(folder, seed, name) for seed in seeds for name in names]
 
@@ -151,16 +154,24 @@ def _run(
 
     tell()
     missing = [
-        seed for seed in seeds if not all(cell_path(folder, seed, name).is_file() for name in names)
+        seed
+        for seed in seeds
+        if not all(is_kept(folder, seed, name, named=named) for name in names)
     ]
+    if missing:
+        # Once and on every core, before the seeds, which have a thread each, wait for each other.
+        recipe.extract(missing[0])
     if jobs <= 1 or len(missing) <= 1:
         for seed in missing:
-            run_seed(recipe, seed, names, rules, folder)
+            run_seed(recipe, seed, names, rules, folder, named=named)
             tell()
         return
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=context) as pool:
-        running = {pool.submit(run_seed, recipe, seed, names, rules, folder) for seed in missing}
+        running = {
+            pool.submit(run_seed, recipe, seed, names, rules, folder, named=named)
+            for seed in missing
+        }
         try:
             while running:
                 done, running = wait(running, timeout=POLL_SECONDS)

@@ -23,6 +23,7 @@ class Entry:
         network: it needs the whole network, not only its features.
         slow: a fit takes seconds, so a comparison chooses its setting on the valid rows instead of
             by cross-fitting.
+        widest: the most features it is run on without being named; above, it takes minutes.
     """
 
     name: str
@@ -33,6 +34,16 @@ class Entry:
     binary: bool = False
     network: bool = False
     slow: bool = False
+    widest: int | None = None
+
+    def too_wide(self, features: int) -> str | None:
+        """Why a comparison of everything leaves it out at so many features; None: it does not."""
+        if self.widest is None or features <= self.widest:
+            return None
+        return (
+            f"d = {features}: above {self.widest} features it takes minutes; "
+            f"name it with --methods to run it"
+        )
 
     def load(self) -> Any:
         """The method, a :class:`evenhand.methods.base.Method`; its module is imported now."""
@@ -63,6 +74,19 @@ _ENTRIES = (
         "heads:factorised",
         {"weights": "random"},
     ),
+    Entry(
+        "compressed",
+        "low rank, centred, bias refitted, Kronecker-weighted, then fine-tuned",
+        "heads:compressed",
+        {},
+    ),
+    Entry(
+        "compressed-gap-dp",
+        "the same with the demographic-parity soft-gap penalty",
+        "heads:compressed",
+        {"criterion": "demographic_parity", "strengths": (0.3, 1.0, 3.0)},
+    ),
+    Entry("untrained", "compressions of transfer learning's head as they are", "heads:untrained"),
     Entry(
         "gap-eo",
         "head with the equalized-odds soft-gap penalty",

@@ -11,13 +11,17 @@ import warnings
 from collections.abc import Sequence
 
 from evenhand.criteria import Criterion
-from evenhand.factorization import NoSavingWarning, compress, factorize
-from evenhand.gaps import gap_terms
+from evenhand.errors import InputError
+from evenhand.factorization import NoSavingWarning, factorize
+from evenhand.fisher import head_fisher
+from evenhand.gaps import GapTerm, gap_terms
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
 from evenhand.neutralization import Weights, neutralize
+from evenhand.ranks import compressed_head
 from evenhand.solver import HeadFit, fit_path
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
+LOW_RANKS = (2, 4)
 UNCONVERGED = "the solver did not converge"
 
 
@@ -56,21 +60,66 @@ def factorised(weights: Weights | None, ranks: Sequence[int] | None = None) -> M
     return run
 
 
-def compressed(ranks: Sequence[int] | None = None) -> Method:
-    """A method: the recommended compression (centred, refitted, Kronecker), then fine-tuned."""
+def compressed(
+    criterion: str | Criterion | None = None,
+    strengths: Sequence[float] = (0.0,),
+    ranks: Sequence[int] | None = None,
+) -> Method:
+    """A method: the recommended compression (centred, refitted, Kronecker), then fine-tuned.
+
+    Args:
+        criterion: what to even out along the way; None for nothing.
+        strengths: of the penalty.
+        ranks: to run; 2 and 4 by default.
+    """
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        require_many_classes(problem)
+        train = problem.train
+        terms: tuple[GapTerm, ...] = ()
+        if criterion is not None:
+            terms = gap_terms(train.labels, train.groups, train.classes, criterion)
         rows = []
-        statistics = problem.fisher.kronecker
-        for rank in ranks or default_ranks(problem):
-            with warnings.catch_warnings():
-                warnings.simplefilter("ignore", NoSavingWarning)
-                start = compress(problem.head, statistics, rank=rank).head  # type: ignore[arg-type]
-            fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
-            rows.append((str(rank), as_fitted(fit)))
+        for rank in ranks or LOW_RANKS:
+            start = compressed_head(train, problem.head, rank)
+            path = sorted({0.0, *strengths})
+            fits = fit_path(train, path, terms, ridge=problem.ridge, start=start, rank=rank)
+            rows += [
+                (f"{rank}" if criterion is None else f"{rank}, {fit.strength:g}", as_fitted(fit))
+                for fit in fits
+                if fit.strength in strengths
+            ]
         return rows
 
     return run
+
+
+def untrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    """Compressions of transfer learning's head as they are, before any fine-tuning."""
+    require_many_classes(problem)
+    dense = fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0].head
+    fisher = head_fisher(problem.train, dense, kronecker=True)
+    rows = [("dense", fitted_head(dense, 0))]
+    for rank in LOW_RANKS:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", NoSavingWarning)
+            kinds = {
+                "svd": factorize(dense, rank=rank).head,
+                "neutralized-svd": factorize(dense, neutralize(fisher), rank=rank).head,
+                "compressed": compressed_head(problem.train, dense, rank),
+            }
+        rows += [(f"{name} {rank}", fitted_head(head, 0)) for name, head in kinds.items()]
+    return rows
+
+
+def require_many_classes(problem: Problem) -> None:
+    """Refuse a low rank where it can do nothing.
+
+    Raises:
+        InputError: there are two classes.
+    """
+    if len(problem.train.classes) < 3:
+        raise InputError("with two classes rank 1 spans every head: there is nothing to compress")
 
 
 def default_ranks(problem: Problem) -> tuple[int, ...]:

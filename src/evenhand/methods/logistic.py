@@ -1,4 +1,4 @@
-"""The logistic head every peer starts from: scikit-learn's, with the problem's ridge."""
+"""The logistic head every peer starts from, with the problem's ridge."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from evenhand.groups import Groups, IntArray
 from evenhand.head import FloatArray, Head
 from evenhand.methods.base import Queries
 from evenhand.rows import Rows
+from evenhand.solver import fit_path
 
 NEVER = -50.0
 """The logit of a class without a row to learn from: it is never predicted."""
@@ -39,8 +40,21 @@ def head_of(fitted: LogisticRegression, classes: int) -> Head:
     return Head(weight, bias)
 
 
+def as_estimator(head: Head) -> LogisticRegression:
+    """A binary head as a fitted scikit-learn classifier."""
+    model = LogisticRegression()
+    model.classes_ = np.arange(2)
+    model.coef_ = (head.weight[:, 1:] - head.weight[:, :1]).T
+    model.intercept_ = head.bias[1:] - head.bias[:1]
+    model.n_features_in_ = head.in_features
+    return model
+
+
 def fit_head(rows: Rows, ridge: float, weight: npt.NDArray[Any] | None = None) -> Head:
-    """A logistic head fitted on ``rows``.
+    """A logistic head fitted on ``rows``: what scikit-learn's classifier gives, found sooner.
+
+    Where every class has rows the preconditioned solver finds it in some forty passes; on features
+    as they come from a network scikit-learn's takes its thousand.
 
     Args:
         rows: the rows to fit on.
@@ -56,6 +70,8 @@ def fit_head(rows: Rows, ridge: float, weight: npt.NDArray[Any] | None = None) -
             f"a head needs rows of two classes or more, found {len(present)} among {len(rows)} rows"
         )
     scaled = None if weight is None else weight / weight.mean()
+    if len(present) == len(rows.classes):
+        return fit_path(rows, ridge=ridge, weights=scaled)[0].head
     model = estimator(ridge, len(rows))
     with warnings.catch_warnings():
         # After 1000 iterations what is left of the gradient is far below the noise of the rows.

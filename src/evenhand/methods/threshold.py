@@ -13,7 +13,13 @@ from evenhand.criteria import Criterion
 from evenhand.errors import MissingExtraError
 from evenhand.groups import UNKNOWN
 from evenhand.methods.base import Fitted, Method, Problem, Queries
-from evenhand.methods.logistic import estimator, known_rows, query_groups, require_binary
+from evenhand.methods.logistic import (
+    as_estimator,
+    fit_head,
+    known_rows,
+    query_groups,
+    require_binary,
+)
 
 CONSTRAINTS = {
     Criterion.EQUALIZED_ODDS: "equalized_odds",
@@ -44,8 +50,7 @@ def threshold_optimizer(
         except ImportError as error:
             raise MissingExtraError("fairlearn", "baselines", "threshold-optimizer") from error
 
-        base = estimator(problem.ridge, len(problem.train))
-        base.fit(np.asarray(problem.train.features, dtype=np.float64), problem.train.labels)
+        base = as_estimator(fit_head(problem.train, problem.ridge))
         settings = []
         for criterion in map(Criterion.parse, criteria):
             optimizer = ThresholdOptimizer(

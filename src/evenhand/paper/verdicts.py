@@ -149,7 +149,7 @@ def judge(interval: tuple[float, float, float], kind: Kind, margin: float) -> Ve
 
 def overall(lines: Sequence[Evidence]) -> Verdict:
     """The verdict of most lines that were run; in a tie, or where all must hold, the least."""
-    fell = [line.verdict for line in lines if line.verdict is not Verdict.NOT_RUN]
+    fell: list[Verdict] = [line.verdict for line in lines if line.verdict is not Verdict.NOT_RUN]
     if not fell:
         return Verdict.NOT_RUN
     if any(line.kind is Kind.BELOW for line in lines):

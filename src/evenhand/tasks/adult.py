@@ -26,6 +26,8 @@ SHA256 = "b9e892220ca3f58ef187e9163cfc56e2466d69f71e8d6abeae20e91b78472d6e"
 VALID, TEST = 5_000, 10_315
 NEW_TASK_SHARE = 0.4
 AGE_BINS = 10
+NUMBERS_END = 70
+"""Inputs up to the last standardised number, hours a week; the 71st is US-born."""
 CATEGORICAL = ("workclass", "education", "marital_status", "occupation", "relationship", "race")
 GROUP_COLUMNS = ("sex", "race")
 LABELS = ("income", "occupation")

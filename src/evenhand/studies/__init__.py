@@ -1,0 +1,1 @@
+"""Studies: the commands behind what the documentation promises."""

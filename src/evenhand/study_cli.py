@@ -1,0 +1,47 @@
+"""``evenhand study``: the experiments behind what the documentation promises."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+app = typer.Typer(help="Studies behind the documentation's promises.", no_args_is_help=True)
+
+Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the CSV and the page.")]
+Jobs = Annotated[int | None, typer.Option(help="Processes; default: one a core.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+@app.command("coverage")
+def coverage_command(
+    replicates: Annotated[int, typer.Option(min=1, help="Draws a cell.")] = 40,
+    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    output: Output = Path("runs/coverage"),
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """How often a promised bound holds on populations whose truth is known."""
+    import os
+
+    from evenhand.artefacts import writable_folder, write_atomically
+    from evenhand.report.text import frame_to_csv
+    from evenhand.studies.coverage import batches, coverage, page, summary
+    from evenhand.terminal import bar, machine
+
+    folder = writable_folder(output)
+    with bar("drawing", len(batches(replicates)), quiet) as progress:
+        draws = coverage(
+            replicates=replicates,
+            seed=seed,
+            jobs=jobs or os.cpu_count() or 1,
+            on_done=progress.update,
+        )
+    cells = summary(draws)
+    text = page(cells, f"evenhand study coverage --replicates {replicates}", machine())
+    write_atomically(folder / "draws.csv", frame_to_csv(draws))
+    write_atomically(folder / "coverage.csv", frame_to_csv(cells))
+    write_atomically(folder / "coverage.md", text)
+    if not quiet:
+        typer.echo(text)
