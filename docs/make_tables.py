@@ -1,0 +1,133 @@
+"""Write the measured tables into README.md and docs/results.md from finished runs.
+
+    evenhand compare adult --seeds 10 --bound equalized_odds=0.10 \
+        --bound demographic_parity=0.12 --output runs/compare-adult
+    python docs/make_tables.py runs/compare-adult
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import pandas as pd
+import yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+README_ROWS = (
+    ("pretrained", "as-is", "pre-trained model as it is"),
+    ("transfer", "dense", "transfer learning (TL)"),
+    ("svd", "1", "f+SVD, rank 1"),
+    ("neutralized-svd", "1", "the paper's method, rank 1"),
+    ("random-svd", "1", "control: random row weights"),
+    ("gap-eo", "1", "gap head, equalized odds, strength 1"),
+    ("gap-eo", "bound:equalized_odds<=0.1", "**gap head, ΔEO ≤ .10 asked for**"),
+    ("gap-dp", "bound:demographic_parity<=0.12", "**gap head, ΔDP ≤ .12 asked for**"),
+    ("adapter-eo", "0.3", "**rank-1 adapter + head, strength .3**"),
+    ("retrain-eo", "strength=0.1", "Retrain+EO .1, whole network"),
+    ("fairret", "eo strength=0.06", "fairret .06, equalized odds"),
+    ("oxonfair", "eo<=0.1", "OxonFair, blind, ΔEO ≤ .10"),
+    ("exponentiated-gradient", "eo eps=0.03", "ExponentiatedGradient .03 (randomised)"),
+    ("reweighing", "power=1", "reweighing"),
+    ("leace", "erased", "LEACE, then a head"),
+    ("threshold-optimizer", "eo", "ThresholdOptimizer (needs the group at prediction)"),
+)
+
+
+def main(folder: Path) -> None:
+    results = pd.read_csv(folder / "results.csv", dtype={"setting": str}, keep_default_na=False)
+    config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
+    machine = yaml.safe_load((folder / "result.json").read_text(encoding="utf-8"))["provenance"]
+    seeds = results["seed"].nunique()
+    note = (
+        f"Means ± standard deviation over {seeds} seeds, each with its own split and pre-training; "
+        f"{config['task']}, {machine['machine']}. Made by `evenhand compare {config['task']} "
+        f"--seeds {seeds}`."
+    )
+    replace(ROOT / "README.md", "table", note + "\n\n" + table(results, README_ROWS))
+    every = [(m, s, f"{m} {s}") for m, s in results[["method", "setting"]].drop_duplicates().values]
+    page = (
+        "# Every method on Adult\n\n"
+        f"{note} Error is 100 - weighted F1 in %, gaps as the paper's.\n\n{table(results, every)}\n\n"
+        "## Paired differences to transfer learning\n\n"
+        "Means over seeds ± 95 % half-width; * significant after Holm's correction.\n\n"
+        f"{paired(folder)}\n\n"
+        "## Error at levels of the gap\n\n"
+        "The error each method needs for a share of transfer learning's gap, interpolated along "
+        "its frontier over all settings and levels.\n\n"
+        f"{frontiers(folder)}\n"
+    )
+    (ROOT / "docs" / "results.md").write_text(page, encoding="utf-8")
+
+
+def table(results: pd.DataFrame, rows: tuple | list) -> str:
+    lines = [
+        "| method | Err % | ΔEO | ΔDP | accuracy % | trained | s |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for method, setting, title in rows:
+        part = results[(results["method"] == method) & (results["setting"] == setting)]
+        if part.empty:
+            continue
+        cells = [
+            f"{part['error'].mean():.2f}±{part['error'].std():.2f}",
+            f"{part['delta_eo'].mean():.3f}±{part['delta_eo'].std():.3f}",
+            f"{part['delta_dp'].mean():.3f}±{part['delta_dp'].std():.3f}",
+            f"{part['accuracy'].mean():.2f}",
+            f"{part['trainable_parameters'].mean():.0f}",
+            f"{part['seconds'].mean():.2f}",
+        ]
+        lines.append(f"| {title} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def paired(folder: Path) -> str:
+    frame = pd.read_csv(folder / "paired.csv", dtype={"setting": str}, keep_default_na=False)
+    frame = frame[~frame["setting"].str.startswith("level:")]
+    metrics = ["error", "delta_eo", "delta_dp"]
+    lines = ["| method | setting | " + " | ".join(f"d {m}" for m in metrics) + " |"]
+    lines.append("|---|---|" + "---|" * len(metrics))
+    for (method, setting), part in frame.groupby(["method", "setting"], sort=False):
+        cells = []
+        for metric in metrics:
+            one = part[part["metric"] == metric].iloc[0]
+            star = "*" if str(one["significant"]) == "True" else ""
+            cells.append(f"{float(one['difference']):+.3f}±{float(one['half_width']):.3f}{star}")
+        lines.append(f"| {method} | {setting} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def frontiers(folder: Path) -> str:
+    frame = pd.read_csv(folder / "frontier.csv")
+    lines = []
+    for (criterion, metric), part in frame.groupby(["criterion", "error_metric"], sort=False):
+        wide = part.pivot(index="method", columns="level", values="error")
+        wide = wide[sorted(wide.columns, reverse=True)].sort_values(wide.columns.min())
+        lines += [
+            f"### {criterion}, {metric}",
+            "",
+            "| method | " + " | ".join(f"{level:.0%}" for level in wide.columns) + " |",
+            "|---|" + "---|" * len(wide.columns),
+        ]
+        for method, row in wide.iterrows():
+            cells = ["n/a" if pd.isna(value) else f"{value:.2f}" for value in row]
+            lines.append(f"| {method} | " + " | ".join(cells) + " |")
+        lines.append("")
+    return "\n".join(lines)
+
+
+def replace(path: Path, mark: str, text: str) -> None:
+    whole = path.read_text(encoding="utf-8")
+    pattern = re.compile(rf"(<!-- {mark}:begin -->\n).*?(<!-- {mark}:end -->)", re.DOTALL)
+    if not pattern.search(whole):
+        raise SystemExit(f"{path} has no <!-- {mark}:begin --> … <!-- {mark}:end -->")
+    path.write_text(
+        pattern.sub(lambda found: f"{found[1]}{text}\n{found[2]}", whole), encoding="utf-8"
+    )
+
+
+if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    main(Path(sys.argv[1]))
