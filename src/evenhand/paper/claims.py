@@ -76,7 +76,7 @@ def claims(measured: Measured) -> list[Evidence]:
 
 def own_claims(measured: Measured) -> list[Evidence]:
     """The same questions asked of evenhand."""
-    ours = Side(ADULT.key, "adapter-eo", OURS)
+    ours = Side(ADULT.key, "adapter", OURS)
     frame = measured.frame
     lines = [
         _line(measured, OURS_BETTER, "Adult", metric, ours, _transfer(ADULT.key), "", kind)

@@ -13,7 +13,7 @@ PARTS = ("table2", "table3", "table4", "fig1", "fig3", "fig4", "fig5")
 TASKS = ("adult", "lfwa", "celeba")
 METHODS = ("transfer", "svd", "neutralized-svd", "random-svd")
 RETRAIN = ("retrain-eo", "retrain-dp", "retrain-head-eo", "retrain-head-dp")
-OURS_ADULT = ("adapter-eo", "adapter-eo-chosen")
+OURS_ADULT = ("adapter", "adapter-chosen")
 OURS_IMAGES = ("gap-eo", "evenhand")
 VARIANTS = ("fresh-head", "own-rank")
 
@@ -87,7 +87,7 @@ def _adult(part: str) -> Needs:
     if part == "table3":
         return {ADULT: (*compared, "gap-eo", *RETRAIN, *OURS_ADULT)}
     if part == "table4":
-        return {source: (*compared, "adapter-eo", "evenhand") for source in DEPTHS}
+        return {source: (*compared, "adapter", "evenhand") for source in DEPTHS}
     if part == "fig1":
         return dict.fromkeys(
             (ADULT, *(s for s in FAIR if s.key.endswith("eo-0.9"))), ("representation",)
@@ -95,7 +95,7 @@ def _adult(part: str) -> Needs:
     if part == "fig3":
         return {ADULT: ("fisher",)}
     if part == "fig4":
-        return {ADULT: (*compared, "adapter-eo")}
+        return {ADULT: (*compared, "adapter")}
     if part == "fig5":
         return {ADULT: ("alpha",)}
     return {ADULT: ("sensitivity", *METHODS)}

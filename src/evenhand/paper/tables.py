@@ -62,10 +62,10 @@ def table3() -> list[Row]:
         Row("evenhand: head, gap EO .3", side("gap-eo", "0.3"), ours=True),
         Row(
             "evenhand: adapter, strength by cross-fitting",
-            side("adapter-eo-chosen", "cross-fitted"),
+            side("adapter-chosen", "cross-fitted"),
             ours=True,
         ),
-        Row("evenhand: adapter, gap EO .3", side("adapter-eo", OURS), ours=True),
+        Row("evenhand: adapter, gap EO .3", side("adapter", OURS), ours=True),
     ]
 
 
@@ -83,7 +83,7 @@ def table4(tasks: Sequence[str]) -> list[Row]:
                     Side(source.key, "neutralized-svd", RANK),
                     printed.DEPTH[source.layers],
                 ),
-                Row(f"{name}: evenhand, adapter", Side(source.key, "adapter-eo", OURS), ours=True),
+                Row(f"{name}: evenhand, adapter", Side(source.key, "adapter", OURS), ours=True),
                 Row(f"{name}: evenhand, chosen", Side(source.key, "evenhand", CHOSEN), ours=True),
             ]
     for task in _images(tasks):
@@ -109,7 +109,7 @@ def figure4(tasks: Sequence[str]) -> list[Row]:
             Row("Adult: TL", Side(ADULT.key, "transfer", "dense"), _bar("adult", "transfer")),
             Row("Adult: f+SVD", Side(ADULT.key, "svd", RANK)),
             Row("Adult: the method", Side(ADULT.key, "neutralized-svd", RANK), printed.METHOD),
-            Row("Adult: evenhand", Side(ADULT.key, "adapter-eo", OURS), ours=True),
+            Row("Adult: evenhand", Side(ADULT.key, "adapter", OURS), ours=True),
         ]
     for task in _images(tasks):
         for model in MODELS:
