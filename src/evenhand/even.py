@@ -104,6 +104,7 @@ def even_out(
     mix: Criteria | None = None,
     rank: int | None = None,
     hidden: HiddenRows | None = None,
+    families: Sequence[Candidates] | None = None,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
 ) -> Evened:
@@ -121,6 +122,7 @@ def even_out(
             has a path of its own, and several have an equal mix too.
         rank: fit low-rank heads, from ``start``'s factors.
         hidden: fit adapters on the last hidden layer as well.
+        families: candidates fitted on these rows before, taken instead of fitting heads.
         seed: of the folds.
         on_fit: called after each fit; :func:`fits_needed` tells how often.
     """
@@ -132,7 +134,9 @@ def even_out(
         strengths, offsets, force = (0.0, float(strength)), (0.0,), (0, (1, 0))
     if ridge is None:
         ridge = choose_ridge(rows, seed=seed, start=None if rank else start)
-    families = [
+    fitted = families is not None
+    families = list(families or ())
+    families += [
         crossfit(
             rows,
             criteria,
@@ -144,7 +148,7 @@ def even_out(
             seed=seed,
             on_fit=on_fit,
         )
-        for criteria in paths(rule.criteria, mix)
+        for criteria in (() if fitted else paths(rule.criteria, mix))
     ]
     if hidden is not None:
         families += [

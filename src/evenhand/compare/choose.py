@@ -68,6 +68,7 @@ def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
         Rule(criterion=criterion, guard=False),
         start=problem.head,
         ridge=problem.ridge,
+        families=[problem.path(criterion)],
         hidden=hidden_rows(problem, 1) if adapter else None,
         seed=problem.seed,
     )
@@ -128,7 +129,13 @@ def _refitted(
     for fit, judge in folds(rows, seed=problem.seed):
         order = draw.permutation(fit)
         held = round(share * len(order))
-        part = replace(problem, train=rows[order[held:]], valid=rows[order[:held]], network=None)
+        part = replace(
+            problem,
+            train=rows[order[held:]],
+            valid=rows[order[:held]],
+            network=None,
+            known_ridge=problem.ridge,
+        )
         found = dict(entry.load()(part))
         yield [found[setting] for setting in settings], rows[judge], None
 

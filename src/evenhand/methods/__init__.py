@@ -8,6 +8,9 @@ from typing import Any
 
 from evenhand.errors import InputError
 
+NARROW = 256
+"""The most features that the peers with hundreds of plain fits are run on without being named."""
+
 
 @dataclass(frozen=True)
 class Entry:
@@ -42,7 +45,7 @@ class Entry:
             return None
         return (
             f"d = {features}: above {self.widest} features it takes minutes; "
-            f"name it with --methods to run it"
+            "name it with --methods to run it"
         )
 
     def load(self) -> Any:
@@ -158,6 +161,7 @@ _ENTRIES = (
         extra="baselines",
         binary=True,
         slow=True,
+        widest=NARROW,
     ),
     Entry(
         "grid-search",
@@ -167,6 +171,7 @@ _ENTRIES = (
         extra="baselines",
         binary=True,
         slow=True,
+        widest=NARROW,
     ),
     Entry(
         "threshold-optimizer",
@@ -195,7 +200,13 @@ _ENTRIES = (
         slow=True,
     ),
     Entry(
-        "fairret", "fairret's norm penalty on the head", "fairret:fairret", {}, "baselines", True
+        "fairret",
+        "fairret's norm penalty on the head",
+        "fairret:fairret",
+        {},
+        extra="baselines",
+        binary=True,
+        widest=NARROW,
     ),
     Entry("leace", "LEACE, then a head", "leace:leace", extra="baselines"),
     Entry(

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
-from evenhand.crossfit import choose_ridge
+from evenhand.criteria import Criterion
+from evenhand.crossfit import Candidates, choose_ridge, crossfit
 from evenhand.errors import InputError
 from evenhand.fisher import GroupFisher, head_fisher
 from evenhand.groups import Groups, IntArray
@@ -32,6 +33,7 @@ class Problem:
             more than the head; None where only features are at hand.
         fresh: the label space is new, so that ``head`` is transfer learning's own start and no
             model from before can be compared with.
+        known_ridge: the head's ridge, where it was chosen before; None: it is chosen when needed.
     """
 
     train: Rows
@@ -40,6 +42,8 @@ class Problem:
     seed: int = 0
     network: Network | None = None
     fresh: bool = False
+    known_ridge: float | None = None
+    _paths: dict[Criterion, Candidates] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
     def development(self) -> Rows:
@@ -49,7 +53,17 @@ class Problem:
     @cached_property
     def ridge(self) -> float:
         """The head's ridge, chosen once by cross-validated log-loss on the development rows."""
+        if self.known_ridge is not None:
+            return self.known_ridge
         return choose_ridge(self.development, seed=self.seed, start=self.head)
+
+    def path(self, criterion: Criterion) -> Candidates:
+        """The cross-fitted path that evens out ``criterion``, fitted once for all who read it."""
+        if criterion not in self._paths:
+            self._paths[criterion] = crossfit(
+                self.development, criterion, ridge=self.ridge, start=self.head, seed=self.seed
+            )
+        return self._paths[criterion]
 
     @cached_property
     def fisher(self) -> GroupFisher:

@@ -25,6 +25,7 @@ def chosen(criterion: str | Criterion) -> Method:
             old=None if problem.fresh else problem.head,
             start=problem.head,
             ridge=problem.ridge,
+            families=[problem.path(rule.criterion)],
             seed=problem.seed,
         )
         notes = ("the old head was kept",) if evened.fit is None else ()
