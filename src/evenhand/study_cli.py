@@ -45,3 +45,28 @@ def coverage_command(
     write_atomically(folder / "coverage.md", text)
     if not quiet:
         typer.echo(text)
+
+
+@app.command("safeguards")
+def safeguards_command(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 10,
+    output: Output = Path("runs/safeguards"),
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """What the default does with groups drawn by lot, tiny cells, noisy labels, few positives."""
+    import os
+
+    from evenhand.artefacts import writable_folder, write_atomically
+    from evenhand.report.text import frame_to_csv
+    from evenhand.studies.safeguards import SCENARIOS, page, safeguards
+    from evenhand.terminal import bar, machine
+
+    folder = writable_folder(output)
+    with bar("running", len(SCENARIOS) * seeds, quiet) as progress:
+        rows = safeguards(range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update)
+    text = page(rows, f"evenhand study safeguards --seeds {seeds}", machine())
+    write_atomically(folder / "safeguards.csv", frame_to_csv(rows))
+    write_atomically(folder / "safeguards.md", text)
+    if not quiet:
+        typer.echo(text)

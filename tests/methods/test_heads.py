@@ -1,8 +1,11 @@
-"""The heads of a comparison on real Adult: equal at convergence, as METHOD section 2 measured."""
+"""The heads of a comparison on real Adult: equal at convergence, as every weighting should be."""
 
 import numpy as np
+import pytest
 
-from evenhand.methods.base import Queries
+from evenhand.errors import InputError
+from evenhand.fisher import softmax
+from evenhand.methods.base import Problem, Queries
 from evenhand.methods.heads import (
     as_fitted,
     compressed,
@@ -11,6 +14,7 @@ from evenhand.methods.heads import (
     factorised,
     pretrained,
     transfer,
+    untrained,
 )
 from evenhand.pipeline import score
 from evenhand.solver import fit_path
@@ -36,7 +40,52 @@ def test_every_weighting_ends_where_transfer_learning_does(adult):
     settings = [(r.setting, r.trainable_parameters) for r in records(adult, factorised("mean"))]
     assert settings == [("1", 10 + 2 + 2), ("2", 2 * 12 + 2)]
     assert default_ranks(adult.problem) == (1, 2)
-    assert len(records(adult, compressed([1]))) == 1
+
+
+def test_two_classes_have_nothing_to_compress(adult):
+    for method in (compressed(), untrained):
+        with pytest.raises(InputError, match="rank 1 spans every head"):
+            method(adult.problem)
+
+
+@pytest.fixture
+def many_classes(make_rows):
+    """Six classes seen through 12 features of very different scales, and a head fitted on them."""
+    scales = np.geomspace(0.05, 5, 12)
+    train, valid = (
+        rows.with_features(rows.features * scales)
+        for rows in (make_rows(900, 12, classes=6), make_rows(300, 12, classes=6, seed=1))
+    )
+    return Problem(train, valid, fit_path(train, ridge=1e-3)[0].head)
+
+
+def test_compression_keeps_more_before_training_than_the_plain_svd(many_classes):
+    fitted = dict(untrained(many_classes))
+    dense = fitted["dense"].head.logits(many_classes.valid.features)
+
+    def distance(name):
+        low = fitted[name].head.logits(many_classes.valid.features)
+        p, q = softmax(dense), softmax(low)
+        return float((p * np.log(p / q)).sum(axis=1).mean())
+
+    assert distance("compressed 2") < distance("svd 2")
+    assert distance("compressed 4") < distance("svd 4")
+
+
+def test_the_penalty_and_a_low_rank_compose(many_classes):
+    method = compressed("demographic_parity", strengths=(1.0,), ranks=(2,))
+    (setting, fitted), = method(many_classes)  # fmt: skip
+    assert setting == "2, 1"
+    assert fitted.trainable_parameters == 2 * (12 + 6) + 6
+    plain = dict(compressed(ranks=(2,))(many_classes))["2"].head
+    train = many_classes.train
+
+    def soft_gap(head):
+        p = softmax(head.logits(train.features))
+        means = [p[train.groups.codes == g].mean(axis=0) for g in range(2)]
+        return float(((means[0] - means[1]) ** 2).sum())
+
+    assert soft_gap(fitted.head) < 0.7 * soft_gap(plain)
 
 
 def test_stronger_gap_penalties_even_out(adult):
