@@ -38,7 +38,8 @@ def made(shift_of, budgets=("stopped at 3", "converged")):
         for budget in budgets:
             base = {"source": "s", "rank": "1", "budget": budget, "seed": seed}
             level = {"error": 15.0 + seed, "delta_eo": 0.2, "delta_dp": 0.2}
-            rows.append(base | {"who": "TL", "rank": "dense"} | level)
+            heads = CHOICES["head"]
+            rows += [base | {"who": f"TL: {h}", "rank": "dense"} | level for h in heads]
             controls = {reading.control for reading in readings()}
             rows += [base | {"who": f"f+SVD: {control}"} | level for control in controls]
             for reading in readings():

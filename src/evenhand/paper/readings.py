@@ -20,7 +20,7 @@ from evenhand.report.text import frame_to_csv, number
 CONVERGED = "converged"
 AGAINST = {
     "f+SVD": "f+SVD, same rank and budget",
-    "TL": "TL, same budget",
+    "TL": "TL, same start and budget",
     "TL converged": "TL, converged",
 }
 
@@ -92,8 +92,8 @@ def judge_readings(frame: pd.DataFrame) -> pd.DataFrame:
         control = f"f+SVD: {every[who].control}"
         others = {
             "f+SVD": (source, control, rank, budget),
-            "TL": (source, "TL", "dense", budget),
-            "TL converged": (source, "TL", "dense", CONVERGED),
+            "TL": (source, f"TL: {every[who].head}", "dense", budget),
+            "TL converged": (source, f"TL: {DEFAULT.head}", "dense", CONVERGED),
         }
         for against, key in others.items():
             for metric in METRICS:

@@ -25,7 +25,7 @@ from evenhand.methods.adapters import adapted_fit, hidden_rows, network_of
 from evenhand.methods.base import Fitted, Predict, Queries, fitted_head
 from evenhand.methods.heads import as_fitted
 from evenhand.neutralization import alpha_weights, neutralize
-from evenhand.paper.sensitivity import sensitivity
+from evenhand.paper.sensitivity import fresh, sensitivity
 from evenhand.pipeline import Stage, score
 from evenhand.rows import FloatArray, Rows
 from evenhand.select import Rule, select
@@ -153,10 +153,7 @@ def whole(stage: Stage) -> Settings:
 def fresh_head(stage: Stage) -> Settings:
     """A random new head: fine-tuned dense, and factorised as it is (plain and neutralised)."""
     problem = stage.problem
-    d, k = problem.head.weight.shape
-    draw = np.random.default_rng(problem.seed)
-    reach = 1 / np.sqrt(d)
-    head = Head(draw.uniform(-reach, reach, (d, k)), draw.uniform(-reach, reach, k))
+    head, k = fresh(problem), problem.head.out_features
     weights = neutralize(head_fisher(problem.train, head))
     dense = fit_path(problem.train, ridge=problem.ridge, start=head)[0]
     rows = [("transfer", as_fitted(dense))]

@@ -10,7 +10,7 @@ from __future__ import annotations
 import itertools
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,7 +40,8 @@ class Reading:
         floor: least importance, as a share of the largest.
         bias: ``refitted`` or ``kept``.
         centred: subtract W's mean column first.
-        head: factorise the ``pre-trained`` head, or one ``fitted`` on the new rows.
+        head: factorise the ``pre-trained`` head, one ``fitted`` on the new rows, or a ``fresh``,
+            random one.
     """
 
     fisher: str = "empirical"
@@ -71,7 +72,7 @@ CHOICES: dict[str, tuple[object, ...]] = {
     "floor": (1e-3, 1e-1),
     "bias": ("refitted", "kept"),
     "centred": (False, True),
-    "head": ("pre-trained", "fitted"),
+    "head": ("pre-trained", "fitted", "fresh"),
 }
 DEFAULT = Reading()
 
@@ -99,11 +100,15 @@ def importance(fisher: GroupFisher, reading: Reading) -> Float64:
 def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
     """The method under every reading × rank × budget, with f+SVD and transfer learning beside it.
 
-    Settings are ``who | rank r | budget``; who is a reading, ``f+SVD: …`` or ``TL``. Factors that
-    do not differ are fitted once.
+    Settings are ``who | rank r | budget``; who is a reading, ``f+SVD: …`` or ``TL: head``. Factors
+    that do not differ are fitted once.
     """
     problem = stage.problem
-    heads = {"pre-trained": problem.head, "fitted": _fitted_head(problem)}
+    heads = {
+        "pre-trained": problem.head,
+        "fitted": fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0].head,
+        "fresh": fresh(problem),
+    }
     ranks = range(1, problem.head.out_features + 1)
     fishers = {
         (name, kind): head_fisher(problem.train, head, kind=kind, kronecker=True)  # type: ignore[arg-type]
@@ -111,11 +116,9 @@ def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
         for kind in CHOICES["fisher"]
     }
     rows = []
-    for budget, most in BUDGETS.items():
-        fit = fit_path(
-            problem.train, ridge=problem.ridge, start=problem.head, max_evaluations=most
-        )[0]
-        rows.append((f"TL | rank dense | {budget}", as_fitted(fit)))
+    for (name, head), (budget, most) in itertools.product(heads.items(), BUDGETS.items()):
+        fit = fit_path(problem.train, ridge=problem.ridge, start=head, max_evaluations=most)[0]
+        rows.append((f"TL: {name} | rank dense | {budget}", as_fitted(fit)))
     done: dict[bytes, Fitted] = {}
     for reading, rank in itertools.product([*_controls(), *readings()], ranks):
         plain = reading.fisher == "none"
@@ -154,8 +157,11 @@ def _controls() -> Iterator[Reading]:
         yield replace(DEFAULT, fisher="none", **dict(zip(kept, values, strict=True)))  # type: ignore[arg-type]
 
 
-def _fitted_head(problem: Problem) -> Head:
-    return fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0].head
+def fresh(problem: Problem) -> Head:
+    """A random head as a new linear layer has it, drawn from the problem's seed."""
+    d, k = problem.head.weight.shape
+    draw, reach = np.random.default_rng(problem.seed), 1 / np.sqrt(d)
+    return Head(draw.uniform(-reach, reach, (d, k)), draw.uniform(-reach, reach, k))
 
 
 def _mark(start: Head, rank: int, most: int) -> bytes:
@@ -163,8 +169,3 @@ def _mark(start: Head, rank: int, most: int) -> bytes:
     down, up = start.factors or (start.weight, start.weight)
     parts = [np.round(part, 10).tobytes() for part in (down, up, start.bias)]
     return b"|".join([*parts, bytes([rank]), str(most).encode()])
-
-
-def names() -> tuple[str, ...]:
-    """The names of what may be read in more than one way."""
-    return tuple(field.name for field in fields(Reading))
