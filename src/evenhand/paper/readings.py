@@ -43,11 +43,16 @@ def write_sensitivity(plan: Plan, seeds: Sequence[int], folder: Path) -> pd.Data
     write_atomically(folder / "sensitivity-summary.csv", frame_to_csv(shown))
     count = len(list(readings()))
     choices = "; ".join(f"{name}: {' or '.join(map(str, v))}" for name, v in CHOICES.items())
+    at_convergence = (changing["budget"] == CONVERGED).any()
+    early = changing[changing["verdict"] == str(Verdict.REPRODUCES)]
     settled = (
-        "At convergence no reading changes a verdict."
-        if not (changing["budget"] == CONVERGED).any()
-        else "At convergence some readings change a verdict; they are listed below."
+        "At convergence some readings change a verdict; they are listed below."
+        if at_convergence
+        else "At convergence no reading changes a verdict."
     )
+    if len(early):
+        budgets = ", ".join(dict.fromkeys(early["budget"]))
+        settled += f" Some readings reproduce a claim where a fit is {budgets}: see below."
     sections = [
         Section(
             "summary",
