@@ -43,6 +43,8 @@ class Candidates:
         criteria: what the penalty evened out.
         family: how the candidates were made, such as ``"head"``.
         log_loss: (S,) cross-fitted mean log-loss at offset 0.
+        differing: (S, O) held-out decisions that differ from those of the first strength at offset
+            0; they tell how sure a difference in error is. None where they were not counted.
     """
 
     strengths: tuple[float, ...]
@@ -53,6 +55,7 @@ class Candidates:
     criteria: Criteria
     family: str
     log_loss: npt.NDArray[np.float64]
+    differing: IntArray | None = None
 
     @property
     def totals(self) -> IntArray:
@@ -134,6 +137,7 @@ def crossfit(
     rank: int | None = None,
     hidden: Hidden | None = None,
     beta: float | None = None,
+    intercept: bool = True,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
 ) -> Candidates:
@@ -149,10 +153,11 @@ def crossfit(
         rank: fit low-rank heads; with ``hidden``, the adapter's rank.
         hidden: the last hidden layer, whose inputs the rows' features are: adapters are fitted.
         beta: steepness of the soft decisions; the criterion's own by default.
+        intercept: the heads have a bias; without one nothing can be added to the log-odds either.
         seed: of the folds.
         on_fit: called after each fit, for a progress bar.
     """
-    offsets = tuple(offsets) if len(rows.classes) == 2 else (0.0,)
+    offsets = tuple(offsets) if len(rows.classes) == 2 and intercept else (0.0,)
     if 0 not in offsets or not strengths or strengths[0] != 0:
         raise InputError(
             "candidates must include transfer learning: strengths from 0, and an offset of 0; "
@@ -170,16 +175,21 @@ def crossfit(
             rank=rank,
             hidden=hidden,
             seed=seed,
+            intercept=intercept,
             on_fit=on_fit,
         )
 
     g, k = rows.groups.number, len(rows.classes)
     counts = np.zeros((len(strengths), len(offsets), g + 1, k, k), dtype=np.int64)
     losses = np.zeros(len(strengths))
+    differing = np.zeros((len(strengths), len(offsets)), dtype=np.int64)
     for fitted, judge in folds(rows, seed=seed):
         judged = rows[judge]
+        plain: IntArray | None = None
         for index, one in enumerate(fit(rows[fitted])):
             logits = one.logits(judged.features)
+            plain = logits.argmax(axis=1) if plain is None else plain
+            differing[index] += count_differing(logits, plain, offsets)
             counts[index] += count_offsets(logits, judged, offsets)
             losses[index] += log_loss(logits, judged.labels) * len(judge)
     return Candidates(
@@ -191,7 +201,17 @@ def crossfit(
         criteria,
         _family(rank, hidden),
         losses / len(rows),
+        differing,
     )
+
+
+def count_differing(logits: FloatArray, plain: IntArray, offsets: Sequence[float]) -> IntArray:
+    """(O,) how many decisions at each offset differ from the decisions ``plain`` (N,)."""
+    if logits.shape[1] > 2:
+        return np.array([(logits.argmax(axis=1) != plain).sum()])
+    margin = logits[:, 1] - logits[:, 0]
+    positive = margin[:, None] + np.asarray(offsets) > 0
+    return (positive != (plain == 1)[:, None]).sum(axis=0).astype(np.int64)
 
 
 def _family(rank: int | None, hidden: Hidden | None) -> str:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.stats import norm
 
 from evenhand.bounds import (
     CONFIDENCE,
@@ -105,6 +106,7 @@ class _Scored:
 
     where: list[tuple[int | None, tuple[int, int] | None]]
     tables: IntArray
+    differing: IntArray
     error: Array
     gap: dict[Criterion, Array]
     upper: dict[Criterion, Array]
@@ -202,7 +204,7 @@ def _score(
     z: float,
 ) -> _Scored:
     where: list[tuple[int | None, tuple[int, int] | None]] = []
-    tables, totals, losses = [], [], []
+    tables, totals, losses, differing = [], [], [], []
     for number, family in enumerate(families):
         shape = family.tables.shape
         where += [(number, (s, o)) for s in range(shape[0]) for o in range(shape[1])]
@@ -210,11 +212,14 @@ def _score(
         totals.append(family.totals.reshape(-1, *shape[3:]))
         at_zero = np.array(family.offsets) == 0
         losses.append(np.where(at_zero, family.log_loss[:, None], np.inf).ravel())
+        unsure = np.zeros(shape[:2]) if family.differing is None else family.differing
+        differing.append(unsure.ravel())
     if old is not None:
         where.append((None, None))
         tables.append(old.table[None])
         totals.append(old.total[None])
         losses.append(np.array([np.inf if old_loss is None else old_loss]))
+        differing.append(np.zeros(1))
     every = np.concatenate(tables)
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
@@ -223,6 +228,7 @@ def _score(
     return _Scored(
         where,
         every,
+        np.concatenate(differing),
         error,
         {c: gap(every, c) for c in rule.criteria},
         {c: upper_bound(every, c, z) for c in rule.criteria},
@@ -297,16 +303,28 @@ def _choose_within(
 
 
 def _choose_cheap(scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]) -> tuple[int, str]:
-    limit = scored.error[scored.transfer] + rule.max_cost
-    affordable = allowed & (scored.error <= limit)
+    cost = scored.error - scored.error[scored.transfer] + _cost_margin(scored, rule)
+    affordable = allowed & (cost <= rule.max_cost)
     criterion = rule.criterion
     if affordable.any():
         gaps = np.where(affordable, np.nan_to_num(scored.gap[criterion], nan=np.inf), np.inf)
         return int(gaps.argmin()), (
             f"the smallest {criterion.symbol} at a cost of at most {rule.max_cost:g} points of "
-            "error"
+            f"error, at confidence {rule.confidence:g}"
         )
     return int(np.where(allowed, scored.error, np.inf).argmin()), (
         f"no candidate as fair as the old head costs at most {rule.max_cost:g} points of error "
         "over transfer learning; chosen is the lowest error among those as fair"
     )
+
+
+def _cost_margin(scored: _Scored, rule: Rule) -> Array:
+    """What the cost of each candidate may be above its estimate, in points.
+
+    Two sets of decisions that differ on m of n rows differ in accuracy by a mean of m terms of
+    ±1/n, whose standard error is at most sqrt(m)/n.
+    """
+    if rule.error == "log_loss":
+        return np.zeros(len(scored.where))
+    rows = scored.tables[scored.transfer].sum()
+    return 100 * float(norm.ppf(rule.confidence)) * np.sqrt(scored.differing) / max(1, rows)

@@ -28,7 +28,7 @@ TOLERANCE = {torch.float64: 1e-7, torch.float32: 3e-5}
 LOW_RANK_TOLERANCE = 3e-5
 """The same for factors of three or more classes, which converge slowly: the objective is then
 within 1e-5 of its end, the error within .01 points."""
-ADAPTER_TOLERANCE = 3e-6
+ADAPTER_TOLERANCE = 1e-4
 """The same for an adapter, whose valleys are flat: its decisions are settled long before."""
 
 
@@ -74,6 +74,7 @@ def fit_path(
     hidden: Hidden | None = None,
     seed: int = 0,
     weights: np.ndarray | None = None,
+    intercept: bool = True,
     max_evaluations: int = MAX_EVALUATIONS,
     on_fit: Callable[[], None] | None = None,
 ) -> list[HeadFit]:
@@ -90,6 +91,7 @@ def fit_path(
             adapter on it is fitted together with a dense head.
         seed: of the adapter's first directions.
         weights: (N,) weights of the rows in the log-loss, mean 1.
+        intercept: fit a bias; without one it stays 0 (an adapter's head always has one).
         max_evaluations: passes over the features at which a fit is stopped, converged or not.
         on_fit: called after each strength, for a progress bar.
 
@@ -99,8 +101,7 @@ def fit_path(
     """
     _check(rows)
     _check_start(start, rows, hidden)
-    double = hidden is not None or rows.features.shape[1] <= DOUBLE_WIDTH
-    dtype = torch.float64 if double else torch.float32
+    dtype = torch.float64 if rows.features.shape[1] <= DOUBLE_WIDTH else torch.float32
     with threads_for(rows.features.size):
         # torch warns of arrays that cannot be written to, such as memory-mapped ones: a copy then.
         x = torch.as_tensor(np.require(rows.features, requirements=["C", "W"]), dtype=dtype)
@@ -109,9 +110,9 @@ def fit_path(
         if hidden is not None:
             form = Adapted(x, classes, ridge, hidden, rank or 1, seed)
         elif rank is not None:
-            form = LowRank(x, classes, ridge, rank)
+            form = LowRank(x, classes, ridge, rank, intercept=intercept)
         else:
-            form = Dense(x, classes, ridge)
+            form = Dense(x, classes, ridge, intercept=intercept)
         objective = Objective(rows.labels, terms, weights=weights, dtype=dtype)
         theta = form.pack(start)
         tolerance = TOLERANCE[dtype]
