@@ -75,7 +75,7 @@ def test_torchvision(tmp_path):
     np.testing.assert_allclose(logits.numpy(), expected, atol=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["Bert"])
+@pytest.mark.parametrize("kind", ["Bert", "Llama"])
 def test_a_transformers_classifier_with_its_tokenizer(tmp_path, kind):
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer, pre_tokenizers

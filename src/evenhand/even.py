@@ -105,6 +105,7 @@ def even_out(
     rank: int | None = None,
     hidden: HiddenRows | None = None,
     families: Sequence[Candidates] | None = None,
+    intercept: bool = True,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
 ) -> Evened:
@@ -123,6 +124,7 @@ def even_out(
         rank: fit low-rank heads, from ``start``'s factors.
         hidden: fit adapters on the last hidden layer as well.
         families: candidates fitted on these rows before, taken instead of fitting heads.
+        intercept: the head has a bias.
         seed: of the folds.
         on_fit: called after each fit; :func:`fits_needed` tells how often.
     """
@@ -145,6 +147,7 @@ def even_out(
             offsets=offsets,
             start=start,
             rank=rank,
+            intercept=intercept,
             seed=seed,
             on_fit=on_fit,
         )

@@ -240,6 +240,7 @@ def finetune_stage(
         start=start,
         ridge=problem.ridge,
         rank=rank if many else None,
+        intercept=problem.intercept,
         strength=strength,
         hidden=hidden,
         seed=problem.seed,

@@ -57,12 +57,20 @@ def preconditioner(x: torch.Tensor, ridge: float, intercept: bool) -> Float64:
 
 
 class Dense:
-    """theta -> W (d, m) and b (m,), m = 1 for two classes (the log-odds), K otherwise."""
+    """theta -> W (d, m) and b (m,), m = 1 for two classes (the log-odds), K otherwise.
 
-    def __init__(self, x: torch.Tensor, classes: int, ridge: float) -> None:
+    Without an intercept b stays 0.
+    """
+
+    def __init__(
+        self, x: torch.Tensor, classes: int, ridge: float, *, intercept: bool = True
+    ) -> None:
         self.x, self.ridge_weight, self.classes = x, ridge, classes
         self.outputs = 1 if self.classes == 2 else self.classes
-        self.factor = preconditioner(x, ridge, intercept=True)
+        self.intercept = intercept
+        self.factor = preconditioner(x, ridge, intercept=intercept)
+        if not intercept:
+            self.factor = scipy.linalg.block_diag(self.factor, np.ones((1, 1)))
 
     def _unpack(self, theta: Float64) -> Float64:
         """(d + 1, m) W over b."""
@@ -76,7 +84,8 @@ class Dense:
         """The parameters that stand for ``start``."""
         if start is None:
             return np.zeros(len(self.factor) * self.outputs)
-        stacked = np.vstack([start.weight, start.bias]).astype(np.float64)
+        bias = start.bias if self.intercept else np.zeros_like(start.bias)
+        stacked = np.vstack([start.weight, bias]).astype(np.float64)
         if self.outputs == 1:
             stacked = stacked[:, 1:] - stacked[:, :1]
         packed: Float64 = (self.factor.T @ stacked).ravel()
@@ -92,6 +101,7 @@ class Dense:
         plain = np.vstack(
             [(self.x.T @ slope).double().numpy(), slope.double().sum(dim=0, keepdim=True).numpy()]
         )
+        plain[-1] *= self.intercept
         return self._whiten(plain)
 
     def ridge(self, theta: Float64) -> tuple[float, Float64]:
@@ -117,10 +127,13 @@ class Dense:
 
 
 class LowRank:
-    """theta -> A (d, r), B (r, K) and b (K,), W = A B."""
+    """theta -> A (d, r), B (r, K) and b (K,), W = A B; without an intercept b stays 0."""
 
-    def __init__(self, x: torch.Tensor, classes: int, ridge: float, rank: int) -> None:
+    def __init__(
+        self, x: torch.Tensor, classes: int, ridge: float, rank: int, *, intercept: bool = True
+    ) -> None:
         self.x, self.rank, self.classes = x, rank, classes
+        self.intercept = intercept
         self.width = x.shape[1]
         # The dense binary ridge is on the difference of two opposite columns: twice their norm.
         self.ridge_weight = 2 * ridge if self.classes == 2 else ridge
@@ -143,7 +156,8 @@ class LowRank:
         if start is None or start.factors is None or start.factors[0].shape[1] != self.rank:
             raise InputError(f"a fit at rank {self.rank} starts from factors of that rank")
         down, up = (np.asarray(part, dtype=np.float64) for part in start.factors)
-        return np.concatenate([(self.factor.T @ down).ravel(), up.ravel(), start.bias])
+        bias = start.bias * self.intercept
+        return np.concatenate([(self.factor.T @ down).ravel(), up.ravel(), bias])
 
     def logits(self, theta: Float64) -> torch.Tensor:
         """(N, m) logits of all rows."""
@@ -169,7 +183,7 @@ class LowRank:
 
     def _collect(self, down: Float64, up: Float64, bias: Float64) -> Float64:
         white = scipy.linalg.solve_triangular(self.factor, down, lower=True, check_finite=False)
-        return np.concatenate([white.ravel(), up.ravel(), bias])
+        return np.concatenate([white.ravel(), up.ravel(), bias * self.intercept])
 
     def head(self, theta: Float64) -> Head:
         """The low-rank head that theta stands for."""

@@ -223,10 +223,10 @@ def task_stage(
     head, fresh = found.head, found.head is None
     if head is None:
         ridge = choose_ridge(found.train, seed=seed)
-        head = fit_path(found.train, ridge=ridge)[0].head
+        head = fit_path(found.train, ridge=ridge, intercept=backbone.has_bias)[0].head
     return Stage(
         task.name,
-        Problem(found.train, found.valid, head, seed, fresh=fresh),
+        Problem(found.train, found.valid, head, seed, fresh=fresh, intercept=backbone.has_bias),
         found.test,
         None,
         backbone,

@@ -33,6 +33,8 @@ class Problem:
             more than the head; None where only features are at hand.
         fresh: the label space is new, so that ``head`` is transfer learning's own start and no
             model from before can be compared with.
+        intercept: the model's head has a bias. One without stays without: the model's library would
+            drop a bias when it loads the model again.
         known_ridge: the head's ridge, where it was chosen before; None: it is chosen when needed.
     """
 
@@ -42,6 +44,7 @@ class Problem:
     seed: int = 0
     network: Network | None = None
     fresh: bool = False
+    intercept: bool = True
     known_ridge: float | None = None
     _paths: dict[Criterion, Candidates] = field(default_factory=dict, init=False, repr=False)
 
@@ -61,7 +64,12 @@ class Problem:
         """The cross-fitted path that evens out ``criterion``, fitted once for all who read it."""
         if criterion not in self._paths:
             self._paths[criterion] = crossfit(
-                self.development, criterion, ridge=self.ridge, start=self.head, seed=self.seed
+                self.development,
+                criterion,
+                ridge=self.ridge,
+                start=self.head,
+                intercept=self.intercept,
+                seed=self.seed,
             )
         return self._paths[criterion]
 

@@ -32,7 +32,9 @@ def pretrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:
 
 def transfer(problem: Problem) -> Sequence[tuple[str, Fitted]]:
     """Transfer learning: the dense head fine-tuned, the rest frozen (TL in the paper)."""
-    fit = fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0]
+    fit = fit_path(
+        problem.train, ridge=problem.ridge, start=problem.head, intercept=problem.intercept
+    )[0]
     return [("dense", as_fitted(fit))]
 
 

@@ -68,6 +68,11 @@ class Backbone:
         return head_size(self.head_module)[1]
 
     @property
+    def has_bias(self) -> bool:
+        """Whether the head has a bias; the score heads of decoders have none."""
+        return getattr(self.head_module, "bias", None) is not None
+
+    @property
     def device(self) -> torch.device:
         """Where the model is."""
         return next(self.model.parameters()).device
@@ -182,6 +187,8 @@ class Backbone:
             weight = torch.as_tensor(np.ascontiguousarray(head.weight.T))
             new.weight.copy_(weight.reshape(new.weight.shape))  # type: ignore[operator, arg-type]
             new.bias.copy_(torch.as_tensor(head.bias))  # type: ignore[operator]
+        if not self.has_bias and not head.bias.any():
+            new.register_parameter("bias", None)
         set_module(model, self.head, new)
         config: Any = getattr(model, "config", None)
         if hasattr(config, "id2label"):
