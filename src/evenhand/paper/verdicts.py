@@ -95,6 +95,8 @@ class Evidence:
             return self.why_not or one
         if self.kind is Kind.BELOW and low <= 0 <= high:
             return "means are compared; the interval holds 0"
+        if self.kind is Kind.KEPT and mean <= self.margin < high:
+            return "the mean is within the margin, the interval is not"
         if self.verdict is Verdict.FAILS and low <= 0 <= high:
             return "the seeds do not settle it: the interval holds 0 and more than the margin"
         return ""
