@@ -235,3 +235,17 @@ def test_groups_unknown_to_the_last_row_are_transfer_learning(make_rows):
     fit = fit_path(nobody, [5.0], terms_of(nobody), ridge=0.01)[0]
     plain = fit_path(rows, ridge=0.01)[0]
     np.testing.assert_allclose(fit.head.weight, plain.head.weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_without_an_intercept_the_bias_stays_nought(classes):
+    rng = np.random.default_rng(classes)
+    features = rng.normal(size=(400, 5)) + 0.5
+    labels = (features @ rng.normal(size=(5, classes)) + rng.normal(size=(400, classes))).argmax(1)
+    names = tuple("abc"[:classes])
+    rows = Rows(features, labels, Groups(np.zeros(400, int), ("g",), "group"), names)
+    fit = fit_path(rows, ridge=0.01, intercept=False)[0]
+    oracle = LogisticRegression(C=1 / 4, fit_intercept=False, tol=1e-8, max_iter=5000)
+    expected = oracle.fit(features, labels).predict_proba(features)
+    assert not fit.head.bias.any()
+    assert np.allclose(probabilities(fit, rows), expected, atol=1e-5)

@@ -1,0 +1,69 @@
+"""What a comparison leaves out by default, and runs once it is named."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from evenhand.compare.cells import cell_path, is_kept, read_cell, run_seed
+from evenhand.groups import Groups
+from evenhand.methods import METHODS, resolve
+from evenhand.models import wrap
+from evenhand.pipeline import task_stage
+from evenhand.tasks.base import Examples, Task
+
+NAMES = ["transfer", "svd"]
+
+
+class TinyRecipe:
+    """Rows of numbers through a tiny module."""
+
+    def stage(self, seed):
+        rng = np.random.default_rng(seed)
+
+        def part(number):
+            x = rng.normal(size=(number, 6)).astype(np.float32)
+            labels = (x[:, 0] + rng.normal(size=number) > 0).astype(int)
+            return Examples(x, labels, Groups(rng.integers(0, 2, number), ("a", "b"), "team"))
+
+        task = Task(
+            name="tiny",
+            classes=("no", "yes"),
+            label="y",
+            train=part(200),
+            valid=part(60),
+            test=part(60),
+            fingerprint="",
+        )
+        with torch.random.fork_rng():
+            torch.manual_seed(seed)
+            model = nn.Sequential(nn.Linear(6, 10), nn.Tanh(), nn.Linear(10, 2))
+        return task_stage(task, wrap(model), seed=seed, use_cache=False)
+
+
+def test_a_method_too_slow_for_the_width_waits_until_it_is_named(tmp_path, monkeypatch):
+    monkeypatch.setitem(METHODS, "svd", replace(METHODS["svd"], widest=9))
+    run_seed(TinyRecipe(), 0, NAMES, [], tmp_path, named=False)
+    cell = read_cell(cell_path(tmp_path, 0, "svd"))
+    assert cell.too_wide
+    assert not cell.records
+    assert cell.skipped == (
+        "d = 10: above 9 features it takes minutes; name it with --methods to run it"
+    )
+    assert read_cell(cell_path(tmp_path, 0, "transfer")).records
+    assert is_kept(tmp_path, 0, "svd", named=False)
+    assert not is_kept(tmp_path, 0, "svd", named=True)
+
+    run_seed(TinyRecipe(), 0, NAMES, [], tmp_path, named=True)
+    assert read_cell(cell_path(tmp_path, 0, "svd")).records
+    assert is_kept(tmp_path, 0, "svd", named=True)
+
+
+@pytest.mark.parametrize("entry", resolve(), ids=lambda entry: entry.name)
+def test_evenhands_own_methods_run_at_any_width(entry):
+    own = entry.extra is None
+    assert not own or entry.widest is None
+    assert entry.too_wide(10) is None
+    assert (entry.too_wide(512) is None) == (entry.widest is None)
