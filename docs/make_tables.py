@@ -43,7 +43,8 @@ def main(folder: Path) -> None:
     note = (
         f"Means ± standard deviation over {seeds} seeds, each with its own split and pre-training; "
         f"{config['task']}, {machine['machine']}. Made by `evenhand compare {config['task']} "
-        f"--seeds {seeds}`."
+        f"--seeds {seeds}`. Seconds are of a method's own fit: the ridge (in transfer learning's) and the "
+        "cross-fitted path behind the rows with a bound are shared."
     )
     replace(ROOT / "README.md", "table", note + "\n\n" + table(results, README_ROWS))
     every = [(m, s, f"{m} {s}") for m, s in results[["method", "setting"]].drop_duplicates().values]

@@ -10,6 +10,7 @@ from evenhand.crossfit import (
     RIDGES,
     STRENGTHS,
     choose_ridge,
+    count_differing,
     count_offsets,
     crossfit,
     folds,
@@ -174,3 +175,15 @@ def test_the_default_candidates():
 def test_transfer_learning_must_be_among_the_candidates(make_rows, bad):
     with pytest.raises(InputError, match="must include transfer learning"):
         crossfit(make_rows(n=50), "eo", ridge=0.1, **bad)
+
+
+@given(st.integers(0, 99), st.integers(2, 4))
+def test_differing_decisions_are_those_of_a_loop(seed, classes):
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(size=(30, classes))
+    plain = draw.integers(0, classes, 30)
+    offsets = (-0.5, 0.0, 0.7) if classes == 2 else (0.0,)
+    counted = count_differing(logits, plain, offsets)
+    for found, offset in zip(counted, offsets, strict=True):
+        moved = logits + offset * np.eye(classes)[1]
+        assert found == sum(moved.argmax(axis=1) != plain)

@@ -1,5 +1,7 @@
 """The rules of selection on made-up candidates."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -217,3 +219,16 @@ def test_bad_input_is_named():
         Rule(error="auc")
     with pytest.raises(InputError, match="max_cost must be at least 0"):
         Rule(max_cost=-1)
+
+
+def test_a_cost_counts_at_its_confidence_bound():
+    """The more decisions differ from transfer learning's, the less sure a small cost is."""
+    error = [float(f1_error(one.sum(axis=0))) for one in PATH]
+    cost = error[1] - error[0]
+    rows = int(UNFAIR.sum())
+    rule = Rule(max_cost=cost + 0.5)
+    sure = replace(candidates(PATH), differing=np.array([[0], [0], [rows], [rows]]))
+    assert choose(rule, [sure]).index == (1, 0)
+    margin = (cost + 1.0) / 100 * rows / 1.2816
+    unsure = replace(sure, differing=np.array([[0], [int(margin**2)], [rows], [rows]]))
+    assert choose(rule, [unsure]).index == (0, 0)
