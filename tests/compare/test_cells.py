@@ -8,10 +8,13 @@ import torch
 from torch import nn
 
 from evenhand.compare.cells import cell_path, is_kept, read_cell, run_seed
+from evenhand.compare.run import _coinciding
 from evenhand.groups import Groups
 from evenhand.methods import METHODS, resolve
+from evenhand.metrics.counts import Counts
 from evenhand.models import wrap
 from evenhand.pipeline import task_stage
+from evenhand.record import Record
 from evenhand.tasks.base import Examples, Task
 
 NAMES = ["transfer", "svd"]
@@ -67,3 +70,19 @@ def test_evenhands_own_methods_run_at_any_width(entry):
     assert not own or entry.widest is None
     assert entry.too_wide(10) is None
     assert (entry.too_wide(512) is None) == (entry.widest is None)
+
+
+def test_label_and_group_that_nearly_coincide_are_told_with_the_gaps_that_matter():
+    rng = np.random.default_rng(0)
+    group = rng.integers(0, 2, 900)
+    labels = np.where(rng.random(900) < 0.9, group, 1 - group)
+    guess = np.where(rng.random(900) < 0.8, labels, group)
+    counts = Counts.of(labels, guess, Groups(group, ("a", "b"), "team"), ("no", "yes"))
+    first, second = _coinciding(Record("t", "transfer", "dense", 0, counts, 1, 0.0), None)
+    assert "label and team nearly coincide (correlation 0.8" in first
+    rates = [(guess[(labels == 0) & (group == g)] == 1).mean() for g in (0, 1)]
+    assert second == (
+        f"the gap of the false-positive rates is {rates[1] - rates[0]:.3f} for transfer learning"
+    )
+    even = Counts.of(rng.permutation(labels), guess, Groups(group, ("a", "b")), ("no", "yes"))
+    assert not _coinciding(Record("t", "transfer", "dense", 0, even, 1, 0.0), None)

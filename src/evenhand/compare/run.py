@@ -13,17 +13,22 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import yaml
 
 from evenhand.artefacts import writable_folder, write_atomically
+from evenhand.checks import COINCIDENCE, coincidence, row_warnings
 from evenhand.compare.cells import FRONTIER, cell_path, is_kept, read_cell, run_seed
 from evenhand.compare.statistics import ERROR_COLUMNS, frontier, hypervolume, paired
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.groups import Groups
 from evenhand.methods import resolve
+from evenhand.metrics.rates import false_positive_rate
 from evenhand.recipe import Recipe, fingerprint
 from evenhand.record import Record, Run, results_frame
+from evenhand.rows import Rows
 from evenhand.select import Rule
 
 REFERENCE = ("transfer", "dense")
@@ -227,6 +232,7 @@ def as_run(comparison: Comparison) -> Run:
     first = comparison.records[0]
     notes = [f"{name} was not run: {why}" for name, why in comparison.skipped.items()]
     notes += sorted({f"{r.method}: {note}" for r in comparison.shown for note in r.notes})
+    notes += _coinciding(pooled(before), after)
     criterion = Criterion.EQUALIZED_ODDS
     return Run(
         "compare",
@@ -258,6 +264,43 @@ def as_run(comparison: Comparison) -> Run:
             ),
         ),
     )
+
+
+def _coinciding(before: Record, after: Record | None) -> list[str]:
+    """A warning where label and group nearly coincide, and then the gaps that still say something.
+
+    What the rows were is told by the counts: the labels of every group.
+    """
+    cells = before.counts.cells
+    groups, classes = cells.shape
+    each = cells.ravel().astype(int)
+    known = Rows(
+        np.zeros((int(each.sum()), 0)),
+        np.repeat(np.tile(np.arange(classes), groups), each),
+        Groups(
+            np.repeat(np.repeat(np.arange(groups), classes), each),
+            before.counts.group_names,
+            before.counts.attribute,
+        ),
+        before.counts.class_names,
+    )
+    if coincidence(known) <= COINCIDENCE:
+        return []
+    told = [warning for warning in row_warnings(known, ()) if "coincide" in warning]
+    if classes == 2:
+        shown = [("transfer learning", before), *([("evenhand", after)] if after else [])]
+        told += [
+            f"the gap of the false-positive rates is {_spread(record):.3f} for {name}"
+            for name, record in shown
+        ]
+    return told
+
+
+def _spread(record: Record) -> float:
+    """The largest difference of the groups' false-positive rates; NaN where none is defined."""
+    rates = false_positive_rate(record.counts.table)[..., 1]
+    defined = rates[~np.isnan(rates)]
+    return float(np.ptp(defined)) if len(defined) > 1 else float("nan")
 
 
 def _decided(before: Record, after: Record | None, criterion: Criterion) -> str:
