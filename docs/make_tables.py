@@ -43,14 +43,15 @@ def main(folder: Path) -> None:
     note = (
         f"Means ± standard deviation over {seeds} seeds, each with its own split and pre-training; "
         f"{config['task']}, {machine['machine']}. Made by `evenhand compare {config['task']} "
-        f"--seeds {seeds}`. Seconds are of a method's own fit: the ridge (in transfer learning's) and the "
-        "cross-fitted path behind the rows with a bound are shared."
+        f"--seeds {seeds}`. Seconds are of a method's own fit: the ridge (in transfer learning's) "
+        "and the cross-fitted path behind the rows with a bound are shared."
     )
     replace(ROOT / "README.md", "table", note + "\n\n" + table(results, README_ROWS))
     every = [(m, s, f"{m} {s}") for m, s in results[["method", "setting"]].drop_duplicates().values]
     page = (
         "# Every method on Adult\n\n"
-        f"{note} Error is 100 - weighted F1 in %, gaps as the paper's.\n\n{table(results, every)}\n\n"
+        f"{note} Error is 100 - weighted F1 in %, gaps as the paper's.\n\n"
+        f"{table(results, every)}\n\n"
         "## Paired differences to transfer learning\n\n"
         "Means over seeds ± 95 % half-width; * significant after Holm's correction.\n\n"
         f"{paired(folder)}\n\n"

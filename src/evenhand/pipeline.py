@@ -77,7 +77,7 @@ def score(stage: Stage, name: str, setting: str, fitted: Fitted, seconds: float)
         counts,
         fitted.trainable_parameters,
         seconds,
-        scores=_positive(scores) if fitted.head is not None else None,
+        scores=_positive(scores) if fitted.head or fitted.extra.get("logits") else None,
         notes=notes,
     )
 
