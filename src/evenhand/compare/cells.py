@@ -116,7 +116,7 @@ def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Reco
     fitted = entry.load()(problem)
     each = (time.perf_counter() - began) / max(1, len(fitted))
     for setting, one in fitted:
-        yield score(stage, entry.name, setting, one, each)
+        yield score(stage, entry.name, setting, one, each + one.extra.get("seconds", 0.0))
     if entry.name in PLAIN:
         return
     baseline = transfer(problem)[0][1]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -46,7 +47,9 @@ class Problem:
     fresh: bool = False
     intercept: bool = True
     known_ridge: float | None = None
-    _paths: dict[Criterion, Candidates] = field(default_factory=dict, init=False, repr=False)
+    _paths: dict[Criterion, tuple[Candidates, float]] = field(
+        default_factory=dict, init=False, repr=False
+    )
 
     @cached_property
     def development(self) -> Rows:
@@ -63,7 +66,8 @@ class Problem:
     def path(self, criterion: Criterion) -> Candidates:
         """The cross-fitted path that evens out ``criterion``, fitted once for all who read it."""
         if criterion not in self._paths:
-            self._paths[criterion] = crossfit(
+            began = time.perf_counter()
+            candidates = crossfit(
                 self.development,
                 criterion,
                 ridge=self.ridge,
@@ -71,7 +75,12 @@ class Problem:
                 intercept=self.intercept,
                 seed=self.seed,
             )
-        return self._paths[criterion]
+            self._paths[criterion] = candidates, time.perf_counter() - began
+        return self._paths[criterion][0]
+
+    def path_seconds(self, criterion: Criterion) -> float:
+        """What fitting that path took, for all who read it to count; 0 where nobody has yet."""
+        return self._paths[criterion][1] if criterion in self._paths else 0.0
 
     @cached_property
     def fisher(self) -> GroupFisher:

@@ -19,6 +19,7 @@ def chosen(criterion: str | Criterion) -> Method:
     rule = Rule(criterion=Criterion.parse(criterion))
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+        before = problem.path_seconds(rule.criterion)
         evened = even_out(
             problem.development,
             rule,
@@ -29,7 +30,9 @@ def chosen(criterion: str | Criterion) -> Method:
             seed=problem.seed,
         )
         notes = ("the old head was kept",) if evened.fit is None else ()
-        fitted = fitted_head(evened.head, evened.trainable_parameters, notes=notes)
+        fitted = fitted_head(
+            evened.head, evened.trainable_parameters, notes=notes, extra={"seconds": before}
+        )
         return [(f"cost<={rule.max_cost:g}", fitted)]
 
     return run
