@@ -125,10 +125,7 @@ def finetune(
     evenhand finetune task.yaml
     """
     from evenhand.bounds import Bound
-    from evenhand.even import fits_needed
-    from evenhand.finetuning import finetune_stage, make_rule
     from evenhand.recipe import recipe
-    from evenhand.terminal import bar, echo_run
 
     asked = recipe(
         task,
@@ -144,7 +141,13 @@ def finetune(
         cache=cache,
         progress=not quiet,
     )
-    bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
+    limits = [Bound.parse(text) for text in bound or []]
+
+    from evenhand.even import fits_needed
+    from evenhand.finetuning import finetune_stage, make_rule
+    from evenhand.terminal import bar, echo_run
+
+    bounds = limits or asked.bounds
     file = asked.config
     rule = make_rule(
         bounds,
