@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import multiprocessing
 import platform
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
 from dataclasses import dataclass, replace
 from functools import reduce
 from importlib.metadata import version
@@ -26,13 +24,13 @@ from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.methods import resolve
 from evenhand.metrics.rates import false_positive_rate
+from evenhand.processes import run_all
 from evenhand.recipe import Recipe, fingerprint
 from evenhand.record import Record, Run, results_frame
 from evenhand.rows import Rows
 from evenhand.select import Rule
 
 REFERENCE = ("transfer", "dense")
-POLL_SECONDS = 0.5
 
 
 @dataclass(frozen=True, eq=False)
@@ -171,21 +169,7 @@ def _run(
             run_seed(recipe, seed, names, rules, folder, named=named)
             tell()
         return
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(missing)), mp_context=context) as pool:
-        running = {
-            pool.submit(run_seed, recipe, seed, names, rules, folder, named=named)
-            for seed in missing
-        }
-        try:
-            while running:
-                done, running = wait(running, timeout=POLL_SECONDS)
-                for future in done:
-                    future.result()
-                tell()
-        except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
-            raise
+    run_all(run_seed, [(recipe, seed, names, rules, folder) for seed in missing], jobs, tell)
 
 
 def _paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:

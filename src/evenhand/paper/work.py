@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor, wait
 from pathlib import Path
 
 import pandas as pd
@@ -16,10 +14,10 @@ from evenhand.errors import InputError
 from evenhand.paper.experiments import Plan
 from evenhand.paper.runs import ARRAYS, cell_path, run_one
 from evenhand.paper.sources import ImageSource, Source
+from evenhand.processes import run_all
 from evenhand.record import RESULT_COLUMNS
 from evenhand.threads import one_thread
 
-POLL_SECONDS = 0.5
 COLUMNS = ("source", *(name for name in RESULT_COLUMNS if name != "seconds"))
 
 Unit = tuple[Source, int, tuple[str, ...]]
@@ -82,18 +80,7 @@ def run_plan(
                 run_unit(unit, folder, cache)
                 tell()
             continue
-        context = multiprocessing.get_context("spawn")
-        with ProcessPoolExecutor(min(jobs, len(left)), mp_context=context) as pool:
-            running = {pool.submit(run_unit, unit, folder, cache) for unit in left}
-            try:
-                while running:
-                    done, running = wait(running, timeout=POLL_SECONDS)
-                    for future in done:
-                        future.result()
-                    tell()
-            except BaseException:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise
+        run_all(run_unit, [(unit, folder, cache) for unit in left], jobs, tell)
 
 
 def _rounds(plan: Plan, seeds: Sequence[int]) -> list[list[Unit]]:

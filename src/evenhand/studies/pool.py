@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from collections.abc import Callable, Sequence
-from concurrent.futures import ProcessPoolExecutor
 from typing import Any, TypeVar
+
+from evenhand.processes import workers
 
 T = TypeVar("T")
 
@@ -32,8 +32,7 @@ def spread(
             if on_done:
                 on_done()
         return results
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(min(jobs, len(arguments)), mp_context=context) as pool:
+    with workers(min(jobs, len(arguments))) as pool:
         futures = [pool.submit(function, *one) for one in arguments]
         for future in futures:
             results.append(future.result())
