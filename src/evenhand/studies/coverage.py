@@ -280,7 +280,7 @@ def page(cells: pd.DataFrame, command: str, machine: str) -> str:
             "",
         ]
     shown = cells.assign(
-        **{name: cells[name].map("{:.3f}".format) for name in ("coverage", "refused", "floor")}
+        **{name: cells[name].map(_shown) for name in ("coverage", "refused", "floor")}
     )
     columns = [
         "population",
@@ -304,3 +304,7 @@ def page(cells: pd.DataFrame, command: str, machine: str) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _shown(share: float) -> str:
+    return "n/a" if np.isnan(share) else f"{share:.3f}"
