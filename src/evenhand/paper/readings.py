@@ -70,7 +70,7 @@ def write_sensitivity(plan: Plan, seeds: Sequence[int], folder: Path) -> pd.Data
             "changes",
             "Readings that change the verdict",
             (
-                "Against the verdict of METHOD's reading, converged, on the same rank. A fit that "
+                "Against the verdict of our own reading, converged, on the same rank. A fit that "
                 "is stopped early compares speeds of training, not methods.",
             ),
             (("By reading's choices", changing),) if len(changing) else (),
@@ -147,7 +147,7 @@ def by_budget(judged: pd.DataFrame) -> pd.DataFrame:
 
 
 def that_change(judged: pd.DataFrame) -> pd.DataFrame:
-    """The choices whose readings have another verdict than METHOD's reading at convergence."""
+    """The choices whose readings have another verdict than our own reading at convergence."""
     keys = ["source", "rank", "against", "metric"]
     base = judged[(judged["reading"] == str(DEFAULT)) & (judged["budget"] == CONVERGED)]
     merged = judged.merge(base[[*keys, "verdict"]], on=keys, suffixes=("", "_base"))

@@ -1,8 +1,8 @@
 """Every reading of the paper that its text leaves open, and what each does to the figures.
 
-METHOD: the importance's Fisher, how it is reduced over a group, where the root is taken, the floor
-of dead units, the bias, centring, and which head is factorised; at every rank, converged and
-stopped early.
+Open are the importance's Fisher, how it is reduced over a group, where the root is taken, the
+floor of dead units, the bias, centring, and which head is factorised; each is run at every rank,
+converged and stopped early.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ BUDGETS = {"stopped at 3": 3, "stopped at 10": 10, "converged": MAX_EVALUATIONS}
 
 @dataclass(frozen=True)
 class Reading:
-    """One way to read what the paper leaves open; the defaults are METHOD's.
+    """One way to read what the paper leaves open; the defaults are evenhand's.
 
     Attributes:
         fisher: ``empirical`` (labels given) or ``true`` (expected under the model).
