@@ -26,7 +26,7 @@ from evenhand.rows import Rows
 from evenhand.select import Choice, Rule, select
 from evenhand.solver import HeadFit
 
-ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
+ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0)
 ADAPTER_BETA = 1.0
 """An adapter's objective is not convex: the smoother penalty leads it to better valleys."""
 ADAPTER_RIDGE = 1e-3
