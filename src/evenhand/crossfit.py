@@ -122,10 +122,6 @@ def log_loss(logits: FloatArray, labels: IntArray) -> float:
     )
 
 
-Fit = Callable[[Rows], Sequence[HeadFit]]
-"""Fits the whole path of strengths on some rows."""
-
-
 def crossfit(
     rows: Rows,
     criteria: Criteria,
