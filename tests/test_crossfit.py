@@ -183,7 +183,9 @@ def test_differing_decisions_are_those_of_a_loop(seed, classes):
     logits = draw.normal(size=(30, classes))
     plain = draw.integers(0, classes, 30)
     offsets = (-0.5, 0.0, 0.7) if classes == 2 else (0.0,)
-    counted = count_differing(logits, plain, offsets)
+    labels = draw.integers(0, classes, 30)
+    counted = count_differing(logits, plain, labels, offsets)
     for found, offset in zip(counted, offsets, strict=True):
         moved = logits + offset * np.eye(classes)[1]
-        assert found == sum(moved.argmax(axis=1) != plain)
+        differ = moved.argmax(axis=1) != plain
+        assert found.tolist() == [differ[labels == label].sum() for label in range(classes)]

@@ -221,14 +221,32 @@ def test_bad_input_is_named():
         Rule(max_cost=-1)
 
 
-def test_a_cost_counts_at_its_confidence_bound():
+def test_a_cost_counts_at_its_bound_on_fresh_rows():
     """The more decisions differ from transfer learning's, the less sure a small cost is."""
+    confusion = PATH[0].sum(axis=0)
     error = [float(f1_error(one.sum(axis=0))) for one in PATH]
     cost = error[1] - error[0]
-    rows = int(UNFAIR.sum())
+    wrong, right = np.array([[0, 1], [0, 0]]), np.array([[1, 0], [0, 0]])
+    price = float(f1_error(confusion + wrong) - f1_error(confusion + right))
     rule = Rule(max_cost=cost + 0.5)
-    sure = replace(candidates(PATH), differing=np.array([[0], [0], [rows], [rows]]))
-    assert choose(rule, [sure]).index == (1, 0)
-    margin = (cost + 1.0) / 100 * rows / 1.2816
-    unsure = replace(sure, differing=np.array([[0], [int(margin**2)], [rows], [rows]]))
-    assert choose(rule, [unsure]).index == (0, 0)
+    few, many = [int((0.5 / (1.2816 * price)) ** 2 / 2 * factor) for factor in (0.99, 1.02)]
+    rows = int(UNFAIR.sum())
+
+    def chosen(differing):
+        counts = np.zeros((4, 1, 2))
+        counts[1:, 0, 0] = differing, rows, rows
+        return choose(rule, [replace(candidates(PATH), differing=counts)]).index
+
+    assert few > 20
+    assert chosen(few) == (1, 0)
+    assert chosen(many) == (0, 0)
+
+
+def test_a_model_that_says_no_to_nearly_everybody_is_not_chosen_unasked():
+    """No gap and little error, where few are positive: fair-looking, and of no use."""
+    transfer = np.array([[[2000, 10], [30, 30]], [[2000, 20], [25, 15]]])
+    nearly = np.array([[[2010, 0], [58, 2]], [[2019, 1], [39, 1]]])
+    half = np.array([[[2005, 5], [42, 18]], [[2010, 10], [29, 11]]])
+    rule = Rule(max_cost=50.0, guard=False)
+    assert choose(rule, [candidates([transfer, nearly])]).index == (0, 0)
+    assert choose(rule, [candidates([transfer, half])]).index == (1, 0)

@@ -43,8 +43,9 @@ class Candidates:
         criteria: what the penalty evened out.
         family: how the candidates were made, such as ``"head"``.
         log_loss: (S,) cross-fitted mean log-loss at offset 0.
-        differing: (S, O) held-out decisions that differ from those of the first strength at offset
-            0; they tell how sure a difference in error is. None where they were not counted.
+        differing: (S, O, K) rows of each label whose held-out decisions differ from those of the
+            first strength at offset 0; they tell how sure a difference in error is. None where
+            they were not counted.
     """
 
     strengths: tuple[float, ...]
@@ -178,14 +179,14 @@ def crossfit(
     g, k = rows.groups.number, len(rows.classes)
     counts = np.zeros((len(strengths), len(offsets), g + 1, k, k), dtype=np.int64)
     losses = np.zeros(len(strengths))
-    differing = np.zeros((len(strengths), len(offsets)), dtype=np.int64)
+    differing = np.zeros((len(strengths), len(offsets), k), dtype=np.int64)
     for fitted, judge in folds(rows, seed=seed):
         judged = rows[judge]
         plain: IntArray | None = None
         for index, one in enumerate(fit(rows[fitted])):
             logits = one.logits(judged.features)
             plain = logits.argmax(axis=1) if plain is None else plain
-            differing[index] += count_differing(logits, plain, offsets)
+            differing[index] += count_differing(logits, plain, judged.labels, offsets)
             counts[index] += count_offsets(logits, judged, offsets)
             losses[index] += log_loss(logits, judged.labels) * len(judge)
     return Candidates(
@@ -201,13 +202,17 @@ def crossfit(
     )
 
 
-def count_differing(logits: FloatArray, plain: IntArray, offsets: Sequence[float]) -> IntArray:
-    """(O,) how many decisions at each offset differ from the decisions ``plain`` (N,)."""
+def count_differing(
+    logits: FloatArray, plain: IntArray, labels: IntArray, offsets: Sequence[float]
+) -> IntArray:
+    """(O, K) rows of each label whose decision at each offset differs from ``plain`` (N,)."""
     if logits.shape[1] > 2:
-        return np.array([(logits.argmax(axis=1) != plain).sum()])
-    margin = logits[:, 1] - logits[:, 0]
-    positive = margin[:, None] + np.asarray(offsets) > 0
-    return (positive != (plain == 1)[:, None]).sum(axis=0).astype(np.int64)
+        differ = (logits.argmax(axis=1) != plain)[:, None]
+    else:
+        margin = logits[:, 1] - logits[:, 0]
+        differ = (margin[:, None] + np.asarray(offsets) > 0) != (plain == 1)[:, None]
+    counts = [differ[labels == label].sum(axis=0) for label in range(logits.shape[1])]
+    return np.stack(counts, axis=-1).astype(np.int64)
 
 
 def _family(rank: int | None, hidden: Hidden | None) -> str:

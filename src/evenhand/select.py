@@ -26,6 +26,8 @@ from evenhand.metrics.rates import Array, ErrorMetric, error_metric, gap
 
 MAX_COST = 0.5
 """Points of error a fairer model may cost when no bound is asked for."""
+MIN_GIVEN = 0.5
+"""Where no bound is asked for, each class keeps at least this share of transfer learning's."""
 MIN_CELL = 100
 """No promise is made on a cell with fewer rows."""
 
@@ -102,11 +104,15 @@ class Choice:
 
 @dataclass(frozen=True, eq=False)
 class _Scored:
-    """All candidates of all families in one flat list, the old head (if any) last."""
+    """All candidates of all families in one flat list, the old head (if any) last.
+
+    ``plain`` is transfer learning's confusion matrix; ``differing`` as :class:`Candidates` has it.
+    """
 
     where: list[tuple[int | None, tuple[int, int] | None]]
     tables: IntArray
-    differing: IntArray
+    differing: Array
+    plain: IntArray
     error: Array
     gap: dict[Criterion, Array]
     upper: dict[Criterion, Array]
@@ -127,8 +133,9 @@ def select(
 
     The error is the rule's; a candidate is within a bound when its gap's upper confidence bound
     is. Within all bounds the lowest error is chosen; if none is within, the smallest upper bound,
-    not promised. Without bounds: the smallest gap whose error is at most ``max_cost`` points above
-    transfer learning's (the first family at strength 0 and offset 0). With ``rule.guard`` a
+    not promised. Without bounds: the smallest gap whose error on fresh rows is, with the rule's
+    confidence, at most ``max_cost`` points above transfer learning's (the first family at strength
+    0 and offset 0), among the candidates that still give every class. With ``rule.guard`` a
     candidate whose upper bound exceeds the old head's is out, and where the old head's gap may be
     noise it stays, unless transfer learning lowers the error by more than ``max_cost``.
 
@@ -212,14 +219,19 @@ def _score(
         totals.append(family.totals.reshape(-1, *shape[3:]))
         at_zero = np.array(family.offsets) == 0
         losses.append(np.where(at_zero, family.log_loss[:, None], np.inf).ravel())
-        unsure = np.zeros(shape[:2]) if family.differing is None else family.differing
-        differing.append(unsure.ravel())
+        unsure = family.differing
+        classes = shape[-1]
+        differing.append(
+            np.zeros((shape[0] * shape[1], classes))
+            if unsure is None
+            else unsure.reshape(-1, classes)
+        )
     if old is not None:
         where.append((None, None))
         tables.append(old.table[None])
         totals.append(old.total[None])
         losses.append(np.array([np.inf if old_loss is None else old_loss]))
-        differing.append(np.zeros(1))
+        differing.append(np.zeros((1, old.table.shape[-1])))
     every = np.concatenate(tables)
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
@@ -229,6 +241,7 @@ def _score(
         where,
         every,
         np.concatenate(differing),
+        totals[0][families[0].offsets.index(0.0)],
         error,
         {c: gap(every, c) for c in rule.criteria},
         {c: upper_bound(every, c, z) for c in rule.criteria},
@@ -304,7 +317,7 @@ def _choose_within(
 
 def _choose_cheap(scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]) -> tuple[int, str]:
     cost = scored.error - scored.error[scored.transfer] + _cost_margin(scored, rule)
-    affordable = allowed & (cost <= rule.max_cost)
+    affordable = allowed & (cost <= rule.max_cost) & _decides(scored)
     criterion = rule.criterion
     if affordable.any():
         gaps = np.where(affordable, np.nan_to_num(scored.gap[criterion], nan=np.inf), np.inf)
@@ -318,13 +331,37 @@ def _choose_cheap(scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]) -
     )
 
 
-def _cost_margin(scored: _Scored, rule: Rule) -> Array:
-    """What the cost of each candidate may be above its estimate, in points.
+def _decides(scored: _Scored) -> npt.NDArray[np.bool_]:
+    """What gives every class at least half as often as transfer learning does.
 
-    Two sets of decisions that differ on m of n rows differ in accuracy by a mean of m terms of
-    ±1/n, whose standard error is at most sqrt(m)/n.
+    A model that says no to nearly everybody has no gap, and where few are positive it costs little
+    error: nobody asks for that one without saying so.
+    """
+    given = scored.tables.sum(axis=(1, 2))
+    return (given >= MIN_GIVEN * given[scored.transfer]).all(axis=-1)
+
+
+def _cost_margin(scored: _Scored, rule: Rule) -> Array:
+    """What the cost of each candidate may be above its estimate on fresh rows, in points.
+
+    A row decided otherwise than by transfer learning moves the error by its label's price, up or
+    down: with m such rows of a label the standard error of the cost is at most sqrt(m) prices. The
+    sample of as many fresh rows, on which the cost will be seen, has the same noise again.
     """
     if rule.error == "log_loss":
         return np.zeros(len(scored.where))
-    rows = scored.tables[scored.transfer].sum()
-    return 100 * float(norm.ppf(rule.confidence)) * np.sqrt(scored.differing) / max(1, rows)
+    prices = _prices(scored.plain, error_metric(rule.error))
+    return float(norm.ppf(rule.confidence)) * np.sqrt(2 * scored.differing @ prices**2)
+
+
+def _prices(confusion: IntArray, metric: ErrorMetric) -> Array:
+    """(K,) points of error that one more row of each label costs, decided wrongly, not rightly."""
+    classes = len(confusion)
+    wrong = np.where(np.eye(classes, dtype=bool), -1, confusion).argmax(axis=1)
+    one = np.eye(classes, dtype=confusion.dtype)
+    prices = [
+        metric(confusion + np.outer(one[label], one[wrong[label]]))
+        - metric(confusion + np.outer(one[label], one[label]))
+        for label in range(classes)
+    ]
+    return np.asarray(prices, dtype=np.float64)
