@@ -14,7 +14,7 @@ PAIR = Groups(np.array([0, 1]), ("a", "b"))
         (np.zeros(2), np.array([0, 1]), r"shape \(N, d\), found \(2,\)"),
         (np.zeros((3, 1)), np.array([0, 1]), "'features': 3, 'labels': 2, 'groups': 2"),
         (np.zeros((2, 1)), np.array([0.0, 1.0]), "integers in .*found dtype float64"),
-        (np.zeros((2, 1)), np.array([0, 2]), r"\[0, 2\) for classes .* found 0 to 2"),
+        (np.zeros((2, 1)), np.array([0, 2]), r"labels must lie in \[0, 2\), found 0 to 2"),
         (np.zeros((2, 1)), np.array([-1, 1]), "found -1 to 1"),
     ],
 )

@@ -18,6 +18,24 @@ UNKNOWN = -1
 IntArray = npt.NDArray[np.int64]
 
 
+def integers_below(values: npt.ArrayLike, number: int, what: str) -> IntArray:
+    """``values`` as (N,) integers in [0, number).
+
+    Raises:
+        InputError: another shape, type or range; the message calls them ``what``.
+    """
+    found = np.asarray(values)
+    if found.ndim != 1:
+        raise InputError(f"{what} must have shape (N,), found {found.shape}")
+    if not found.size:
+        return found.astype(np.int64)
+    if not np.issubdtype(found.dtype, np.integer):
+        raise InputError(f"{what} must be integers in [0, {number}), found dtype {found.dtype}")
+    if found.min() < 0 or found.max() >= number:
+        raise InputError(f"{what} must lie in [0, {number}), found {found.min()} to {found.max()}")
+    return found.astype(np.int64)
+
+
 @dataclass(frozen=True, eq=False)
 class Groups:
     """The group of every row.

@@ -9,9 +9,31 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.errors import InputError
-from evenhand.groups import Groups, IntArray
+from evenhand.groups import Groups, IntArray, integers_below
 
 FloatArray = npt.NDArray[np.floating[Any]]
+
+
+def require_finite(features: FloatArray, *, largest: float = np.inf) -> None:
+    """Refuse features (N, d) that no arithmetic can be done with, without a copy of them.
+
+    Raises:
+        InputError: NaN or infinity, or a magnitude above ``largest``; the message counts the rows.
+    """
+    if not features.size:
+        return
+    ends = float(features.min()), float(features.max())
+    if not np.isfinite(ends).all():
+        bad = int((~np.isfinite(features)).any(axis=1).sum())
+        raise InputError(
+            f"features hold NaN or infinity in {bad} rows of {len(features)}; remove or impute them"
+        )
+    if max(-ends[0], ends[1]) > largest:
+        bad = int((np.abs(features) > largest).any(axis=1).sum())
+        raise InputError(
+            f"features reach from {ends[0]:.3g} to {ends[1]:.3g}, in {bad} rows of {len(features)} "
+            f"beyond {largest:g}: their squares overflow; standardise them"
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -31,8 +53,10 @@ class Rows:
     classes: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        if self.features.ndim != 2:
-            raise InputError(f"features must have shape (N, d), found {self.features.shape}")
+        if np.ndim(self.features) != 2:
+            raise InputError(f"features must have shape (N, d), found {np.shape(self.features)}")
+        if self.features.dtype.kind not in "biuf":
+            raise InputError(f"features must be numbers, found dtype {self.features.dtype}")
         lengths = {
             "features": len(self.features),
             "labels": len(self.labels),
@@ -40,15 +64,8 @@ class Rows:
         }
         if len(set(lengths.values())) > 1:
             raise InputError(f"features, labels and groups differ in length: {lengths}")
-        labels = np.asarray(self.labels)
-        if labels.size and not np.issubdtype(labels.dtype, np.integer):
-            raise InputError(f"labels must be integers in [0, K), found dtype {labels.dtype}")
-        if labels.size and (labels.min() < 0 or labels.max() >= len(self.classes)):
-            raise InputError(
-                f"labels must lie in [0, {len(self.classes)}) for classes {self.classes}, "
-                f"found {labels.min()} to {labels.max()}"
-            )
-        object.__setattr__(self, "labels", labels.astype(np.int64))
+        labels = integers_below(self.labels, len(self.classes), "labels")
+        object.__setattr__(self, "labels", labels)
 
     def __len__(self) -> int:
         return len(self.labels)

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.errors import InputError
-from evenhand.groups import Groups, IntArray
+from evenhand.groups import Groups, IntArray, integers_below
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,24 +43,16 @@ class Counts:
         Raises:
             InputError: lengths differ, or a value lies outside [0, K).
         """
-        y = np.asarray(labels)
-        p = np.asarray(predictions)
+        k = len(class_names)
+        y = integers_below(labels, k, "labels")
+        p = integers_below(predictions, k, "predictions")
         if not len(y) == len(p) == len(groups):
             raise InputError(
                 "labels, predictions and groups differ in length: "
                 f"{len(y)}, {len(p)} and {len(groups)}"
             )
-        k = len(class_names)
-        for name, values in (("labels", y), ("predictions", p)):
-            if values.size and not np.issubdtype(values.dtype, np.integer):
-                raise InputError(f"{name} must be integers in [0, {k}), found {values.dtype}")
-            if values.size and (values.min() < 0 or values.max() >= k):
-                raise InputError(
-                    f"{name} must lie in [0, {k}), found {values.min()} to {values.max()}"
-                )
         g = groups.number
         codes = np.where(groups.known, groups.codes, g)
-        y, p = y.astype(np.int64), p.astype(np.int64)
         flat = np.bincount((codes * k + y) * k + p, minlength=(g + 1) * k * k)
         table = flat.reshape(g + 1, k, k).astype(np.int64)
         return cls(table[:g], table[g], groups.names, tuple(class_names), groups.attribute)
