@@ -16,7 +16,6 @@ from evenhand.compare.choose import EVENED, bounded, development_gap, levelled, 
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError, InputError, MissingExtraError
 from evenhand.methods import METHODS, Entry
-from evenhand.methods.heads import transfer
 from evenhand.metrics.counts import Counts
 from evenhand.pipeline import Stage, score
 from evenhand.recipe import Recipe
@@ -119,10 +118,9 @@ def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Reco
         yield score(stage, entry.name, setting, one, each + one.extra.get("seconds", 0.0))
     if entry.name in PLAIN:
         return
-    baseline = transfer(problem)[0][1]
     for criterion in _criteria(entry, FRONTIER):
         one_menu = menu(entry, problem, fitted, criterion)
-        reference = development_gap(problem, baseline, criterion)
+        reference = development_gap(problem, problem.dense.head, criterion)
         for setting, one in levelled(one_menu, criterion, reference):
             yield score(stage, entry.name, setting, one, each)
         for rule in rules:

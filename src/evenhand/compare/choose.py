@@ -13,6 +13,7 @@ from evenhand.criteria import Criterion
 from evenhand.crossfit import OFFSETS, Candidates, folds
 from evenhand.errors import InputError
 from evenhand.even import even_out
+from evenhand.head import Head
 from evenhand.methods import Entry
 from evenhand.methods.adapters import adapted_fit, hidden_rows, network_of
 from evenhand.methods.base import Fitted, Problem, Queries, fitted_head
@@ -196,8 +197,8 @@ def levelled(one: Menu, criterion: Criterion, transfer_gap: float) -> Iterator[t
             yield setting, one.pick(index)
 
 
-def development_gap(problem: Problem, fitted: Fitted, criterion: Criterion) -> float:
-    """A fitted head's gap on the development rows: what levels are shares of."""
+def development_gap(problem: Problem, head: Head, criterion: Criterion) -> float:
+    """A head's gap on the development rows: what levels are shares of."""
     rows = problem.development
-    decisions = fitted.predict(Queries(rows.features)).argmax(axis=1)
+    decisions = head.predict(rows.features)
     return float(gap(Counts.of(rows.labels, decisions, rows.groups, rows.classes).table, criterion))

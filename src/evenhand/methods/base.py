@@ -18,6 +18,7 @@ from evenhand.fisher import GroupFisher, head_fisher
 from evenhand.groups import Groups, IntArray
 from evenhand.head import Head
 from evenhand.rows import FloatArray, Rows
+from evenhand.solver import HeadFit, fit_path
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +63,11 @@ class Problem:
         if self.known_ridge is not None:
             return self.known_ridge
         return choose_ridge(self.development, seed=self.seed, start=self.head)
+
+    @cached_property
+    def dense(self) -> HeadFit:
+        """Transfer learning's fit: the dense head on the train rows, without any penalty."""
+        return fit_path(self.train, ridge=self.ridge, start=self.head, intercept=self.intercept)[0]
 
     def path(self, criterion: Criterion) -> Candidates:
         """The cross-fitted path that evens out ``criterion``, fitted once for all who read it."""

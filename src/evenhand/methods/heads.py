@@ -32,10 +32,7 @@ def pretrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:
 
 def transfer(problem: Problem) -> Sequence[tuple[str, Fitted]]:
     """Transfer learning: the dense head fine-tuned, the rest frozen (TL in the paper)."""
-    fit = fit_path(
-        problem.train, ridge=problem.ridge, start=problem.head, intercept=problem.intercept
-    )[0]
-    return [("dense", as_fitted(fit))]
+    return [("dense", as_fitted(problem.dense))]
 
 
 def factorised(weights: Weights | None, ranks: Sequence[int] | None = None) -> Method:
@@ -99,7 +96,7 @@ def compressed(
 def untrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:
     """Compressions of transfer learning's head as they are, before any fine-tuning."""
     require_many_classes(problem)
-    dense = fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0].head
+    dense = problem.dense.head
     fisher = head_fisher(problem.train, dense, kronecker=True)
     rows = [("dense", fitted_head(dense, 0))]
     for rank in LOW_RANKS:
