@@ -5,8 +5,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from threadpoolctl import ThreadpoolController
 
-from evenhand import fisher as module
+from evenhand import closed_form as module
 from evenhand.errors import ArtefactError, InputError
 from evenhand.fisher import GroupFisher, head_fisher, softmax
 from evenhand.groups import Groups
@@ -104,6 +105,78 @@ def test_sums_are_float64_whatever_the_features(trained):
     low = head_fisher(rows.with_features(rows.features.astype(np.float32)), head)
     assert low.row_sums.dtype == np.float64
     np.testing.assert_allclose(low.importance, head_fisher(rows, head).importance, rtol=1e-5)
+
+
+def wide(dtype, n=300, d=100, k=5, scale=1.0, seed=0):
+    """More features than are computed in float64 whatever their dtype."""
+    rng = np.random.default_rng(seed)
+    rows = Rows(
+        (scale * rng.normal(size=(n, d))).astype(dtype),
+        rng.integers(0, k, n),
+        Groups(rng.integers(-1, 3, n), ("a", "b", "c")),
+        tuple("klmnopq"[:k]),
+    )
+    return rows, Head(rng.normal(size=(d, k)) / scale, rng.normal(size=k))
+
+
+@pytest.mark.parametrize("kind", ["empirical", "true"])
+@pytest.mark.parametrize("dtype", [np.float32, np.float16])
+def test_wide_features_of_few_digits_lose_only_rounding(kind, dtype):
+    rows, head = wide(dtype)
+    double = rows.with_features(rows.features.astype(np.float64))
+    exact = head_fisher(double, head, kind=kind, diagonal=True, kronecker=True)
+    for kronecker in (False, True):
+        found = head_fisher(rows, head, kind=kind, diagonal=True, kronecker=kronecker)
+        tolerance = 1e-12 if kronecker else 1e-4
+        assert found.row_sums.dtype == found.diagonal_sums.dtype == np.float64
+        np.testing.assert_allclose(found.row_sums, exact.row_sums, rtol=tolerance)
+        np.testing.assert_allclose(found.diagonal_sums, exact.diagonal_sums, rtol=tolerance)
+
+
+def test_a_row_that_is_all_but_certain_keeps_its_digits():
+    x = np.zeros((1, 100), dtype=np.float32)
+    x[0, 0] = 30
+    rows = Rows(x, np.array([1]), Groups(np.array([0]), ("a",)), ("no", "yes"))
+    weight = np.zeros((100, 2))
+    weight[0, 1] = 1
+    found = head_fisher(rows, Head(weight, np.zeros(2))).row_sums[0, 0]
+    p = 1 / (1 + np.exp(-30.0))
+    other = np.exp(-30.0) * p
+    np.testing.assert_allclose(found, 900 * 2 * other**2, rtol=1e-5)
+
+
+@pytest.mark.parametrize("diagonal", [False, True])
+def test_what_overflows_float32_is_computed_in_float64(diagonal):
+    rows, head = wide(np.float32, scale=1e20)
+    double = rows.with_features(rows.features.astype(np.float64))
+    exact = head_fisher(double, head, diagonal=diagonal)
+    found = head_fisher(rows, head, diagonal=diagonal)
+    np.testing.assert_array_equal(found.row_sums, exact.row_sums)
+    assert np.isfinite(found.row_sums).all()
+    large = rows.with_features(np.full(rows.features.shape, 1e200))
+    with pytest.raises(InputError, match=r"overflow float64; scale the features"):
+        head_fisher(large, head, diagonal=diagonal)
+
+
+def test_threads_do_not_change_the_sums_and_are_given_back(monkeypatch):
+    rows, head = wide(np.float32, n=2000)
+    one = head_fisher(rows, head, diagonal=True)
+    monkeypatch.setattr(module, "CHUNK_BYTES", 50_000)
+    chunked = head_fisher(rows, head, diagonal=True)
+    monkeypatch.setattr(module, "SMALL", 0)
+    blas = ThreadpoolController().select(user_api="blas")
+    with blas.limit(limits=2):
+        before = blas.info()
+        threaded = head_fisher(rows, head, diagonal=True)
+        assert blas.info() == before
+        bad = rows.features.copy()
+        bad[1500, 3] = np.nan
+        with pytest.raises(InputError, match=r"NaN or infinity in 1 rows"):
+            head_fisher(rows.with_features(bad), head)
+        assert blas.info() == before
+    np.testing.assert_allclose(chunked.diagonal_sums, one.diagonal_sums, rtol=1e-4)
+    np.testing.assert_array_equal(threaded.diagonal_sums, chunked.diagonal_sums)
+    np.testing.assert_array_equal(threaded.row_sums, chunked.row_sums)
 
 
 seeds = st.integers(0, 2**16)

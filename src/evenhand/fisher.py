@@ -10,7 +10,6 @@ the square of a batch's gradient, which is another thing.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -18,14 +17,14 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 
+from evenhand.closed_form import ClosedForm, summed
 from evenhand.errors import ArtefactError, InputError
-from evenhand.groups import Groups, IntArray
+from evenhand.groups import IntArray
 from evenhand.head import Head
 from evenhand.rows import FloatArray, Rows
 
 Kind = Literal["empirical", "true"]
 Float64 = npt.NDArray[np.float64]
-CHUNK_BYTES = 4 << 20
 
 
 @dataclass(frozen=True, eq=False)
@@ -224,63 +223,31 @@ def head_fisher(
         InputError: the head reads another width, or a feature is not finite.
     """
     _check_kind(kind)
-    parts = [_chunk_fisher(part, head, kind, diagonal, kronecker) for part in _chunks(rows, head)]
-    total = parts[0]
-    for part in parts[1:]:
-        total = total + part
-    return total
-
-
-def _chunks(rows: Rows, head: Head) -> Iterator[Rows]:
-    """Pieces whose temporaries stay in cache; at least one, maybe empty."""
-    width = 8 * max(1, rows.features.shape[1] + 3 * head.out_features)
-    step = max(1, CHUNK_BYTES // width)
-    for start in range(0, max(1, len(rows)), step):
-        yield rows[start : start + step]
-
-
-def _chunk_fisher(
-    rows: Rows, head: Head, kind: Kind, diagonal: bool, kronecker: bool
-) -> GroupFisher:
-    x = np.asarray(rows.features, dtype=np.float64)
-    if not np.isfinite(x).all():
-        bad = int((~np.isfinite(x)).any(axis=1).sum())
-        raise InputError(f"features hold NaN or infinity in {bad} rows; remove or impute them")
-    p = softmax(head.logits(x))
-    squares = _delta_squares(p, rows.labels, kind)
-    xx = x * x
-    members = _membership(rows.groups)
-    kron = None
-    if kronecker:
-        kron = KroneckerSums(
-            x.T @ x, np.diag(p.sum(axis=0)) - p.T @ p, x.sum(axis=0), np.array(len(x))
+    d = rows.features.shape[1]
+    if d != head.in_features:
+        raise InputError(
+            f"the head reads features of shape (N, {head.in_features}), found ({len(rows)}, {d})"
         )
-    full = None
-    if diagonal:
-        full = np.stack([xx.T @ (squares * member[:, None]) for member in members])
+    sums = summed(
+        rows,
+        ClosedForm(
+            np.asarray(head.weight, dtype=np.float64),
+            np.asarray(head.bias, dtype=np.float64),
+            rows.groups.number,
+            expected=kind == "true",
+            diagonal=diagonal,
+            kronecker=kronecker,
+        ),
+    )
     return GroupFisher(
-        (members * squares.sum(axis=1)) @ xx,
+        sums.rows,
         rows.groups.sizes,
         rows.groups.names,
         int((~rows.groups.known).sum()),
         kind,
-        full,
-        kron,
+        sums.diagonal,
+        KroneckerSums(*sums.kronecker, np.array(len(rows))) if sums.kronecker else None,
     )
-
-
-def _delta_squares(p: Float64, labels: IntArray, kind: Kind) -> Float64:
-    """(N, k) delta_j² at the labels given, or its expectation over labels drawn from p."""
-    if kind == "true":
-        return p * (1 - p)
-    delta = p.copy()
-    delta[np.arange(len(p)), labels] -= 1
-    return delta * delta
-
-
-def _membership(groups: Groups) -> Float64:
-    """(G, N) 1 where a row is of the group."""
-    return (groups.codes[None, :] == np.arange(groups.number)[:, None]).astype(np.float64)
 
 
 def softmax(logits: FloatArray) -> Float64:
