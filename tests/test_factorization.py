@@ -11,7 +11,8 @@ from hypothesis.extra.numpy import arrays
 from evenhand import factorization as module
 from evenhand.errors import InputError
 from evenhand.factorization import NoSavingWarning, compress, factorize
-from evenhand.fisher import head_fisher, softmax
+from evenhand.fisher import KroneckerSums, head_fisher, softmax
+from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.neutralization import neutralize
 from evenhand.rows import Rows
@@ -228,3 +229,53 @@ def test_a_rank_that_saves_nothing_is_told():
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         factorize(head_of(), rank=3)
+
+
+@pytest.mark.parametrize("spread", [1e-30, 1e-300, 1e300])
+def test_weights_of_any_size_lose_nothing(spread):
+    rng = np.random.default_rng(0)
+    head = Head(rng.normal(size=(6, 4)), np.zeros(4))
+    weights = np.array([spread, 1.0, 1.0, 1 / spread, 1e-5, 1.0])
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoSavingWarning)
+        full = factorize(head, weights, rank=4)
+    assert np.allclose(full.head.weight, head.weight, rtol=0, atol=1e-12)
+    low = factorize(head, weights, rank=2)
+    heaviest = int(weights.argmax())
+    assert np.allclose(low.head.weight[heaviest], head.weight[heaviest], atol=1e-12)
+    assert np.isfinite(low.down).all()
+    assert 0 < low.kept <= 1
+
+
+def test_a_kronecker_factor_without_a_direction_keeps_the_weight_there():
+    rng = np.random.default_rng(0)
+    x = np.hstack([rng.normal(size=(50, 3)), np.zeros((50, 1))])
+    head = Head(rng.normal(size=(4, 3)), np.zeros(3))
+    rows = Rows(x, rng.integers(0, 3, 50), Groups(np.zeros(50, int), ("a",)), ("x", "y", "z"))
+    sums = head_fisher(rows, head, kronecker=True).kronecker
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoSavingWarning)
+        found = compress(head, sums, rank=2).head
+    centred = head.weight - head.weight.mean(axis=1, keepdims=True)
+    assert np.allclose(found.weight, centred, atol=1e-8)
+
+
+def _sums(d=4, k=3, samples=9, size=1.0):
+    return KroneckerSums(np.full((d, d), size), np.eye(k), np.zeros(d), np.array(samples))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"mean": np.zeros(3)}, r"shape \(4,\), found shape \(3,\)"),
+        ({"mean": np.array([0, np.nan, 0, 0])}, "with 1 that are not finite"),
+        ({"kronecker": _sums(samples=0)}, "sums over 0 samples"),
+        ({"kronecker": _sums(d=3)}, r"shapes \(3, 3\) and \(3, 3\) do not fit"),
+        ({"kronecker": _sums(size=np.inf)}, "factors hold NaN or infinity"),
+    ],
+)
+def test_statistics_that_do_not_fit_are_named(options, message):
+    with pytest.raises(InputError, match=message):
+        factorize(Head(np.ones((4, 3)), np.zeros(3)), rank=1, **options)
+    with pytest.raises(InputError, match="nothing to factorise"):
+        factorize(Head(np.ones((0, 3)), np.zeros(3)))

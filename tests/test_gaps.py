@@ -161,3 +161,25 @@ def test_bad_input_is_named():
     for weight in (0, -1, float("nan")):
         with pytest.raises(InputError, match="weight of eo must be positive"):
             gap_terms(labels, coded, names, {"eo": weight})
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"labels": np.array([0, 2, 1])}, r"labels must lie in \[0, 2\), found 0 to 2"),
+        ({"labels": np.array([0.0, 1.0, 1.0])}, "labels must be integers"),
+        ({"labels": np.array([0, 1])}, "differ in length: 2 and 3"),
+        ({"weight": np.inf}, "found weight inf"),
+        ({"weight": 0.0}, "found weight 0.0"),
+        ({"beta": np.nan}, "beta nan"),
+        ({"shrink": -1}, "shrink -1"),
+    ],
+)
+def test_a_term_of_what_cannot_be_is_named(change, message):
+    given = {"labels": np.array([0, 1, 1])} | change
+    groups = Groups(np.array([0, 1, 0]), ("a", "b"))
+    with pytest.raises(InputError, match=message):
+        gap_term(given.pop("labels"), groups, ("no", "yes"), "eo", **given)
+    for weight in (0.0, np.nan, np.inf):
+        with pytest.raises(InputError, match="must be positive"):
+            gap_terms(np.array([0, 1, 1]), groups, ("no", "yes"), {"eo": weight})

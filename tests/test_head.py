@@ -34,3 +34,11 @@ def test_shapes_that_do_not_fit_are_named():
         HEAD.logits(np.zeros((4, 2)))
     with pytest.raises(InputError, match=r"\(N, 3\), found \(3,\)"):
         HEAD.logits(np.zeros(3))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_a_head_holds_numbers_only(bad):
+    with pytest.raises(InputError, match=r"weight of shape \(3, 2\) holds NaN or infinity in 1 pl"):
+        Head(np.array([[0, 0], [0, bad], [0, 0]]), np.zeros(2))
+    with pytest.raises(InputError, match=r"bias of shape \(2,\) holds NaN or infinity in 2 places"):
+        Head(np.zeros((3, 2)), np.array([bad, bad]))

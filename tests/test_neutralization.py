@@ -103,3 +103,13 @@ def test_what_holds_no_group_or_is_not_finite_is_refused():
             neutralize(fisher([[bad, 1.0], [1.0, 1.0]]))
     with pytest.raises(InputError, match=r"0 rows"):
         neutralize(fisher([[0.0], [0.0]], [0, 0]), "group-agnostic")
+    for floor in (np.nan, -0.1, 2.0):
+        with pytest.raises(InputError, match=r"share of the largest importance, in \[0, 1\]"):
+            neutralize(fisher([[1.0], [1.0]]), floor=floor)
+    with pytest.raises(InputError, match="sum to 1"):
+        neutralize(fisher([[1.0], [1.0]]), {"a": np.nan, "b": 1.0})
+
+
+def test_without_a_floor_dead_rows_still_weigh_something():
+    weights = neutralize(fisher([[0.0, 1.0], [0.0, 1.0]]), floor=0.0)
+    assert 0 < weights[0] < 1e-300

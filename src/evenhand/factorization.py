@@ -60,7 +60,8 @@ def factorize(
 ) -> Factors:
     """Factorise a head's weight at a low rank, keeping what matters by the weights given.
 
-    ``diag(I) W = U S Vᵀ``, ``A = diag(I)^-1 U_r S_r``, ``B = V_rᵀ`` (Eq. 4 of the paper). With only
+    ``diag(I) W = U S Vᵀ``, ``A = diag(I)^-1 U_r S_r``, ``B = V_rᵀ`` (Eq. 4 of the paper), where A
+    is computed as the same ``W V_r``: no division, so weights of any size lose nothing. With only
     ``importance`` this is the paper's to the letter. For a compression that keeps more, centre,
     refit and weigh by the Kronecker-factored Fisher: :func:`compress` does all three.
 
@@ -76,31 +77,30 @@ def factorize(
         seed: of the randomised SVD, used for large matrices at a small rank.
 
     Raises:
-        InputError: a rank outside [1, min(d, k)], or weights of another length, not positive or
-            not finite.
+        InputError: a rank outside [1, min(d, k)], or weights, a mean or factors of another shape,
+            not positive or not finite.
 
     Warns:
         NoSavingWarning: r (d + k) >= d k.
     """
     weight = np.asarray(head.weight, dtype=np.float64)
-    if not np.isfinite(weight).all():
-        raise InputError(f"the head's weight of shape {weight.shape} holds NaN or infinity")
+    centre_of_features = None if mean is None else _feature_mean(mean, head)
     target = weight - weight.mean(axis=1, keepdims=True) if centre else weight
     if kronecker is not None:
         if importance is not None:
             raise InputError("weigh by rows (importance) or by Kronecker factors, not by both")
-        left, left_inverse = _roots(kronecker.input_factor)
+        _require_factors(kronecker, head)
+        left, _ = _roots(kronecker.input_factor)
         right, right_inverse = _roots(kronecker.output_factor)
         weighted = left @ target @ right
-        u, s, vt = _svd(weighted, _asked(rank, head), seed)
-        r = _rank(rank, s, head)
-        down, up = left_inverse @ (u[:, :r] * s[:r]), vt[:r] @ right_inverse
     else:
-        rows = _row_weights(importance, head)
-        weighted = rows[:, None] * target
-        u, s, vt = _svd(weighted, _asked(rank, head), seed)
-        r = _rank(rank, s, head)
-        down, up = (u[:, :r] * s[:r]) / rows[:, None], vt[:r]
+        weighted = _row_weights(importance, head)[:, None] * target
+        right = right_inverse = np.eye(head.out_features)
+    scale = float(np.abs(weighted).max(initial=0))
+    weighted = weighted / scale if scale > 0 else weighted
+    s, vt = _svd(weighted, _asked(rank, head), seed)
+    r = _rank(rank, s, head)
+    down, up = target @ (right @ vt[:r].T), vt[:r] @ right_inverse
     if r * (head.in_features + head.out_features) >= head.weight.size:
         warnings.warn(
             f"rank {r} of a {head.in_features} × {head.out_features} weight trains "
@@ -110,8 +110,8 @@ def factorize(
             stacklevel=2,
         )
     bias = np.asarray(head.bias, dtype=np.float64)
-    if mean is not None:
-        bias = bias + np.asarray(mean, dtype=np.float64) @ (target - down @ up)
+    if centre_of_features is not None:
+        bias = bias + centre_of_features @ (target - down @ up)
     energy = float((weighted * weighted).sum())
     return Factors(down, up, bias, min(1.0, float((s[:r] ** 2).sum()) / energy) if energy else 1.0)
 
@@ -119,6 +119,30 @@ def factorize(
 def compress(head: Head, statistics: KroneckerSums, *, rank: int | float | None = None) -> Factors:
     """The compression that keeps the most: centred, bias refitted, Kronecker-weighted."""
     return factorize(head, rank=rank, centre=True, mean=statistics.mean, kronecker=statistics)
+
+
+def _feature_mean(mean: npt.ArrayLike, head: Head) -> Float64:
+    found = np.asarray(mean, dtype=np.float64)
+    if found.shape != (head.in_features,) or not np.isfinite(found).all():
+        raise InputError(
+            f"the features' mean must be finite and of shape ({head.in_features},), found shape "
+            f"{found.shape} with {int((~np.isfinite(found)).sum())} that are not finite"
+        )
+    return found
+
+
+def _require_factors(kronecker: KroneckerSums, head: Head) -> None:
+    if not kronecker.samples > 0:
+        raise InputError("the Kronecker factors are sums over 0 samples; collect them on rows")
+    found = kronecker.inputs.shape, kronecker.outputs.shape
+    d, k = head.weight.shape
+    if found != ((d, d), (k, k)):
+        raise InputError(
+            f"Kronecker factors of shapes {found[0]} and {found[1]} do not fit a weight of shape "
+            f"{(d, k)}: collect them with this head"
+        )
+    if not (np.isfinite(kronecker.inputs).all() and np.isfinite(kronecker.outputs).all()):
+        raise InputError("the Kronecker factors hold NaN or infinity; check the features")
 
 
 def _row_weights(importance: npt.ArrayLike | None, head: Head) -> Float64:
@@ -132,12 +156,14 @@ def _row_weights(importance: npt.ArrayLike | None, head: Head) -> Float64:
         )
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise InputError("row weights must be positive and finite; neutralize() gives such weights")
-    return weights
+    return weights / weights.max(initial=np.finfo(np.float64).tiny)
 
 
 def _asked(rank: int | float | None, head: Head) -> int | None:
     """The rank where it is known before the SVD, checked."""
     highest = min(head.weight.shape)
+    if not highest:
+        raise InputError(f"a weight of shape {head.weight.shape} has nothing to factorise")
     if rank is None:
         return max(1, min(highest, head.out_features - 1))
     if isinstance(rank, float):
@@ -163,11 +189,11 @@ def _rank(rank: int | float | None, singular: Float64, head: Head) -> int:
     return int(np.searchsorted(energy, float(rank or 0) * energy[-1] * (1 - 1e-12)) + 1)
 
 
-def _svd(matrix: Float64, rank: int | None, seed: int) -> tuple[Float64, Float64, Float64]:
-    """U, S, Vᵀ; randomised where it pays, and then only if a further iteration changes nothing."""
+def _svd(matrix: Float64, rank: int | None, seed: int) -> tuple[Float64, Float64]:
+    """S, Vᵀ; randomised where it pays, and then only if a further iteration changes nothing."""
     if rank is None or matrix.size < RANDOMISED_SIZE or rank * RANDOMISED_SHARE > min(matrix.shape):
-        u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-        return u, s, vt
+        _, s, vt = np.linalg.svd(matrix, full_matrices=False)
+        return s, vt
     from sklearn.utils.extmath import randomized_svd
 
     for iterations in (4, 8, 16):
@@ -177,9 +203,9 @@ def _svd(matrix: Float64, rank: int | None, seed: int) -> tuple[Float64, Float64
         # Aᵀu = vs holds by construction; that Av = us shows the subspace has settled.
         residual = matrix @ vt.T - u * s
         if np.linalg.norm(residual) <= RANDOMISED_TOLERANCE * np.linalg.norm(s):
-            return u, s, vt
-    u, s, vt = np.linalg.svd(matrix, full_matrices=False)
-    return u, s, vt
+            return s, vt
+    _, s, vt = np.linalg.svd(matrix, full_matrices=False)
+    return s, vt
 
 
 def _roots(matrix: Float64) -> tuple[Float64, Float64]:

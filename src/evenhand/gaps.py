@@ -24,7 +24,7 @@ import numpy.typing as npt
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.fisher import Float64
-from evenhand.groups import Groups, IntArray
+from evenhand.groups import Groups, IntArray, integers_below
 
 SHRINK = 50
 """A cell of this many rows counts half: small cells are noise, and fitting noise costs error."""
@@ -87,9 +87,21 @@ def gap_term(
         weight: share in a mix of criteria.
         beta: steepness of the soft decision; the criterion's own by default.
         shrink, min_cell: see :data:`SHRINK` and :data:`MIN_CELL`.
+
+    Raises:
+        InputError: labels and groups of different lengths, a label out of range, or a weight,
+            beta or shrink that is not a number it can be.
     """
     criterion = Criterion.parse(criterion)
     k, g = len(classes), groups.number
+    labels = integers_below(labels, k, "labels")
+    if len(labels) != len(groups):
+        raise InputError(f"labels and groups differ in length: {len(labels)} and {len(groups)}")
+    if not (0 < weight < np.inf and 0 <= shrink < np.inf and (beta is None or 0 < beta < np.inf)):
+        raise InputError(
+            "a gap's weight and beta must be above 0 and finite, its shrink at least 0, "
+            f"found weight {weight}, beta {beta} and shrink {shrink}"
+        )
     by_label = criterion is not Criterion.DEMOGRAPHIC_PARITY
     strata = labels if by_label else np.zeros_like(labels)
     cell = np.where(groups.known, strata * g + groups.codes, -1)
@@ -141,7 +153,7 @@ def gap_terms(
     """
     mix = {criteria: 1.0} if isinstance(criteria, str) else dict(criteria)
     for criterion, weight in mix.items():
-        if not weight > 0:
+        if not 0 < weight < np.inf:
             raise InputError(f"the weight of {criterion} must be positive, found {weight}")
     return tuple(
         gap_term(labels, groups, classes, criterion, weight=weight, beta=beta)

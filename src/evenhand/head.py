@@ -34,6 +34,12 @@ class Head:
                 "a head needs weight (d, k) and bias (k,), "
                 f"found {self.weight.shape} and {self.bias.shape}"
             )
+        for name, values in (("weight", self.weight), ("bias", self.bias)):
+            bad = int((~np.isfinite(values)).sum())
+            if bad:
+                raise InputError(
+                    f"a head's {name} of shape {values.shape} holds NaN or infinity in {bad} places"
+                )
 
     @property
     def in_features(self) -> int:

@@ -62,8 +62,10 @@ def neutralize(
 
     Raises:
         InputError: no groups, a group without rows, unknown group names, importances that are not
-            finite, or weights that do not sum to 1.
+            finite, weights that do not sum to 1, or a floor outside [0, 1].
     """
+    if not 0 <= floor <= 1:
+        raise InputError(f"the floor is a share of the largest importance, in [0, 1]: {floor}")
     if isinstance(fisher, Mapping):
         return {
             name: neutralize(one, weights, seed=seed, floor=floor) for name, one in fisher.items()
@@ -117,7 +119,7 @@ def _shares(fisher: GroupFisher, weights: str | Mapping[str, float]) -> Float64:
     if strangers:
         raise InputError(f"no group {strangers[0]!r}; the groups are {', '.join(names)}")
     shares = np.array([float(weights.get(name, 0)) for name in names])
-    if (shares < 0).any() or abs(shares.sum() - 1) > 1e-9:
+    if not ((shares >= 0).all() and abs(shares.sum() - 1) <= 1e-9):
         raise InputError(f"group weights must be at least 0 and sum to 1, found {dict(weights)}")
     return shares
 
@@ -126,4 +128,4 @@ def _floored(importance: Float64, floor: float) -> Float64:
     highest = importance.max(initial=0)
     if not highest > 0:
         return np.ones_like(importance)
-    return np.maximum(importance, floor * highest)
+    return np.maximum(importance, max(floor * highest, np.finfo(np.float64).tiny))

@@ -124,6 +124,7 @@ def test_any_batch_gives_a_finite_loss_and_gradient(codes, classes, criterion, s
         (lambda z, y, g: (z, y + 1, g), "must lie in"),
         (lambda z, y, g: (z, y.double(), g), "integers"),
         (lambda z, y, g: (z[..., None], y, g), "shape"),
+        (lambda z, y, g: (z.log(), y, g), "logits hold NaN or infinity in .* rows of 400"),
     ],
 )
 def test_batches_of_another_form_are_named(change, words):
@@ -136,5 +137,7 @@ def test_a_group_that_was_not_in_training_is_named():
     gap = GapLoss(labels.numpy(), Groups(groups.numpy(), ("a", "b")), ("n", "y"))
     with pytest.raises(InputError, match="group code 2"):
         gap(logits, labels, groups + 1)
+    with pytest.raises(InputError, match="group code -3"):
+        gap(logits, labels, groups - 2)
     with pytest.raises(InputError, match="memory"):
         GapLoss(labels.numpy(), Groups(groups.numpy(), ("a", "b")), ("n", "y"), memory=0)

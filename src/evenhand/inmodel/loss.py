@@ -58,7 +58,7 @@ def soft_gap_loss(
         A scalar; 0, with a gradient of 0, where no label has two groups.
 
     Raises:
-        InputError: lengths differ, or a label is out of range.
+        InputError: lengths differ, a label is out of range, or a logit is not finite.
     """
     z = _columns(logits)
     codes = _codes(groups)
@@ -165,14 +165,15 @@ class GapLoss:
             groups: (B,) integer codes in the order of the groups' names; -1: unknown.
 
         Raises:
-            InputError: lengths differ, or a label or group is out of range.
+            InputError: lengths differ, a label or group is out of range, or a logit is not finite.
         """
         z = _columns(logits)
         codes = _codes(groups)
         _check(z, labels, len(codes), len(self.classes))
-        if codes.max(initial=UNKNOWN) >= self.groups.number:
+        wrong = codes[(codes < UNKNOWN) | (codes >= self.groups.number)]
+        if len(wrong):
             raise InputError(
-                f"group code {codes.max()} is out of range: there are {self.groups.number} groups, "
+                f"group code {wrong[0]} is out of range: there are {self.groups.number} groups, "
                 f"{', '.join(self.groups.names)}"
             )
         if not self.term.active:
@@ -250,6 +251,12 @@ def _check(z: Tensor, labels: Tensor, groups: int, classes: int) -> None:
     if labels.is_floating_point() or labels.ndim != 1:
         raise InputError(
             f"labels must be (B,) integers, found {labels.dtype} of shape {tuple(labels.shape)}"
+        )
+    if not bool(torch.isfinite(z).all()):
+        bad = int((~torch.isfinite(z)).any(dim=1).sum())
+        raise InputError(
+            f"logits hold NaN or infinity in {bad} rows of {len(z)}: the training has diverged; "
+            "lower the learning rate"
         )
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(
