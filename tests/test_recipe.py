@@ -2,7 +2,7 @@ import pytest
 
 from evenhand.bounds import Bound
 from evenhand.errors import InputError
-from evenhand.recipe import fingerprint, recipe
+from evenhand.recipe import recipe
 
 
 def test_a_built_in_task_by_name():
@@ -34,6 +34,15 @@ def test_bad_input_is_named(tmp_path):
         recipe(str(tmp_path / "none.yaml"))
 
 
-def test_a_fingerprint_is_of_the_values_not_their_order():
-    assert fingerprint({"a": 1, "b": 2}) == fingerprint({"b": 2, "a": 1})
-    assert fingerprint({"a": 1}) != fingerprint({"a": 2})
+def test_what_the_user_gave_is_hashed(tmp_path):
+    data = tmp_path / "celeba.zip"
+    data.write_bytes(b"one")
+    asked = recipe("celeba", data=data, model="resnet18", weights="IMAGENET1K_V1")
+    first = asked.inputs
+    assert set(first) == {"data"}
+    data.write_bytes(b"two")
+    assert asked.inputs != first
+    assert recipe("adult").inputs == {}
+    data.unlink()
+    with pytest.raises(InputError, match=r"celeba\.zip cannot be read"):
+        asked.inputs  # noqa: B018

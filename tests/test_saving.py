@@ -67,7 +67,7 @@ def test_other_damage_is_named(saved):
     config, seal = (folder / CONFIG).read_text(), (folder / SEAL).read_text()
     for text in ("{", "{}", '{"inputs": "x"}', "[]"):
         (folder / CONFIG).write_text(text)
-        with pytest.raises(ArtefactError, match=r"config\.json is damaged"):
+        with pytest.raises(ArtefactError, match=r"config\.json is damaged or was changed: sha256"):
             load(folder)
     (folder / CONFIG).write_text(config)
     for text in ("{", "[]", "{}"):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -33,6 +33,13 @@ def audit(
         list[str] | None,
         typer.Option(help="Exit with 1 if a gap is above, as equalized_odds=0.1; repeatable."),
     ] = None,
+    by_upper: Annotated[
+        bool,
+        typer.Option(
+            "--by-upper",
+            help="Judge --fail-above by the upper end of the 95 % interval, not by the estimate.",
+        ),
+    ] = False,
     output: Annotated[
         Path | None, typer.Option(help="Folder for report.html, result.json and CSV tables.")
     ] = None,
@@ -50,19 +57,21 @@ def audit(
     try:
         limits = parse_limits(fail_above or [])
         asked = Criterion.parse(criterion)
-        result = run_audit(
-            file,
-            label=label,
-            prediction=prediction,
-            score=score,
-            groups=group,
-            cross=cross,
-            threshold=threshold,
-            positive=positive,
-            min_count=min_count,
-            suppress_below=suppress_below,
-        )
+        asked_for: dict[str, Any] = {
+            "label": label,
+            "prediction": prediction,
+            "score": score,
+            "groups": group,
+            "cross": cross,
+            "threshold": threshold,
+            "positive": positive,
+            "min_count": min_count,
+            "suppress_below": suppress_below,
+        }
+        result = run_audit(file, **asked_for)
         paths = result.write(output, asked, file.stem) if output else {}
+        if output:
+            _keep(output, {"file": str(file), **asked_for, "criterion": asked.value}, list(paths))
     except EvenhandError as error:
         typer.echo(f"evenhand audit: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None
@@ -74,11 +83,23 @@ def audit(
         typer.echo(as_text(result, color=sys.stdout.isatty()))
         if paths:
             typer.echo(f"\nWritten to {output}: {', '.join(paths)}")
-    failures = result.above(limits)
+    failures = result.above(limits, by_upper=by_upper)
     for failure in failures:
         typer.echo(f"evenhand audit: {failure}", err=True)
     if failures:
         raise typer.Exit(FAILED)
+
+
+def _keep(folder: Path, asked: dict[str, Any], names: list[str]) -> None:
+    """Keep what was asked, and the sums of what was written, so that it can be run again."""
+    import yaml
+
+    from evenhand.artefacts import write_atomically
+    from evenhand.sealing import write_sums
+
+    text = yaml.safe_dump({"command": "audit", **asked}, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.yaml", text)
+    write_sums(folder, ["config.yaml", *names])
 
 
 def parse_limits(texts: list[str]) -> dict[str, float]:
@@ -93,14 +114,16 @@ def parse_limits(texts: list[str]) -> dict[str, float]:
     limits: dict[str, float] = {}
     for text in texts:
         name, _, limit = text.partition("=")
+        criterion = Criterion.parse(name).value
         try:
-            limits[Criterion.parse(name).value] = float(limit)
-        except InputError:
-            raise
+            value = float(limit)
         except ValueError:
             raise InputError(
                 f"--fail-above takes CRITERION=NUMBER such as equalized_odds=0.1, found {text!r}"
             ) from None
-        if not 0 <= limits[Criterion.parse(name).value] <= 2:
+        if not 0 <= value <= 2:
             raise InputError(f"a gap lies between 0 and 2, found {text!r}")
+        if criterion in limits:
+            raise InputError(f"--fail-above gives {criterion} twice; give it once")
+        limits[criterion] = value
     return limits

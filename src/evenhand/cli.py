@@ -358,6 +358,10 @@ def main(arguments: list[str] | None = None) -> None:
     except EvenhandError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        typer.echo(f"error: {error.strerror or error}{where}", err=True)
+        sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         typer.echo("interrupted; what was finished is kept", err=True)
         sys.exit(INTERRUPTED)

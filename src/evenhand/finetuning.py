@@ -73,14 +73,14 @@ class Result:
         """
         import yaml
 
-        from evenhand.artefacts import write_atomically
+        from evenhand.artefacts import held, write_atomically
         from evenhand.report.card import write as write_card
         from evenhand.report.files import write_run
         from evenhand.saving import save
+        from evenhand.sealing import write_sums
 
         folder = Path(folder)
         config = yaml.safe_dump(self.run.config, sort_keys=False, allow_unicode=True)
-        write_atomically(folder / "config.yaml", config)
         about = {
             "classes": list(self.stage.problem.train.classes),
             "made_by": f"evenhand {version('evenhand')}",
@@ -88,9 +88,13 @@ class Result:
         }
         prepare = self.stage.backbone.prepare
         processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
-        save(self.model, folder / "model", about=about, processor=processor)
-        write_card(self.run, folder / "model", name=f"{self.stage.backbone.name}-{self.stage.task}")
-        write_run(self.run, folder)
+        name = f"{self.stage.backbone.name}-{self.stage.task}"
+        with held(folder):
+            write_atomically(folder / "config.yaml", config)
+            save(self.model, folder / "model", about=about, processor=processor)
+            write_card(self.run, folder / "model", name=name)
+            written = write_run(self.run, folder)
+            write_sums(folder, ["config.yaml", "model/evenhand.json", *written])
         return folder
 
 

@@ -127,20 +127,27 @@ def adult_stage(
     began = time.perf_counter()
     width = hidden or (HIDDEN if label == "income" else OCCUPATION_HIDDEN)
     shape: dict[str, Any] = {"layers": layers, "hidden": width, "seed": seed}
-    model = cached_mlp(
+    model, notes = cached_mlp(
         cache,
         {"task": task.fingerprint, "recipe": PRETRAINING, **shape},
         lambda: pretrain_mlp(
             task.splits["pretrain"], task.valid, len(task.classes), on_epoch=on_epoch, **shape
         ),
     )
-    return mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)
+    stage = mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)
+    return replace(stage, notes=(*stage.notes, *notes))
 
 
-def cached_mlp(root: Path | None, made_from: dict[str, Any], make: Callable[[], MLP]) -> MLP:
+def cached_mlp(
+    root: Path | None, made_from: dict[str, Any], make: Callable[[], MLP]
+) -> tuple[MLP, tuple[str, ...]]:
     """The pre-trained MLP made from just this before, or a new one, then kept in the cache.
 
-    A damaged one is made again: nothing but time is lost.
+    A damaged one is made again: nothing but time is lost. Where the cache cannot be written, that
+    is noted, and the next run makes it again.
+
+    Returns:
+        The model, and what a reader should know.
     """
     from evenhand.features import cache_root
     from evenhand.models.mlp import MLP
@@ -155,10 +162,13 @@ def cached_mlp(root: Path | None, made_from: dict[str, Any], make: Callable[[], 
         except EvenhandError:
             found = None
         if isinstance(found, MLP):
-            return found
+            return found, ()
     model = make()
-    save(model, folder, about={"made_from": made_from})
-    return model
+    try:
+        save(model, folder, about={"made_from": made_from})
+    except InputError as error:
+        return model, (f"the pre-trained network is not kept in the cache: {error}",)
+    return model, ()
 
 
 def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) -> Stage:

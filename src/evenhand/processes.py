@@ -8,8 +8,11 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from typing import Any
+
+from evenhand.errors import EvenhandError
 
 POLL_SECONDS = 0.5
 
@@ -21,6 +24,12 @@ def workers(number: int) -> Iterator[ProcessPoolExecutor]:
     with ProcessPoolExecutor(number, mp_context=context, initializer=_follow_parent) as pool:
         try:
             yield pool
+        except BrokenProcessPool as error:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise EvenhandError(
+                "a worker process ended by itself (killed, or out of memory): run the same "
+                "command again, what was finished is kept; --jobs 1 needs the least memory"
+            ) from error
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             raise

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError
+from evenhand.sealing import content_digest
 
 if TYPE_CHECKING:
     from evenhand.bounds import Bound
@@ -51,6 +50,25 @@ class Recipe:
         """Everything that was asked, as plain values for config.yaml."""
         more: dict[str, Any] = {"layers": self.layers} if self.config.task == "adult" else {}
         return self.config.resolved() | more
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """sha256 of each file or folder the user gave: ``data``, ``weights`` and ``model``.
+
+        Raises:
+            InputError: one is not there any more, or cannot be read.
+        """
+        given = {
+            "data": self.config.data,
+            "weights": self.config.weights,
+            "model": self.config.model,
+        }
+        there = {name: Path(value) for name, value in given.items() if value}
+        return {
+            name: content_digest(path)
+            for name, path in there.items()
+            if name == "data" or path.exists()
+        }
 
     def stage(self, seed: int) -> Stage:
         """The stage at ``seed``: its split, its pre-trained model, its features."""
@@ -141,8 +159,3 @@ def recipe(
     }
     config = replace(config, **{k: v for k, v in given.items() if v is not None})
     return Recipe(config, layers, cache, progress)
-
-
-def fingerprint(values: dict[str, Any]) -> str:
-    """sha256 of plain values, whatever their order."""
-    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()

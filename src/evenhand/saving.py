@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import torch
 from torch import nn
 
-from evenhand.artefacts import write_atomically
+from evenhand.artefacts import replaced_folder, write_atomically
 from evenhand.errors import ArtefactError, InputError, ModelError
+from evenhand.sealing import file_digest, sealed, unsealed
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -29,7 +29,9 @@ def save(
 
     A transformers model is written by its own ``save_pretrained``; an evenhand MLP with its
     configuration; any other module as a state dict, to be loaded into a module of its class.
-    ``evenhand.json`` beside it holds the sha256 of the weights and what ``about`` says.
+    ``evenhand.json`` beside it holds the sha256 of every file that gives the model, of itself, and
+    what ``about`` says. The folder takes the place of an older one whole; what else lay in that is
+    carried over.
 
     Args:
         model: dense; merge low-rank layers first.
@@ -38,37 +40,44 @@ def save(
         processor: the tokenizer or image processor of a transformers model, saved along with it so
             that its own library reads raw inputs again; None saves none.
     """
-    from safetensors.torch import save as to_bytes
-
     from evenhand.models.mlp import MLP
 
-    folder = Path(folder)
-    kind = "torch"
-    if hasattr(model, "save_pretrained"):
-        kind = "transformers"
-        folder.mkdir(parents=True, exist_ok=True)
-        own: Any = model
-        own.save_pretrained(folder)
-        if processor is not None:
-            processor.save_pretrained(folder)
-        packed = (folder / WEIGHTS).read_bytes()
-    else:
-        tensors: dict[str, torch.Tensor] = model.state_dict()
-        state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-        packed = to_bytes(state)
-        write_atomically(folder / WEIGHTS, packed)
-        if isinstance(model, MLP):
-            kind = "mlp"
-            write_atomically(folder / CONFIG, json.dumps(model.config, indent=2) + "\n")
-    seal = {
-        "format": 1,
-        "kind": kind,
-        "class": f"{type(model).__module__}.{type(model).__qualname__}",
-        "sha256": hashlib.sha256(packed).hexdigest(),
-        **(about or {}),
-    }
-    write_atomically(folder / SEAL, json.dumps(seal, indent=2, ensure_ascii=False) + "\n")
-    return folder
+    with replaced_folder(folder) as new:
+        kind = "torch"
+        if hasattr(model, "save_pretrained"):
+            kind = "transformers"
+            own: Any = model
+            own.save_pretrained(new)
+            if processor is not None:
+                processor.save_pretrained(new)
+        else:
+            write_atomically(new / WEIGHTS, _packed(model))
+            if isinstance(model, MLP):
+                kind = "mlp"
+                write_atomically(new / CONFIG, json.dumps(model.config, indent=2) + "\n")
+        sums = {file.relative_to(new).as_posix(): file_digest(file) for file in _giving(new)}
+        seal = {
+            "format": 2,
+            "kind": kind,
+            "class": f"{type(model).__module__}.{type(model).__qualname__}",
+            "sha256": sums,
+            **(about or {}),
+        }
+        write_atomically(new / SEAL, sealed(seal, indent=2) + "\n")
+    return Path(folder)
+
+
+def _packed(model: nn.Module) -> bytes:
+    from safetensors.torch import save as to_bytes
+
+    tensors: dict[str, torch.Tensor] = model.state_dict()
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return to_bytes(state)
+
+
+def _giving(folder: Path) -> list[Path]:
+    """The files that give the model: weights and configuration."""
+    return sorted(f for f in folder.rglob("*") if f.suffix == ".safetensors" or f.name == CONFIG)
 
 
 def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
@@ -90,18 +99,13 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     if not (folder / SEAL).is_file() or not (folder / WEIGHTS).is_file():
         raise InputError(f"{folder} holds no saved model: {SEAL} and {WEIGHTS} should be in it")
     try:
-        seal = json.loads((folder / SEAL).read_text(encoding="utf-8"))
+        seal = unsealed((folder / SEAL).read_bytes())
     except ValueError as error:
-        raise ArtefactError(f"{folder / SEAL} is damaged: {error}") from error
-    if not isinstance(seal, dict):
-        raise ArtefactError(f"{folder / SEAL} is damaged: it holds no names with values")
-    packed = (folder / WEIGHTS).read_bytes()
-    found = hashlib.sha256(packed).hexdigest()
-    if found != seal.get("sha256"):
         raise ArtefactError(
-            f"{folder / WEIGHTS} is damaged or was changed: sha256 {found[:12]}…, "
-            f"sealed as {str(seal.get('sha256'))[:12]}…; run the fine-tuning again"
-        )
+            f"{folder / SEAL} is damaged or was changed: {error}; run the fine-tuning again"
+        ) from error
+    _check(folder, seal.get("sha256"))
+    packed = (folder / WEIGHTS).read_bytes()
     kind = seal.get("kind")
     if into is None and kind == "transformers":
         return _from_transformers(folder, str(seal.get("class")))
@@ -116,6 +120,20 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     except RuntimeError as error:
         raise ModelError(f"{type(into).__name__} does not fit {folder}: {error}") from error
     return into.eval()
+
+
+def _check(folder: Path, sums: Any) -> None:
+    """Compare every file that gives the model with its sha256."""
+    if not isinstance(sums, dict) or WEIGHTS not in sums:
+        raise ArtefactError(f"{folder / SEAL} is damaged: it names no sha256 of {WEIGHTS}")
+    there = {file.relative_to(folder).as_posix() for file in _giving(folder)}
+    for name, stated in sums.items():
+        path = folder / str(name)
+        found = file_digest(path) if name in there else None
+        if found == stated:
+            continue
+        how = f"sha256 {found[:12]}…, sealed as {str(stated)[:12]}…" if found else "it is missing"
+        raise ArtefactError(f"{path} is damaged or was changed: {how}; run the fine-tuning again")
 
 
 def _mlp(folder: Path) -> nn.Module:
@@ -142,7 +160,8 @@ def _from_transformers(folder: Path, name: str) -> nn.Module:
 
         return PooledEncoder.from_pretrained(folder)
     cls = getattr(transformers, name.rpartition(".")[2], None)
-    if cls is None:
+    if not isinstance(cls, type) or not issubclass(cls, transformers.PreTrainedModel):
         raise InputError(f"transformers has no {name}: give a module of that class as `into`")
-    model: nn.Module = cls.from_pretrained(folder)
+    loader: Any = cls
+    model: nn.Module = loader.from_pretrained(folder, use_safetensors=True)
     return model.eval()

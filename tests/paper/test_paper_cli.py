@@ -5,6 +5,7 @@ from typer.testing import CliRunner
 
 from evenhand.cli import app
 from evenhand.paper.page import Page, Section, as_html, as_markdown
+from evenhand.sealing import sealed
 
 
 @pytest.fixture(scope="module")
@@ -39,11 +40,13 @@ def test_json_holds_the_verdicts(folder, adult):
 def test_cells_of_another_model_are_refused(folder, adult):
     mark = folder / "cells" / "adult-mlp2" / "made-from.json"
     kept = mark.read_text(encoding="utf-8")
-    mark.write_text('{"task": "another"}\n', encoding="utf-8")
+    mark.write_text(sealed({"evenhand": "0.0.1", "task": "another"}), encoding="utf-8")
     told = run("fig5", "--seeds", 1, "--output", folder, "--jobs", 1)
     mark.write_text(kept, encoding="utf-8")
     assert told.exit_code != 0
-    assert "other data or another model" in str(told.exception)
+    said = str(told.exception)
+    assert "holds results made from something else: evenhand was 0.0.1, is " in said
+    assert "task was another, is adult; layers was not given, is 2" in said
 
 
 def test_the_page_escapes_what_it_shows(tmp_path):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from evenhand.metrics.counts import Counts
 from evenhand.pipeline import Stage, score
 from evenhand.recipe import Recipe
 from evenhand.record import Record
+from evenhand.sealing import sealed, unsealed
 from evenhand.select import Rule
 from evenhand.threads import one_thread
 
@@ -60,9 +60,13 @@ def cell_path(folder: Path, seed: int, name: str) -> Path:
 
 
 def is_kept(folder: Path, seed: int, name: str, *, named: bool) -> bool:
-    """Whether the cell need not be run; one left out for its width runs once it is ``named``."""
+    """Whether the cell need not be run; one left out for its width runs once it is ``named``.
+
+    Raises:
+        ArtefactError: it is there and damaged.
+    """
     path = cell_path(folder, seed, name)
-    return path.is_file() and not (named and read_cell(path).too_wide)
+    return path.is_file() and not (read_cell(path).too_wide and named)
 
 
 def run_seed(
@@ -138,7 +142,7 @@ def _criteria(entry: Entry, every: Sequence[Criterion]) -> tuple[Criterion, ...]
 
 
 def to_json(cell: Cell) -> str:
-    """A cell as JSON."""
+    """A cell as JSON that carries its own hash."""
     records = [
         {
             "task": record.task,
@@ -157,7 +161,7 @@ def to_json(cell: Cell) -> str:
         for record in cell.records
     ]
     document = {"records": records, "skipped": cell.skipped, "too_wide": cell.too_wide}
-    return json.dumps(document, ensure_ascii=False)
+    return sealed(document)
 
 
 def read_cell(path: Path) -> Cell:
@@ -167,7 +171,7 @@ def read_cell(path: Path) -> Cell:
         ArtefactError: the file is damaged.
     """
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
+        document = unsealed(path.read_bytes())
         records = tuple(_record(one) for one in document["records"])
         return Cell(records, document["skipped"], bool(document.get("too_wide")))
     except (ValueError, KeyError, TypeError) as error:

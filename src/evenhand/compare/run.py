@@ -15,8 +15,9 @@ import numpy as np
 import pandas as pd
 import yaml
 
-from evenhand.artefacts import writable_folder, write_atomically
+from evenhand.artefacts import held, write_atomically
 from evenhand.checks import COINCIDENCE, coincidence, row_warnings
+from evenhand.claim import claim
 from evenhand.compare.cells import FRONTIER, cell_path, is_kept, read_cell, run_seed
 from evenhand.compare.statistics import ERROR_COLUMNS, frontier, hypervolume, paired
 from evenhand.criteria import Criterion
@@ -25,12 +26,14 @@ from evenhand.groups import Groups
 from evenhand.methods import resolve
 from evenhand.metrics.rates import false_positive_rate
 from evenhand.processes import run_all
-from evenhand.recipe import Recipe, fingerprint
+from evenhand.recipe import Recipe
 from evenhand.record import Record, Run, results_frame
 from evenhand.rows import Rows
 from evenhand.select import Rule
 
 REFERENCE = ("transfer", "dense")
+FREE = ("seeds", "methods", "all_methods", "reference", "output")
+"""What a second call in the same folder may ask otherwise: a cell does not depend on it."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,18 +96,38 @@ def compare(
     """
     if not seeds:
         raise InputError("a comparison needs at least one seed")
-    folder = writable_folder(folder)
     names = [entry.name for entry in resolve(methods)]
     config = {
         "command": "compare",
         **recipe.resolved,
         "bounds": [" and ".join(map(str, rule.bounds)) for rule in rules],
         "confidence": [rule.confidence for rule in rules],
+        "error": rules[0].error if rules else recipe.config.error,
         "seeds": list(seeds),
         "methods": names,
+        "all_methods": methods is None,
+        "reference": list(reference),
     }
-    _claim(folder, config)
-    _run(recipe, seeds, names, rules, folder, jobs, on_cells, named=methods is not None)
+    with held(folder):
+        return _compare(
+            Path(folder), config, recipe, seeds, names, rules, reference, jobs, on_cells
+        )
+
+
+def _compare(
+    folder: Path,
+    config: dict[str, Any],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    reference: tuple[str, str],
+    jobs: int,
+    on_cells: Callable[[int, int], None] | None,
+) -> Comparison:
+    kept = {key: value for key, value in config.items() if key not in FREE}
+    claim(folder / "cells", kept | recipe.inputs)
+    _run(recipe, seeds, names, rules, folder, jobs, on_cells, named=not config["all_methods"])
     cells = {
         (seed, name): read_cell(cell_path(folder, seed, name)) for seed in seeds for name in names
     }
@@ -124,18 +147,6 @@ def compare(
     )
     _write(result)
     return result
-
-
-def _claim(folder: Path, config: dict[str, Any]) -> None:
-    """Refuse a folder whose cells are of another task, model or rule."""
-    kept = {k: v for k, v in config.items() if k not in ("seeds", "methods")}
-    mark, path = fingerprint(kept), folder / "cells" / "made-from.txt"
-    if path.is_file() and path.read_text(encoding="utf-8").split()[0] != mark:
-        raise InputError(
-            f"{folder} holds a comparison of another task, model or bound; "
-            "give another --output, or remove that folder"
-        )
-    write_atomically(path, f"{mark} evenhand {version('evenhand')}\n")
 
 
 def _run(
@@ -306,13 +317,19 @@ def _rounded(frame: pd.DataFrame) -> pd.DataFrame:
 def _write(comparison: Comparison) -> None:
     from evenhand.report.files import write_run
     from evenhand.report.text import frame_to_csv
+    from evenhand.sealing import write_sums
 
     folder = comparison.folder
     config = yaml.safe_dump(comparison.config, sort_keys=False, allow_unicode=True)
     write_atomically(folder / "config.yaml", config)
     write_run(as_run(comparison), folder)
-    for name in ("paired", "frontier", "hypervolume"):
-        write_atomically(folder / f"{name}.csv", frame_to_csv(getattr(comparison, name)))
-    write_atomically(folder / "results.csv", frame_to_csv(results_frame(comparison.shown)))
     levels = results_frame(r for r in comparison.records if r.setting.startswith("level:"))
-    write_atomically(folder / "levels.csv", frame_to_csv(levels))
+    tables = {
+        "paired.csv": comparison.paired,
+        "frontier.csv": comparison.frontier,
+        "hypervolume.csv": comparison.hypervolume,
+        "levels.csv": levels,
+    }
+    for name, frame in tables.items():
+        write_atomically(folder / name, frame_to_csv(frame))
+    write_sums(folder, ["config.yaml", "results.csv", "result.json", "report.html", *tables])

@@ -19,6 +19,7 @@ from evenhand.paper.tables import Row
 from evenhand.paper.verdicts import Array, mean_interval
 from evenhand.report.plots import alpha_sweep, importance, representation_pca, save
 from evenhand.report.plots.style import HATCHES, colour, literal, tidy
+from evenhand.sealing import read_arrays
 
 
 def bars(rows: Sequence[Row], frame: pd.DataFrame, title: str) -> Axes:
@@ -69,13 +70,9 @@ def diagonal(fisher: GroupFisher) -> Axes:
 
 def read_representation(path: Path) -> tuple[dict[str, Array], Groups]:
     """What :func:`evenhand.paper.runs.save_representation` kept."""
-    from safetensors import safe_open
-
-    with safe_open(str(path), framework="numpy") as file:
-        arrays = {name: file.get_tensor(name) for name in ("before", "after")}
-        metadata = file.metadata() or {}
-        codes = file.get_tensor("groups")
-    names = tuple(metadata[f"group.{i}"] for i in range(len(metadata)))
+    arrays, notes = read_arrays(path)
+    codes = arrays.pop("groups")
+    names = tuple(notes[f"group.{i}"] for i in range(len(notes)))
     return arrays, Groups(codes, names, "sex")
 
 

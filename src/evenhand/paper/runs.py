@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand.artefacts import write_atomically
-from evenhand.compare.cells import Cell, to_json
+from evenhand.compare.cells import Cell, read_cell, to_json
 from evenhand.criteria import Criterion
 from evenhand.crossfit import Candidates, count_offsets, folds, log_loss
 from evenhand.errors import InputError, MissingExtraError
@@ -28,6 +28,7 @@ from evenhand.neutralization import alpha_weights, neutralize
 from evenhand.paper.sensitivity import fresh, sensitivity
 from evenhand.pipeline import Stage, score
 from evenhand.rows import FloatArray, Rows
+from evenhand.sealing import read_arrays, seal_arrays
 from evenhand.select import Rule, select
 from evenhand.solver import HeadFit, fit_path
 
@@ -212,19 +213,17 @@ def save_representation(stage: Stage, path: Path) -> None:
     Fine-tuning the head alone leaves its inputs as they are, so the paper's figure can only show a
     whole network fine-tuned; that is what is drawn.
     """
-    from safetensors.numpy import save
-
     from evenhand.models.mlp import mlp_features
 
     network, tuned = network_of(stage.problem), _fine_tuned(stage)
     inputs = np.asarray(stage.test_inputs)[:DRAWN]
-    tensors = {
+    tensors: dict[str, np.ndarray] = {
         "before": mlp_features(network.model, inputs).astype(np.float32),
         "after": mlp_features(tuned, inputs).astype(np.float32),
         "groups": stage.test.groups.codes[:DRAWN],
     }
     names = {f"group.{i}": name for i, name in enumerate(stage.test.groups.names)}
-    write_atomically(path, save(tensors, names))
+    seal_arrays(path, tensors, names)
 
 
 ARRAYS: dict[str, Callable[[Stage, Path], None]] = {
@@ -238,6 +237,22 @@ def cell_path(folder: Path, source: Source, seed: int, name: str) -> Path:
     """Where what ``name`` gave on a source at a seed is kept."""
     ending = "safetensors" if name in ARRAYS else "json"
     return folder / "cells" / source.key / f"seed{seed}-{name}.{ending}"
+
+
+def is_kept(folder: Path, source: Source, seed: int, name: str) -> bool:
+    """Whether the cell is there and whole.
+
+    Raises:
+        ArtefactError: it is there and damaged.
+    """
+    path = cell_path(folder, source, seed, name)
+    if not path.is_file():
+        return False
+    if name in ARRAYS:
+        read_arrays(path)
+    else:
+        read_cell(path)
+    return True
 
 
 def run_one(stage: Stage, name: str, path: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evenhand.errors import InputError
+from evenhand.sealing import content_digest
 
 if TYPE_CHECKING:
     from evenhand.models.mlp import MLP
@@ -78,7 +79,7 @@ class AdultSource:
             return adult_stage(seed=seed, layers=self.layers, cache=cache)
         task = adult(seed=seed)
         made_from = {"task": task.fingerprint, "recipe": PRETRAINING, "seed": seed}
-        model = cached_mlp(
+        model, _ = cached_mlp(
             cache, made_from | self.made_from, lambda: pretrain_fair(task, self, seed)
         )
         return mlp_stage(task, model, seed=seed)
@@ -135,11 +136,10 @@ class ImageSource:
 
     @property
     def made_from(self) -> dict[str, Any]:
-        """The task, the data and the weights, by name and size."""
+        """The task, and the sha256 of the data and of the weights."""
         files = {"data": self.data, "weights": self.weights}
         return {"task": self.task, "model": self.model} | {
-            name: [path.name, path.stat().st_size if path.is_file() else 0] if path else None
-            for name, path in files.items()
+            name: content_digest(path) if path else None for name, path in files.items()
         }
 
     def stage(self, seed: int, cache: Path | None) -> Stage:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pandas as pd
 
-from evenhand.artefacts import write_atomically
+from evenhand.claim import claim
 from evenhand.compare.cells import read_cell
-from evenhand.errors import InputError
 from evenhand.paper.experiments import Plan
-from evenhand.paper.runs import ARRAYS, cell_path, run_one
+from evenhand.paper.runs import ARRAYS, cell_path, is_kept, run_one
 from evenhand.paper.sources import ImageSource, Source
 from evenhand.processes import run_all
 from evenhand.record import RESULT_COLUMNS
@@ -26,7 +24,7 @@ Unit = tuple[Source, int, tuple[str, ...]]
 def run_unit(unit: Unit, folder: Path, cache: Path | None) -> None:
     """Run and keep what is missing of one source at one seed."""
     source, seed, names = unit
-    todo = [name for name in names if not cell_path(folder, source, seed, name).is_file()]
+    todo = [name for name in names if not is_kept(folder, source, seed, name)]
     if not todo:
         return
     with one_thread():
@@ -55,10 +53,11 @@ def run_plan(
         on_cells: called with (cells done, cells in all).
 
     Raises:
-        InputError: the folder holds cells of other data or another model.
+        InputError: the folder holds cells of other data, another model or another evenhand.
+        ArtefactError: a cell is damaged.
     """
     for source in plan.needs:
-        _claim(folder, source)
+        claim(folder / "cells" / source.key, source.made_from)
     every = [
         cell_path(folder, source, seed, name)
         for source, names in plan.needs.items()
@@ -72,9 +71,7 @@ def run_plan(
 
     tell()
     for units in _rounds(plan, seeds):
-        left = [
-            u for u in units if not all(cell_path(folder, u[0], u[1], n).is_file() for n in u[2])
-        ]
+        left = [u for u in units if not all(is_kept(folder, u[0], u[1], name) for name in u[2])]
         if jobs <= 1 or len(left) <= 1:
             for unit in left:
                 run_unit(unit, folder, cache)
@@ -96,18 +93,6 @@ def _rounds(plan: Plan, seeds: Sequence[int]) -> list[list[Unit]]:
             (second if later else first).append((source, seed, names))
     first.sort(key=lambda unit: not isinstance(unit[0], ImageSource))
     return [first, second]
-
-
-def _claim(folder: Path, source: Source) -> None:
-    """Refuse cells that were made from something else."""
-    made_from = json.dumps(source.made_from, sort_keys=True)
-    path = folder / "cells" / source.key / "made-from.json"
-    if path.is_file() and path.read_text(encoding="utf-8").strip() != made_from:
-        raise InputError(
-            f"{path.parent} holds results of other data or another model; "
-            "give another --output, or remove that folder"
-        )
-    write_atomically(path, made_from + "\n")
 
 
 def results(plan: Plan, seeds: Sequence[int], folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
