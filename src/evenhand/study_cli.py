@@ -70,3 +70,44 @@ def safeguards_command(
     write_atomically(folder / "safeguards.md", text)
     if not quiet:
         typer.echo(text)
+
+
+@app.command("last-block")
+def last_block_command(
+    data: Annotated[Path, typer.Option(help="CelebA: its folder or zip.")],
+    weights: Annotated[Path | None, typer.Option(help="A ResNet-18's weights.")] = None,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 3,
+    output: Output = Path("runs/last-block"),
+    jobs: Jobs = None,
+    cache: Annotated[Path | None, typer.Option(help="Cache folder.")] = None,
+    quiet: Quiet = False,
+) -> None:
+    """What an adapter on a ResNet-18's last block gains over its head alone, on CelebA."""
+    import os
+
+    from evenhand.artefacts import writable_folder, write_atomically
+    from evenhand.recipe import recipe
+    from evenhand.report.text import frame_to_csv
+    from evenhand.studies.last_block import STRENGTHS, last_block, page
+    from evenhand.terminal import bar, machine
+
+    folder = writable_folder(output)
+    made = recipe(
+        "celeba",
+        data=data,
+        model="resnet18",
+        weights=None if weights is None else str(weights),
+        cache=cache,
+        progress=not quiet,
+    )
+    with bar("training", seeds * (1 + len(STRENGTHS)), quiet) as progress:
+        rows = last_block(
+            made, range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update
+        )
+    named = "" if weights is None else f" --weights {weights.name}"
+    command = f"evenhand study last-block --data {data.name}{named} --seeds {seeds}"
+    text = page(rows, command, machine())
+    write_atomically(folder / "last_block.csv", frame_to_csv(rows))
+    write_atomically(folder / "last-block.md", text)
+    if not quiet:
+        typer.echo(text)
