@@ -162,9 +162,10 @@ def test_threads_do_not_change_the_sums_and_are_given_back(monkeypatch):
     rows, head = wide(np.float32, n=2000)
     one = head_fisher(rows, head, diagonal=True)
     monkeypatch.setattr(module, "CHUNK_BYTES", 50_000)
-    chunked = head_fisher(rows, head, diagonal=True)
-    monkeypatch.setattr(module, "SMALL", 0)
     blas = ThreadpoolController().select(user_api="blas")
+    with blas.limit(limits=1):
+        chunked = head_fisher(rows, head, diagonal=True)
+    monkeypatch.setattr(module, "SMALL", 0)
     with blas.limit(limits=2):
         before = blas.info()
         threaded = head_fisher(rows, head, diagonal=True)

@@ -222,7 +222,7 @@ def head_fisher(
     Raises:
         InputError: the head reads another width, or a feature is not finite.
     """
-    _check_kind(kind)
+    check_kind(kind)
     d = rows.features.shape[1]
     if d != head.in_features:
         raise InputError(
@@ -271,6 +271,7 @@ def _add(mine: Any, theirs: Any) -> Any:
     return None if mine is None else mine + theirs
 
 
-def _check_kind(kind: str) -> None:
+def check_kind(kind: str) -> None:
+    """Refuse what is no kind of Fisher."""
     if kind not in ("empirical", "true"):
         raise InputError(f"the Fisher is 'empirical' or 'true', not {kind!r}")

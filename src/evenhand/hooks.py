@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
 from evenhand.errors import InputError, ModelError
-from evenhand.fisher import Float64, GroupFisher, Kind, _check_kind
-from evenhand.groups import UNKNOWN
+from evenhand.fisher import GroupFisher, Kind, check_kind
+from evenhand.layer_sums import LayerSums, Members
 from evenhand.targets import find_targets
 
 Batch = Mapping[str, Any] | Sequence[Any]
@@ -54,9 +52,9 @@ def group_fisher(
         ModelError: no such layer, or one that runs more or less than once a forward pass.
         InputError: batches of another form, or none, or values that are not finite.
     """
-    _check_kind(kind)
+    check_kind(kind)
     targets = find_targets(model, target_modules)
-    sums = {name: _Sums(module, diagonal) for name, module in targets.items()}
+    sums = {name: LayerSums(module, diagonal) for name, module in targets.items()}
     training = {module: module.training for module in model.modules()}
     seen = 0
     try:
@@ -73,76 +71,6 @@ def group_fisher(
     if not seen:
         raise InputError("the batches hold 0 samples")
     return {name: one.finish(kind) for name, one in sums.items()}
-
-
-class _Sums:
-    """One layer's sums, by group as they turn up."""
-
-    def __init__(self, module: nn.Linear, diagonal: bool) -> None:
-        self.shape = (module.in_features, module.out_features)
-        self.diagonal = diagonal
-        self.rows: defaultdict[Any, Tensor] = defaultdict(self._zeros)
-        self.full: defaultdict[Any, Tensor] = defaultdict(lambda: self._zeros(self.shape))
-        self.counts: defaultdict[Any, int] = defaultdict(int)
-        self.unknown = 0
-
-    def _zeros(self, shape: tuple[int, ...] | None = None) -> Tensor:
-        return torch.zeros(shape or self.shape[:1], dtype=torch.float64)
-
-    def count(self, codes: Sequence[Any]) -> None:
-        for code in codes:
-            if _is_unknown(code):
-                self.unknown += 1
-            else:
-                self.counts[code] += 1
-
-    def add(self, x: Tensor, g: Tensor, codes: Sequence[Any], weight: Tensor) -> None:
-        """x (B, in) or (B, T, in), g likewise with out, weight (B,)."""
-        x, g = x.double(), g.double()
-        if x.ndim == 2:
-            squares_x, squares_g = x * x, g * g * weight[:, None]
-            rows = squares_x * squares_g.sum(dim=1, keepdim=True)
-        else:
-            x, g = x.flatten(1, -2), g.flatten(1, -2)
-            mixed = torch.einsum("bto,bso,bsi->bti", g, g, x)
-            rows = (x * mixed).sum(dim=1) * weight[:, None]
-        if not torch.isfinite(rows).all():
-            bad = int((~torch.isfinite(rows)).any(dim=1).sum())
-            raise InputError(
-                f"{bad} of {len(rows)} samples of a batch have NaN or infinity in a layer's input "
-                "or gradient; remove or impute them"
-            )
-        for code in set(codes):
-            if _is_unknown(code):
-                continue
-            of = torch.tensor([c == code for c in codes])
-            self.rows[code] += rows[of].sum(dim=0).cpu()
-            if self.diagonal and x.ndim == 2:
-                self.full[code] += (squares_x[of].T @ squares_g[of]).cpu()
-            elif self.diagonal:
-                for one_x, one_g, w in zip(x[of], g[of], weight[of], strict=True):
-                    self.full[code] += (w * (one_x.T @ one_g) ** 2).cpu()
-
-    def finish(self, kind: Kind) -> GroupFisher:
-        codes = sorted(self.counts, key=lambda code: (not isinstance(code, int), code))
-
-        def stack(sums: Mapping[Any, Tensor], width: tuple[int, ...]) -> Float64:
-            if not codes:
-                return np.zeros((0, *width))
-            return torch.stack([sums[code] for code in codes]).numpy()
-
-        return GroupFisher(
-            stack(self.rows, self.shape[:1]),
-            np.array([self.counts[code] for code in codes], dtype=np.int64),
-            tuple(str(code) for code in codes),
-            self.unknown,
-            kind,
-            stack(self.full, self.shape) if self.diagonal else None,
-        )
-
-
-def _is_unknown(code: Any) -> bool:
-    return code is None or code == UNKNOWN or code != code
 
 
 def _unpack(batch: Batch, key: str) -> tuple[Any, Tensor, list[Any]]:
@@ -168,7 +96,7 @@ def _unpack(batch: Batch, key: str) -> tuple[Any, Tensor, list[Any]]:
 def _accumulate(
     model: nn.Module,
     targets: Mapping[str, nn.Linear],
-    sums: Mapping[str, _Sums],
+    sums: Mapping[str, LayerSums],
     inputs: Any,
     labels: Tensor,
     codes: Sequence[Any],
@@ -207,29 +135,28 @@ def _accumulate(
             f"the model gives logits of shape {tuple(logits.shape)} for a batch of {len(labels)} "
             f"labels: they must be ({len(labels)}, K)"
         )
-    log_p = torch.log_softmax(logits.double(), dim=-1)
-    outputs = [caught[name][1] for name in targets]
+    members = Members(codes)
     for one in sums.values():
-        one.count(codes)
-    classes = range(log_p.shape[1]) if kind == "true" else (None,)
+        one.count(members)
+    p = torch.softmax(logits.detach().to(torch.promote_types(logits.dtype, torch.float32)), dim=1)
+    outputs = [caught[name][1] for name in targets]
+    given = labels.to(p.device)
+    classes = (
+        [given] if kind == "empirical" else [torch.full_like(given, j) for j in range(p.shape[1])]
+    )
     for number, label in enumerate(classes):
-        if label is None:
-            losses = -log_p.gather(1, labels.to(log_p.device)[:, None]).squeeze(1)
-            weight = torch.ones_like(losses.detach())
-        else:
-            losses = -log_p[:, label]
-            weight = log_p[:, label].detach().exp()
-        last = number == len(classes) - 1
-        slopes = torch.autograd.grad(losses.sum(), outputs, retain_graph=not last)
-        for (name, (x, _)), slope in zip(
-            caught.items(), _ordered(caught, targets, slopes), strict=True
-        ):
-            sums[name].add(x, slope, codes, weight)
+        weight = torch.ones_like(p[:, 0]) if kind == "empirical" else p[:, number]
+        slopes = torch.autograd.grad(
+            logits,
+            outputs,
+            _delta(p, label).to(logits.dtype),
+            retain_graph=number < len(classes) - 1,
+        )
+        for name, slope in zip(targets, slopes, strict=True):
+            sums[name].add(caught[name][0], slope, members, weight)
 
 
-def _ordered(
-    caught: Mapping[str, Any], targets: Mapping[str, Any], slopes: Sequence[Tensor]
-) -> list[Tensor]:
-    """The slopes, given in the targets' order, in the order the layers ran."""
-    by_name = dict(zip(targets, slopes, strict=True))
-    return [by_name[name] for name in caught]
+def _delta(p: Tensor, labels: Tensor) -> Tensor:
+    """(B, K) p - onehot(labels), p_y - 1 as less than the sum of the others: exact near 1."""
+    delta = p.scatter(1, labels[:, None], 0)
+    return delta.scatter(1, labels[:, None], -delta.sum(dim=1, keepdim=True))
