@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -156,10 +157,10 @@ def cached_mlp(
     text = json.dumps(made_from, sort_keys=True)
     name = hashlib.sha256(text.encode()).hexdigest()[:24]
     folder = (root or cache_root()) / "mlp" / name
-    if (folder / "evenhand.json").is_file():
+    if os.path.isfile(folder / "evenhand.json"):  # noqa: PTH113 - False where it may not be seen
         try:
             found = load(folder)
-        except EvenhandError:
+        except (EvenhandError, OSError):
             found = None
         if isinstance(found, MLP):
             return found, ()

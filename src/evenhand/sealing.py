@@ -25,7 +25,7 @@ SUMS = "SHA256SUMS"
 def sealed(document: Mapping[str, Any], *, indent: int | None = None) -> str:
     """``document`` as JSON with the sha256 of all the rest of it under ``seal``."""
     body = json.loads(json.dumps({k: v for k, v in document.items() if k != SEAL}))
-    return json.dumps({**body, SEAL: _digest(body)}, indent=indent, ensure_ascii=False)
+    return json.dumps({**body, SEAL: _digest(body)}, indent=indent)
 
 
 def unsealed(text: str | bytes) -> dict[str, Any]:
@@ -47,8 +47,7 @@ def unsealed(text: str | bytes) -> dict[str, Any]:
 
 
 def _digest(body: Mapping[str, Any]) -> str:
-    text = json.dumps(body, sort_keys=True, ensure_ascii=False)
-    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest()
+    return hashlib.sha256(json.dumps(body, sort_keys=True).encode()).hexdigest()
 
 
 def seal_arrays(

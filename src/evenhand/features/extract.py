@@ -21,8 +21,8 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from evenhand.errors import InputError, ModelError
-from evenhand.features.files import private_folder
-from evenhand.features.store import LOCK, Origin, Store
+from evenhand.features.files import unwritable
+from evenhand.features.store import LOCK, Origin, Store, is_whole
 from evenhand.groups import IntArray
 from evenhand.models.base import Backbone, evaluating
 from evenhand.rows import FloatArray, Rows
@@ -151,9 +151,16 @@ def _fill(
 ) -> tuple[Store, int]:
     """The entry, complete and verified; a second process waits for the first.
 
+    One that cannot be written, as on a read-only disk, is read where it is complete.
     The lock is the operating system's on an open file: it is gone when its holder is, even killed.
     """
-    private_folder(folder)
+    barred = unwritable(folder)
+    if barred:
+        store = Store.open(folder, origin) if is_whole(folder) else None
+        if store is None:
+            raise InputError(barred)
+        store.verify()
+        return store, 0
     with FileLock(folder / LOCK, mode=0o600):
         store = Store.open(folder, origin, task)
         store.verify()

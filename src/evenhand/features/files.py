@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 
 from evenhand.errors import InputError
@@ -40,3 +41,15 @@ def private_folder(path: Path) -> Path:
             f"set {ENVIRONMENT} to a folder of yours"
         ) from error
     return path
+
+
+def unwritable(folder: Path) -> str | None:
+    """Why nothing can be kept in ``folder``; None where it can, and then it is there."""
+    try:
+        private_folder(folder)
+        with tempfile.TemporaryFile(dir=folder):
+            return None
+    except InputError as error:
+        return str(error)
+    except OSError as error:
+        return f"cannot write to the cache folder {folder}: {error.strerror or error}"

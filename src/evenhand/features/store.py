@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,8 +18,9 @@ from evenhand.errors import ArtefactError
 from evenhand.features.files import private_folder
 from evenhand.groups import IntArray
 from evenhand.rows import FloatArray
+from evenhand.sealing import sealed, unsealed
 
-FORMAT = 1
+FORMAT = 2
 MANIFEST = "manifest.json"
 LOCK = "lock"
 ROWS_PER_SHARD = 2048
@@ -54,7 +56,8 @@ class Origin:
     @property
     def name(self) -> str:
         """The entry's folder: the inputs, the model, and ten digits of all that matters."""
-        digest = hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        everything = {"format": FORMAT, **asdict(self)}
+        digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
         words = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.inputs}-{self.model}").strip("-.")
         return f"{words[:80]}-{digest[:10]}"
 
@@ -103,8 +106,8 @@ class Store:
             ArtefactError: it was made from something else (each difference is named), or its
                 manifest is damaged.
         """
-        private_folder(folder)
         if not (folder / MANIFEST).exists():
+            private_folder(folder)
             store = cls(folder, origin, task or {})
             store._write_manifest()
             return store
@@ -132,7 +135,7 @@ class Store:
             ArtefactError: the manifest is missing, damaged or of another version.
         """
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = unsealed((folder / MANIFEST).read_bytes())
             if manifest["format"] != FORMAT:
                 raise ArtefactError(
                     f"the cached features {folder.name} have format {manifest['format']}, this "
@@ -253,7 +256,12 @@ class Store:
             "rows_per_shard": self.rows_per_shard,
             "shards": {number: asdict(shard) for number, shard in sorted(self.shards.items())},
         }
-        write_atomically(self.folder / MANIFEST, json.dumps(manifest, indent=1).encode())
+        write_atomically(self.folder / MANIFEST, sealed(manifest, indent=1))
+
+
+def is_whole(folder: Path) -> bool:
+    """Whether an entry is there and none of its shards is still to be made."""
+    return os.path.isfile(folder / MANIFEST) and not Store.read(folder).missing  # noqa: PTH113
 
 
 def _short(value: Any) -> str:

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from evenhand.features.extract import MAX_UNREADABLE, Dtype, Precision, extract, origin_of
-from evenhand.features.files import cache_root
+from evenhand.features.files import cache_root, unwritable
 from evenhand.features.manage import changed_since
-from evenhand.features.store import Store
+from evenhand.features.store import Store, is_whole
 from evenhand.groups import IntArray
 from evenhand.head import Head
 from evenhand.models.base import Backbone
@@ -77,7 +77,8 @@ def extract_task(
     """The features of every split, extracted once and cached under ``root``.
 
     All splits that are views of one sequence share one cache entry, and so do all seeds: a second
-    call, with another split or another label, computes nothing.
+    call, with another split or another label, computes nothing. Where the cache cannot be written,
+    only the rows needed are computed, nothing is kept, and a note says why.
 
     Args:
         backbone: the frozen model.
@@ -117,8 +118,14 @@ def extract_task(
         elif use_cache and not _is_table(parent):
             origin = origin_of(backbone, parent, dtype=dtype, precision=precision)
             entry = root / origin.name
-            where = {"cache": entry, "origin": origin, "task": described}
-            notes += changed_since(root, origin)
+            barred = unwritable(entry)
+            if barred and not is_whole(entry):
+                entry = None
+                said = f"features were computed and not kept: {barred}"
+                notes += [] if said in notes else [said]
+            else:
+                where = {"cache": entry, "origin": origin, "task": described}
+                notes += changed_since(root, origin)
         found = extract(backbone, part, task.classes, **where, **options)
         if found.store is not None:
             stores[id(parent)] = found.store
