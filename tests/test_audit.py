@@ -403,3 +403,53 @@ def test_the_report_of_many_groups_stays_small():
     page = html.render(result.to_run())
     assert len(page.encode()) < 2_000_000
     assert "more rows are in the data files" in page
+
+
+def test_a_limit_can_be_judged_by_the_upper_end_of_the_interval(tmp_path):
+    table = frame_of(200, 1)
+    result = audit(table, label="y", prediction="yhat", groups="sex")
+    gap, low, high = result.gaps()["sex"]["demographic_parity"]
+    between = (gap + high) / 2
+    assert low < gap < between < high
+    assert result.above({"dp": between}) == []
+    (said,) = result.above({"dp": between}, by_upper=True)
+    assert said.startswith("demographic_parity by sex: the upper end of the gap")
+    assert result.above({"dp": high + 1e-9}, by_upper=True) == []
+    with pytest.raises(InputError, match="at least 0, found nan"):
+        result.above({"dp": np.nan})
+    path = tmp_path / "p.csv"
+    table.to_csv(path, index=False)
+    app = typer.Typer()
+    app.command()(command)
+    asked = [str(path), "--label", "y", "--prediction", "yhat", "--group", "sex"]
+    asked += ["--fail-above", f"dp={between}"]
+    assert CliRunner().invoke(app, asked).exit_code == 0
+    assert CliRunner().invoke(app, [*asked, "--by-upper"]).exit_code == 1
+    assert CliRunner().invoke(app, [*asked, "--fail-above", "dp=1"]).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ({"threshold": np.nan}, "threshold of a score must be finite, found nan"),
+        ({"min_count": -1}, "min_count must be at least 0, found -1"),
+        ({"suppress_below": -2}, "suppress_below must be at least 0"),
+        ({"chunk_rows": 0}, "chunk_rows must be at least 1"),
+    ],
+)
+def test_settings_that_cannot_be_are_named(setting, message):
+    with pytest.raises(InputError, match=message):
+        audit(frame_of(20), label="y", score="score", groups="sex", **setting)
+
+
+@pytest.mark.parametrize("stray", [1.5, -0.1, np.inf])
+def test_scores_that_are_no_probabilities_have_no_calibration(stray):
+    table = frame_of(60)
+    table.loc[3, "score"] = stray
+    result = audit(table, label="y", score="score", groups="sex")
+    frame = result.group_frame()
+    assert frame["calibration"].isna().all()
+    assert frame["auc"].notna().all()
+    assert any(w.startswith("1 score outside 0 to 1") for w in result.warnings())
+    clean = audit(frame_of(60), label="y", score="score", groups="sex")
+    assert clean.group_frame()["calibration"].notna().all()

@@ -66,3 +66,10 @@ def test_counts_of_other_groups_cannot_be_added():
     other = Counts(np.zeros((1, 2, 2), int), np.zeros((2, 2), int), ("y",), ("a", "b"))
     with pytest.raises(InputError, match="different groups or classes"):
         one + other
+
+
+def test_counts_of_another_shape_are_named():
+    with pytest.raises(InputError, match=r"2 groups and 2 classes have shapes \(2, 2, 2\)"):
+        Counts(np.zeros((1, 2, 2)), np.zeros((2, 2)), ("x", "y"), ("a", "b"))
+    with pytest.raises(InputError, match=r"found \(1, 2, 2\) and \(3, 3\)"):
+        Counts(np.zeros((1, 2, 2)), np.zeros((3, 3)), ("x",), ("a", "b"))

@@ -172,3 +172,34 @@ def test_very_many_cells_have_a_gap_and_no_interval():
     estimate, low, high = gap_interval(table, "equal_opportunity")
     assert estimate == 0.5
     assert np.isnan([low, high]).all()
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: rate_interval([1, 3], [2, 2]), "3 of 2 rows is no rate"),
+        (lambda: rate_interval([-1], [2]), "-1 of 2 rows"),
+        (lambda: rate_interval([np.nan], [2]), "nan of 2 rows"),
+        (lambda: rate_interval([1], [np.inf]), "1 of inf rows"),
+        (lambda: rate_interval([1], [2], 1.0), "level of an interval lies between 0 and 1"),
+        (lambda: gap_interval(np.full((2, 2, 2), -1), "eo"), "8 counts .* negative or not finite"),
+        (lambda: gap_interval(np.full((2, 2, 2), np.nan), "eo"), "8 counts"),
+        (lambda: gap_interval(np.ones((2, 2, 3)), "eo"), r"\(G, K, K\), found \(2, 2, 3\)"),
+        (lambda: gap_interval(np.ones((2, 2)), "eo"), r"found \(2, 2\)"),
+        (lambda: gap_interval(np.ones((3, 2, 2)), "eo", replicates=0), "1 replicate at least"),
+        (lambda: gap_interval(np.ones((2, 2, 2)), "eo", level=0), "level"),
+        (lambda: error_interval(np.ones((2, 2)), level=2), "level"),
+        (lambda: error_interval(np.ones((2, 2)), replicates=0), "1 replicate"),
+        (lambda: error_interval(np.array([[1, np.inf], [0, 1]])), "1 counts"),
+        (lambda: error_interval(np.ones(4)), r"found \(4,\)"),
+    ],
+)
+def test_what_has_no_interval_is_named(call, message):
+    with pytest.raises(InputError, match=message):
+        call()
+
+
+def test_expected_counts_may_be_off_by_rounding():
+    low, high = rate_interval([2 + 1e-13, -1e-13], [2, 2])
+    assert high[0] == 1
+    assert low[1] == 0

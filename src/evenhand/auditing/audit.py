@@ -58,10 +58,11 @@ def audit(
         chunk_rows: how many rows are read at a time.
 
     Raises:
-        InputError: the file cannot be read, or a column is missing or unfit.
+        InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
         MissingExtraError: a Parquet file without pyarrow.
     """
     began = time.perf_counter()
+    _check_settings(threshold, min_count, suppress_below, chunk_rows)
     columns = _columns(label, groups, prediction, score)
     names = columns["groups"]
     wanted = [c for c in (label, *names, prediction, score) if c is not None]
@@ -69,6 +70,7 @@ def audit(
     if prediction is not None:
         coders[prediction] = Coder(prediction, "prediction")
     tally, scored, dropped, rows = Tally(), ScoreTally(), dict.fromkeys(wanted, 0), 0
+    outside = 0
     for chunk in chunks(source, wanted, score, chunk_rows):
         codes = {c: coder(*chunk[c]) for c, coder in coders.items()}
         values = None if score is None else chunk[score][0]
@@ -93,6 +95,7 @@ def audit(
         parts = [codes[c][usable] for c in names] + [codes[label][usable], decided[usable]]
         tally.add(parts, None if values is None else values[usable])
         if values is not None:
+            outside += int(((values[usable] < 0) | (values[usable] > 1)).sum())
             scored.add(score_views.cell_of(parts[:-1]), values[usable])
     scored.settle()
     if not len(tally.rows):
@@ -103,6 +106,9 @@ def audit(
         _part(span, names, tally, coders, classes, maps, scored if score else None)
         for span in spans
     ]
+    if outside:
+        for part in found:
+            part.values["calibration"][:] = np.nan
     return Audit(
         parts=tuple(found),
         classes=classes,
@@ -114,8 +120,21 @@ def audit(
         min_count=min_count,
         suppress_below=suppress_below,
         scores_exact=scored.exact,
+        scores_outside=outside,
         provenance=_provenance(source, time.perf_counter() - began),
     )
+
+
+def _check_settings(threshold: float, min_count: int, suppress_below: int, chunk_rows: int) -> None:
+    if not np.isfinite(threshold):
+        raise InputError(f"the threshold of a score must be finite, found {threshold}")
+    for name, value, least in (
+        ("min_count", min_count, 0),
+        ("suppress_below", suppress_below, 0),
+        ("chunk_rows", chunk_rows, 1),
+    ):
+        if not value >= least:
+            raise InputError(f"{name} must be at least {least}, found {value}")
 
 
 def _columns(

@@ -13,6 +13,7 @@ import pandas as pd
 
 from evenhand.artefacts import write_atomically
 from evenhand.criteria import Criterion
+from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.intervals import Interval, gap_interval, rate_interval
 from evenhand.record import Record, Run
@@ -73,6 +74,8 @@ class Audit:
         threshold: of the score, where it made the decisions.
         min_count, suppress_below: what counts as small, and what is not shown.
         scores_exact: no score was rounded to save memory.
+        scores_outside: scores that are not in [0, 1]: they are no probabilities, so that no
+            calibration is given.
         provenance: of the file.
     """
 
@@ -87,6 +90,7 @@ class Audit:
     suppress_below: int
     scores_exact: bool
     provenance: dict[str, Any]
+    scores_outside: int = 0
     shown: tuple[Part, ...] = field(init=False)
     suppressed: dict[str, int] = field(init=False)
 
@@ -108,23 +112,35 @@ class Audit:
             for name, counts in self.counts.items()
         }
 
-    def above(self, limits: Mapping[str | Criterion, float]) -> list[str]:
-        """A sentence for every gap whose estimate is above its limit, or undefined.
+    def above(
+        self, limits: Mapping[str | Criterion, float], *, by_upper: bool = False
+    ) -> list[str]:
+        """A sentence for every gap that is above its limit, or undefined.
 
         Args:
             limits: criterion to the largest gap allowed, in any group column or crossing.
+            by_upper: judge by the upper end of the 95 % interval, so that few rows pass nothing;
+                otherwise by the estimate, which on few rows is above or below by luck.
+
+        Raises:
+            InputError: an unknown criterion, or a limit that is not a number.
         """
         found = []
         for name, limit in limits.items():
             criterion = Criterion.parse(name)
+            if not limit >= 0:
+                raise InputError(f"the limit of {criterion} must be at least 0, found {limit}")
             for attribute, counts in self.counts.items():
                 gap, low, high = gap_interval(counts, criterion)
                 by = f"{criterion.value} by {visible(attribute)}"
                 if np.isnan(gap):
                     found.append(f"{by}: the gap is undefined, no two groups can be compared")
-                elif gap > limit:
+                elif by_upper and np.isnan(high):
+                    found.append(f"{by}: the gap has no interval, there are too many groups")
+                elif (high if by_upper else gap) > limit:
+                    what = "the upper end of the gap" if by_upper else "the gap"
                     found.append(
-                        f"{by}: the gap {number(gap)} ({number(low)} to {number(high)}) "
+                        f"{by}: {what} {number(gap)} ({number(low)} to {number(high)}) "
                         f"is above {limit:g}"
                     )
         return found
@@ -241,6 +257,11 @@ class Audit:
             "all or with a label are not shown; gaps are over the groups shown."
             for attribute, n in self.suppressed.items()
         ]
+        if self.scores_outside:
+            found.append(
+                f"{plural(self.scores_outside, 'score')} outside 0 to 1: not probabilities, so no "
+                "calibration is given."
+            )
         if not self.scores_exact:
             found.append("Scores were rounded (to one part in 4,096 or coarser) to bound memory.")
         return found

@@ -30,6 +30,15 @@ class Counts:
     class_names: tuple[str, ...]
     attribute: str = "group"
 
+    def __post_init__(self) -> None:
+        g, k = len(self.group_names), len(self.class_names)
+        found = np.shape(self.table), np.shape(self.unknown)
+        if found != ((g, k, k), (k, k)):
+            raise InputError(
+                f"counts of {g} groups and {k} classes have shapes {(g, k, k)} and {(k, k)}, "
+                f"found {found[0]} and {found[1]}"
+            )
+
     @classmethod
     def of(
         cls,

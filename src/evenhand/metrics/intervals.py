@@ -35,6 +35,8 @@ class Interval(NamedTuple):
 SNAP = 0.5
 """In standard errors; chosen by simulation: coverage .94 to .96 where 0 gave .93 to .96."""
 MOST_CELLS = 20_000
+ROUNDING = 1e-9
+"""Expected counts may be this much below 0 or above the rows they are counted in."""
 UNDEFINED = Interval(np.nan, np.nan, np.nan)
 
 
@@ -50,11 +52,18 @@ def rate_interval(
 
     Returns:
         The low and the high ends; NaN where there are no rows.
+
+    Raises:
+        InputError: a level outside (0, 1), or hits that are not between 0 and the rows.
     """
     z = _z(level)
     k, n = np.broadcast_arrays(np.asarray(hits, np.float64), np.asarray(rows, np.float64))
+    wrong = ~((k >= -ROUNDING) & (k <= n * (1 + ROUNDING) + ROUNDING) & np.isfinite(n))
+    if wrong.any():
+        at = np.flatnonzero(wrong.ravel())[0]
+        raise InputError(f"{k.ravel()[at]:g} of {n.ravel()[at]:g} rows is no rate")
     n = np.where(n > 0, n, np.nan)
-    rate = k / n
+    rate = np.clip(k / n, 0, 1)
     centre = (rate + z * z / (2 * n)) / (1 + z * z / n)
     half = z / (1 + z * z / n) * np.sqrt(rate * (1 - rate) / n + z * z / (4 * n * n))
     return np.clip(centre - half, 0, rate), np.clip(centre + half, rate, 1)
@@ -75,11 +84,18 @@ def error_interval(
         metric: ``"f1"`` (the paper's Err), ``"accuracy"``, ``"balanced"``, or a function of
             (..., K, K) confusion matrices; see ``evenhand.metrics.rates.ERRORS``.
         level, seed, replicates: of the interval.
+
+    Raises:
+        InputError: an unknown metric, another shape, a count that is negative or not finite, a
+            level outside (0, 1), or no replicates.
     """
     measure = error_metric(metric)
+    _z(level)
+    _check_replicates(replicates)
     confusion = counts.total if isinstance(counts, Counts) else np.asarray(counts)
     if confusion.ndim == 3:
         confusion = confusion.sum(axis=0)
+    confusion = _counted(confusion, "(K, K) or (G, K, K)", 2)
     if confusion.sum() <= 0:
         return UNDEFINED
     drawn = measure(_resampled(confusion[None], replicates, seed)[:, 0])
@@ -115,12 +131,15 @@ def gap_interval(
     Returns:
         The gap and its interval, all NaN where no two groups can be compared; the interval alone
         is NaN beyond MOST_CELLS cells, where it would say nothing.
+
+    Raises:
+        InputError: an unknown criterion, another shape, a count that is negative or not finite, a
+            level outside (0, 1), or no replicates.
     """
     criterion = Criterion.parse(criterion)
     _z(level)
-    table = np.asarray(counts.table if isinstance(counts, Counts) else counts, np.float64)
-    if table.ndim != 3 or table.shape[1] != table.shape[2]:
-        raise InputError(f"a count table has shape (G, K, K), found {table.shape}")
+    _check_replicates(replicates)
+    table = _counted(counts.table if isinstance(counts, Counts) else counts, "(G, K, K)", 3)
     return _gap_interval(table.tobytes(), table.shape, criterion, level, seed, replicates)
 
 
@@ -154,6 +173,22 @@ def _gap_interval(
 
 PValue = Callable[[Array], Array]
 """(T,) gaps to the (T,) p-values of the tests that they are the true gap."""
+
+
+def _counted(counts: Any, shape: str, axes: int) -> Array:
+    """``counts`` as a table of float64, checked."""
+    table = np.asarray(counts, np.float64)
+    if table.ndim != axes or table.shape[-1] != table.shape[-2]:
+        raise InputError(f"a count table has shape {shape}, found {table.shape}")
+    bad = ~(np.isfinite(table) & (table >= -ROUNDING))
+    if bad.any():
+        raise InputError(f"{int(bad.sum())} counts of a table are negative or not finite")
+    return np.maximum(table, 0)
+
+
+def _check_replicates(replicates: int) -> None:
+    if replicates < 1:
+        raise InputError(f"an interval needs 1 replicate at least, found {replicates}")
 
 
 def _z(level: float) -> float:
