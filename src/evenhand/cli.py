@@ -232,11 +232,7 @@ def compare(
     import os
 
     from evenhand.bounds import Bound
-    from evenhand.compare.run import as_run
-    from evenhand.compare.run import compare as run_compare
-    from evenhand.finetuning import make_rule
     from evenhand.recipe import recipe
-    from evenhand.terminal import bar, echo_comparison
 
     asked = recipe(
         task,
@@ -253,6 +249,12 @@ def compare(
         progress=not quiet,
     )
     bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
+
+    from evenhand.compare.run import as_run
+    from evenhand.compare.run import compare as run_compare
+    from evenhand.finetuning import make_rule
+    from evenhand.terminal import bar, echo_comparison
+
     level, metric = confidence or asked.config.confidence, error or asked.config.error
     rules = [make_rule([one], one.criterion, level, 0.5, metric) for one in bounds]
     folder = _folder(output or Path("runs") / f"compare-{asked.task}")
@@ -284,7 +286,11 @@ def plan(
     group: Group = None,
     model: Model = None,
     weights: Weights = None,
+    head: Head = None,
+    image_size: ImageSize = None,
+    max_length: MaxLength = None,
     confidence: Confidence = None,
+    layers: Layers = 2,
     seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
     cache: Cache = None,
     json: Json = False,
@@ -292,11 +298,7 @@ def plan(
     """Tell, before fitting, how small a bound these rows can support."""
     import json as json_library
 
-    from evenhand.checks import known_groups, row_warnings
-    from evenhand.checks import plan as floors_of
-    from evenhand.criteria import Criterion as Criteria
     from evenhand.recipe import recipe
-    from evenhand.select import Rule
 
     asked = recipe(
         task,
@@ -305,9 +307,19 @@ def plan(
         groups=tuple(group or ()),
         model=model,
         weights=weights,
+        head=head,
+        image_size=image_size,
+        max_length=max_length,
+        layers=layers,
         cache=cache,
         progress=True,
     )
+
+    from evenhand.checks import known_groups, row_warnings
+    from evenhand.checks import plan as floors_of
+    from evenhand.criteria import Criterion as Criteria
+    from evenhand.select import Rule
+
     level = confidence or asked.config.confidence
     stage = asked.stage(seed)
     rows = stage.problem.development
