@@ -1,8 +1,10 @@
-"""Write the measured tables into README.md and docs/results.md from finished runs.
+"""Write the measured tables into README.md and docs/ from finished comparisons.
 
     evenhand compare adult --seeds 10 --bound equalized_odds=0.10 \
         --bound demographic_parity=0.12 --output runs/compare-adult
-    python docs/make_tables.py runs/compare-adult
+    python docs/make_tables.py runs/compare-adult [docs/results-NAME.md=FOLDER ...]
+
+The first folder is Adult's, for the README and docs/results.md; each further one gets its page.
 """
 
 from __future__ import annotations
@@ -15,6 +17,13 @@ import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+TITLES = {
+    "results": "Adult",
+    "results-celeba-resnet18": "CelebA's first 10,000 images, ResNet-18",
+    "results-celeba-lite0": "CelebA's first 10,000 images, EfficientNet-Lite0",
+    "results-lfwa-resnet18": "LFWA, ResNet-18",
+    "results-occupation": "Adult's occupation, 13 classes",
+}
 README_ROWS = (
     ("pretrained", "as-is", "pre-trained model as it is"),
     ("transfer", "dense", "transfer learning (TL)"),
@@ -25,9 +34,11 @@ README_ROWS = (
     ("gap-eo", "bound:equalized_odds<=0.1", "**gap head, ΔEO ≤ .10 asked for**"),
     ("gap-dp", "bound:demographic_parity<=0.12", "**gap head, ΔDP ≤ .12 asked for**"),
     ("adapter-eo", "0.3", "**rank-1 adapter + head, strength .3**"),
+    ("adapter-eo", "bound:equalized_odds<=0.1", "**adapter + head, ΔEO ≤ .10 asked for**"),
+    ("evenhand", "cost<=0.5", "**evenhand's default: at most half a point**"),
     ("retrain-eo", "strength=0.1", "Retrain+EO .1, whole network"),
     ("fairret", "eo strength=0.06", "fairret .06, equalized odds"),
-    ("oxonfair", "eo<=0.1", "OxonFair, blind, ΔEO ≤ .10"),
+    ("oxonfair-inferred", "eo<=0.1", "OxonFair, groups inferred, ΔEO ≤ .10"),
     ("exponentiated-gradient", "eo eps=0.03", "ExponentiatedGradient .03 (randomised)"),
     ("reweighing", "power=1", "reweighing"),
     ("leace", "erased", "LEACE, then a head"),
@@ -35,22 +46,51 @@ README_ROWS = (
 )
 
 
-def main(folder: Path) -> None:
-    results = pd.read_csv(folder / "results.csv", dtype={"setting": str}, keep_default_na=False)
+def main(adult: Path, *others: str) -> None:
+    results = read(adult)
+    replace(ROOT / "README.md", "table", note(adult) + "\n\n" + table(results, README_ROWS))
+    write_page(adult, ROOT / "docs" / "results.md")
+    for other in others:
+        page, _, folder = other.partition("=")
+        write_page(Path(folder), ROOT / page)
+
+
+def read(folder: Path) -> pd.DataFrame:
+    return pd.read_csv(folder / "results.csv", dtype={"setting": str}, keep_default_na=False)
+
+
+def command(config: dict) -> str:
+    """The command that made a comparison, files by their names alone."""
+    words = ["evenhand compare", config["task"]]
+    for option in ("data", "model", "weights"):
+        if config.get(option):
+            words.append(f"--{option} {Path(config[option]).name}")
+    if config.get("label"):
+        words.append(f"--label {config['label']}")
+    words += [f"--group {group}" for group in config.get("groups") or ()]
+    words.append(f"--seeds {len(config['seeds'])}")
+    words += [f"--bound '{bound}'".replace("<=", "=") for bound in config["bounds"]]
+    return " ".join(words)
+
+
+def note(folder: Path) -> str:
     config = yaml.safe_load((folder / "config.yaml").read_text(encoding="utf-8"))
     machine = yaml.safe_load((folder / "result.json").read_text(encoding="utf-8"))["provenance"]
-    seeds = results["seed"].nunique()
-    note = (
-        f"Means ± standard deviation over {seeds} seeds, each with its own split and pre-training; "
-        f"{config['task']}, {machine['machine']}. Made by `evenhand compare {config['task']} "
-        f"--seeds {seeds}`. Seconds are of a method's own fit: the ridge (in transfer learning's) "
-        "and the cross-fitted path behind the rows with a bound are shared."
+    trained = " and pre-training" if config["task"] == "adult" else ""
+    return (
+        f"Means ± standard deviation over {len(config['seeds'])} seeds, each with its own "
+        f"split{trained}; {config['task']}, {machine['machine']}. Made by `{command(config)}`. "
+        "Seconds are of a method's own fit: the ridge (in transfer learning's) and the "
+        "cross-fitted path behind the rows with a bound are shared."
     )
-    replace(ROOT / "README.md", "table", note + "\n\n" + table(results, README_ROWS))
+
+
+def write_page(folder: Path, path: Path) -> None:
+    results = read(folder)
     every = [(m, s, f"{m} {s}") for m, s in results[["method", "setting"]].drop_duplicates().values]
-    page = (
-        "# Every method on Adult\n\n"
-        f"{note} Error is 100 - weighted F1 in %, gaps as the paper's.\n\n"
+    text = (
+        f"# Every method on {TITLES.get(path.stem, results['task'].iloc[0])}\n\n"
+        f"{note(folder)} Error is 100 - weighted F1 in %, gaps as the paper's.\n\n"
         f"{table(results, every)}\n\n"
         "## Paired differences to transfer learning\n\n"
         "Means over seeds ± 95 % half-width; * significant after Holm's correction.\n\n"
@@ -60,7 +100,7 @@ def main(folder: Path) -> None:
         "its frontier over all settings and levels.\n\n"
         f"{frontiers(folder)}\n"
     )
-    (ROOT / "docs" / "results.md").write_text(page, encoding="utf-8")
+    path.write_text(text, encoding="utf-8")
 
 
 def table(results: pd.DataFrame, rows: tuple | list) -> str:
@@ -130,6 +170,6 @@ def replace(path: Path, mark: str, text: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) < 2:
         raise SystemExit(__doc__)
-    main(Path(sys.argv[1]))
+    main(Path(sys.argv[1]), *sys.argv[2:])
