@@ -6,6 +6,7 @@ badly scaled and correlated features cost no more iterations than white ones.
 
 from __future__ import annotations
 
+import copy
 from typing import Protocol
 
 import numpy as np
@@ -41,19 +42,33 @@ class Form(Protocol):
         ...
 
 
-def preconditioner(x: torch.Tensor, ridge: float, intercept: bool) -> Float64:
-    """The lower Cholesky factor of the Gram matrix, with the intercept's column if asked."""
+def preconditioner(
+    x: torch.Tensor, ridge: float, intercept: bool, curvature: torch.Tensor | None = None
+) -> Float64:
+    """The lower Cholesky factor of the Gram matrix, with the intercept's column if asked.
+
+    The log-loss curves at most 1/4 as much as the Gram matrix; ``curvature`` (N, 1) has
+    4 p (1 - p) of each row, where it is known, which makes the product its Hessian.
+    """
     step = max(1, len(x) // GRAM_ROWS)
     some = x[::step]
     n, d = some.shape
     gram = np.empty((d + intercept, d + intercept), dtype=np.float64)
-    gram[:d, :d] = (some.T @ some).double().numpy() / (4 * n)
+    curved = some if curvature is None else some * curvature[::step]
+    gram[:d, :d] = (some.T @ curved).double().numpy() / (4 * n)
     if intercept:
-        gram[d, :d] = gram[:d, d] = some.double().mean(dim=0).numpy() / 4
-        gram[d, d] = 0.25
+        gram[d, :d] = gram[:d, d] = curved.double().mean(dim=0).numpy() / 4
+        gram[d, d] = 0.25 if curvature is None else float(curvature[::step].double().mean()) / 4
     scale = max(float(np.trace(gram)) / len(gram), 1e-30)
-    damping = np.append(np.full(d, ridge), np.zeros(int(intercept))) + 1e-9 * scale
-    return np.asarray(np.linalg.cholesky(gram + np.diag(damping)), dtype=np.float64)
+    damping = np.append(np.full(d, ridge), np.zeros(int(intercept)))
+    for share in (1e-9, 1e-6, 1e-3):
+        # float32 products of more columns than rows may fall short of the least of these
+        try:
+            damped = gram + np.diag(damping + share * scale)
+            return np.asarray(np.linalg.cholesky(damped), dtype=np.float64)
+        except np.linalg.LinAlgError:
+            continue
+    return np.diag(np.sqrt(np.diag(gram) + damping + 1e-9 * scale))
 
 
 class Dense:
@@ -68,17 +83,54 @@ class Dense:
         self.x, self.ridge_weight, self.classes = x, ridge, classes
         self.outputs = 1 if self.classes == 2 else self.classes
         self.intercept = intercept
-        self.factor = preconditioner(x, ridge, intercept=intercept)
-        if not intercept:
-            self.factor = scipy.linalg.block_diag(self.factor, np.ones((1, 1)))
+        self.factor = self._factor()
+        self.stiff: tuple[Float64, Float64] | None = None
 
-    def _unpack(self, theta: Float64) -> Float64:
+    def _factor(self, curvature: torch.Tensor | None = None) -> Float64:
+        factor = preconditioner(self.x, self.ridge_weight, self.intercept, curvature)
+        return factor if self.intercept else scipy.linalg.block_diag(factor, np.ones((1, 1)))
+
+    def curved_at(self, theta: Float64, x: torch.Tensor) -> Dense:
+        """The same form on ``x``, preconditioned by the log-loss's Hessian there (two classes)."""
+        plain = torch.as_tensor(self.plain(theta), dtype=x.dtype)
+        p = torch.sigmoid(torch.addmm(plain[-1], x, plain[:-1]))
+        changed = copy.copy(self)
+        changed.x, changed.stiff = x, None
+        changed.factor = changed._factor(4 * p * (1 - p))
+        return changed
+
+    def stiffened(self, rows: Float64) -> Dense:
+        """The same form where the objective also curves as ``rowsᵀ rows`` ((c, d + 1), c small).
+
+        With L the Gram matrix's factor and V = L⁻¹ rowsᵀ, L Lᵀ + rowsᵀ rows = L (1 + V Vᵀ) Lᵀ, and
+        the square root of the middle differs from 1 in the directions of V only.
+        """
+        changed = copy.copy(self)
+        if not self.intercept:
+            rows = np.hstack([rows[:, :-1], np.zeros((len(rows), 1))])
+        inner = scipy.linalg.solve_triangular(self.factor, rows.T, lower=True, check_finite=False)
+        directions, singular, _ = np.linalg.svd(inner, full_matrices=False)
+        changed.stiff = directions, np.sqrt(1 + singular**2)
+        return changed
+
+    def _scaled(self, white: Float64, power: int) -> Float64:
+        """The middle factor's square root, or (power -1) its inverse, times ``white``."""
+        if self.stiff is None:
+            return white
+        directions, gains = self.stiff
+        return white + directions @ ((gains**power - 1)[:, None] * (directions.T @ white))
+
+    def plain(self, theta: Float64) -> Float64:
         """(d + 1, m) W over b."""
-        white = theta.reshape(-1, self.outputs)
+        white = self._scaled(theta.reshape(-1, self.outputs), -1)
         plain: Float64 = scipy.linalg.solve_triangular(
             self.factor, white, lower=True, trans="T", check_finite=False
         )
         return plain
+
+    def of_plain(self, plain: Float64) -> Float64:
+        """The parameters that stand for W over b, (d + 1, m)."""
+        return self._scaled(self.factor.T @ plain, 1).ravel()
 
     def pack(self, start: Head | None) -> Float64:
         """The parameters that stand for ``start``."""
@@ -88,12 +140,11 @@ class Dense:
         stacked = np.vstack([start.weight, bias]).astype(np.float64)
         if self.outputs == 1:
             stacked = stacked[:, 1:] - stacked[:, :1]
-        packed: Float64 = (self.factor.T @ stacked).ravel()
-        return packed
+        return self.of_plain(stacked)
 
     def logits(self, theta: Float64) -> torch.Tensor:
         """(N, m) logits of all rows."""
-        plain = torch.as_tensor(self._unpack(theta), dtype=self.x.dtype)
+        plain = torch.as_tensor(self.plain(theta), dtype=self.x.dtype)
         return torch.addmm(plain[-1], self.x, plain[:-1])
 
     def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
@@ -101,12 +152,16 @@ class Dense:
         plain = np.vstack(
             [(self.x.T @ slope).double().numpy(), slope.double().sum(dim=0, keepdim=True).numpy()]
         )
-        plain[-1] *= self.intercept
-        return self._whiten(plain)
+        return self.pull(theta, plain)
+
+    def pull(self, theta: Float64, slope: Float64) -> Float64:
+        """The gradient at theta, given the one at W over b (d + 1, m)."""
+        slope[-1] *= self.intercept
+        return self._whiten(slope)
 
     def ridge(self, theta: Float64) -> tuple[float, Float64]:
         """The ridge term and its gradient."""
-        plain = self._unpack(theta)
+        plain = self.plain(theta)
         plain[-1] = 0
         return 0.5 * self.ridge_weight * float((plain**2).sum()), self._whiten(
             self.ridge_weight * plain
@@ -116,11 +171,11 @@ class Dense:
         white: Float64 = scipy.linalg.solve_triangular(
             self.factor, gradient, lower=True, check_finite=False
         )
-        return white.ravel()
+        return self._scaled(white, -1).ravel()
 
     def head(self, theta: Float64) -> Head:
         """The head that theta stands for."""
-        plain = self._unpack(theta)
+        plain = self.plain(theta)
         if self.outputs == 1:
             plain = np.hstack([-plain / 2, plain / 2])
         return Head(plain[:-1], plain[-1])
@@ -166,11 +221,23 @@ class LowRank:
 
     def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
         """The gradient at theta, given the objective's at the logits."""
-        down, up, _ = self._unpack(theta)
         by_weight = (self.x.T @ slope).double().numpy()
-        return self._collect(
-            by_weight @ up.T, down.T @ by_weight, slope.double().sum(dim=0).numpy()
-        )
+        by_bias = slope.double().sum(dim=0, keepdim=True).numpy()
+        return self._chain(theta, np.vstack([by_weight, by_bias]))
+
+    def plain(self, theta: Float64) -> Float64:
+        """(d + 1, m) W over b, m as for a dense head."""
+        down, up, bias = self._unpack(theta)
+        plain = np.vstack([down @ up, bias])
+        return plain[:, 1:] - plain[:, :1] if self.classes == 2 else plain
+
+    def pull(self, theta: Float64, slope: Float64) -> Float64:
+        """The gradient at theta, given the one at W over b (d + 1, m)."""
+        return self._chain(theta, np.hstack([-slope, slope]) if self.classes == 2 else slope)
+
+    def _chain(self, theta: Float64, slope: Float64) -> Float64:
+        down, up, _ = self._unpack(theta)
+        return self._collect(slope[:-1] @ up.T, down.T @ slope[:-1], slope[-1])
 
     def ridge(self, theta: Float64) -> tuple[float, Float64]:
         """The ridge term and its gradient."""

@@ -1,0 +1,180 @@
+"""Several processes or machines as one: who this one is, and sums over all of them.
+
+Everything evenhand needs of a data set is a sum over its rows (Fisher sums, counts, a fit's value
+and gradient), so that processes share a job by each taking its part of the rows. They find one
+another by ``torch.distributed``, as ``torchrun`` and ``accelerate launch`` set it up.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand.groups import Groups, IntArray
+
+Sums = TypeVar("Sums")
+Array = npt.NDArray[Any]
+
+
+@dataclass(frozen=True)
+class World:
+    """The processes that share a job; alone by default.
+
+    Attributes:
+        rank: of this process, from 0.
+        size: how many there are.
+    """
+
+    rank: int = 0
+    size: int = 1
+
+    @property
+    def first(self) -> bool:
+        """Whether this process writes files and shows progress for all."""
+        return self.rank == 0
+
+    def share(self, rows: int) -> slice:
+        """This process's stride of ``rows`` rows: every ``size``-th, from ``rank`` on."""
+        return slice(self.rank, rows, self.size)
+
+    def sum(self, values: Array) -> Array:
+        """The sum over all processes of arrays of one shape, the same bits in each."""
+        if self.size == 1:
+            return values
+        import torch.distributed as group
+
+        tensor = _tensor(values)
+        group.all_reduce(tensor)
+        return _array(tensor, values.dtype)
+
+    def any(self, here: bool) -> bool:
+        """Whether it is so in any process."""
+        return bool(self.sum(np.array([int(here)]))[0])
+
+    def broadcast(self, values: Array | None, source: int = 0) -> Array:
+        """The array of process ``source``; the others need not know its shape (give None)."""
+        if self.size == 1:
+            return np.asarray(values)
+        import torch.distributed as group
+
+        kinds = "?bBhilefd"
+        header = np.zeros(10, dtype=np.int64)
+        if self.rank == source:
+            values = np.ascontiguousarray(values)
+            header[0], header[1] = kinds.index(_kind(values.dtype)), values.ndim
+            header[2 : 2 + values.ndim] = values.shape
+        tensor = _tensor(header)
+        group.broadcast(tensor, source)
+        header = _array(tensor, header.dtype)
+        dtype, shape = np.dtype(kinds[header[0]]), tuple(header[2 : 2 + header[1]])
+        if values is None or self.rank != source:
+            values = np.empty(shape, dtype=dtype)
+        tensor = _tensor(values)
+        group.broadcast(tensor, source)
+        return _array(tensor, dtype).reshape(shape)
+
+    def gather(self, values: Array) -> list[Array]:
+        """Every process's array, of any lengths, in the order of ranks, in every process."""
+        return [
+            self.broadcast(values if self.rank == source else None, source)
+            for source in range(self.size)
+        ]
+
+    def merge(self, sums: Sums) -> Sums:
+        """Everything that adds up (``GroupFisher``, ``Counts``, arrays), added over processes.
+
+        The fields that are arrays are summed, dataclasses inside likewise; all else (names, kinds)
+        must be alike in all processes and stays.
+        """
+        return self._merged(sums)
+
+    def _merged(self, value: Any) -> Any:
+        from dataclasses import fields, is_dataclass, replace
+
+        if self.size == 1:
+            return value
+        if isinstance(value, np.ndarray):
+            return self.sum(value)
+        if is_dataclass(value) and not isinstance(value, type):
+            changed = {
+                one.name: self._merged(getattr(value, one.name))
+                for one in fields(value)
+                if one.init
+            }
+            return replace(value, **changed)
+        if isinstance(value, int) and not isinstance(value, bool):
+            return int(self.sum(np.array([value]))[0])
+        return value
+
+    def wait(self) -> None:
+        """Until every process is here."""
+        self.sum(np.zeros(1))
+
+    def same_groups(self, groups: Groups) -> Groups:
+        """The groups of these rows, coded by the names found in any process, in order of name."""
+        if self.size == 1:
+            return groups
+        own = "\0".join(groups.names).encode()
+        found: set[str] = set()
+        for text in self.gather(np.frombuffer(own, dtype=np.uint8)):
+            found |= set(text.tobytes().decode().split("\0")) if text.size else set()
+        names = tuple(sorted(found))
+        code: IntArray = np.array([*(names.index(name) for name in groups.names), -1])
+        return Groups(code[groups.codes], names, groups.attribute)
+
+
+ALONE = World()
+
+
+def world() -> World:
+    """The processes that torch.distributed has brought together; alone where it has not."""
+    import torch.distributed as group
+
+    if group.is_available() and group.is_initialized():
+        return World(group.get_rank(), group.get_world_size())
+    return ALONE
+
+
+@contextmanager
+def together() -> Iterator[World]:
+    """Join the processes a launcher (torchrun, accelerate, SLURM's srun through torchrun) started.
+
+    Without one, alone. Processes meet on the CPU (gloo): what is summed is small. A group made
+    before is used, and left as it was; one made here is closed at the end.
+    """
+    found = world()
+    if found.size > 1 or int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+        yield found
+        return
+    import torch.distributed as group
+
+    group.init_process_group("gloo")
+    try:
+        yield world()
+    finally:
+        group.destroy_process_group()
+
+
+def _tensor(values: Array) -> Any:
+    import torch
+    import torch.distributed as group
+
+    tensor = torch.as_tensor(np.array(values))
+    return tensor.cuda() if group.get_backend() == "nccl" else tensor
+
+
+def _array(tensor: Any, dtype: Any) -> Array:
+    found: Array = tensor.cpu().numpy().astype(dtype, copy=False)
+    return found
+
+
+def _kind(dtype: np.dtype[Any]) -> str:
+    return (
+        {8: "l", 4: "i"}[dtype.itemsize] if dtype.kind == "i" and dtype.itemsize > 2 else dtype.char
+    )
