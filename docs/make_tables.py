@@ -17,6 +17,9 @@ import pandas as pd
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
+LEVELS = (0.8, 0.65, 0.5)
+OWN = ("gap-", "adapter-", "evenhand")
+NOT_BLIND = "threshold-optimizer"
 TITLES = {
     "results": "Adult",
     "results-celeba-resnet18": "CelebA's first 10,000 images, ResNet-18",
@@ -95,6 +98,7 @@ def write_page(folder: Path, path: Path) -> None:
         "## Paired differences to transfer learning\n\n"
         "Means over seeds ± 95 % half-width; * significant after Holm's correction.\n\n"
         f"{paired(folder)}\n\n"
+        f"{duel(folder)}"
         "## Error at levels of the gap\n\n"
         "The error each method needs for a share of transfer learning's gap, interpolated along "
         "its frontier over all settings and levels.\n\n"
@@ -138,6 +142,34 @@ def paired(folder: Path) -> str:
             cells.append(f"{float(one['difference']):+.3f}±{float(one['half_width']):.3f}{star}")
         lines.append(f"| {method} | {setting} | " + " | ".join(cells) + " |")
     return "\n".join(lines)
+
+
+def duel(folder: Path) -> str:
+    """evenhand's best against the best peer that needs no group at prediction."""
+    frame = pd.read_csv(folder / "frontier.csv").dropna(subset=["error"])
+    frame = frame[frame["level"].isin(LEVELS) & (frame["method"] != NOT_BLIND)]
+    lines = [
+        "## evenhand against the best peer",
+        "",
+        "At a share of transfer learning's gap, the lowest mean error of evenhand's methods and of "
+        "the peers that need no group at prediction. Each side's best is picked by these same "
+        "figures. A positive difference: the peer is ahead.",
+        "",
+        "| gap | error | share | evenhand's best | best peer | difference |",
+        "|---|---|---|---|---|---|",
+    ]
+    for (criterion, metric, level), part in frame.groupby(
+        ["criterion", "error_metric", "level"], sort=False
+    ):
+        own = part["method"].str.startswith(OWN)
+        if own.all() or not own.any():
+            continue
+        ours, peer = (some.loc[some["error"].idxmin()] for some in (part[own], part[~own]))
+        lines.append(
+            f"| {criterion} | {metric} | {level:.0%} | {ours['method']} {ours['error']:.2f} | "
+            f"{peer['method']} {peer['error']:.2f} | {ours['error'] - peer['error']:+.2f} |"
+        )
+    return "\n".join([*lines, "", ""]) if len(lines) > 6 else ""
 
 
 def frontiers(folder: Path) -> str:
