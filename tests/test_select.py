@@ -229,7 +229,7 @@ def test_a_cost_counts_at_its_bound_on_fresh_rows():
     wrong, right = np.array([[0, 1], [0, 0]]), np.array([[1, 0], [0, 0]])
     price = float(f1_error(confusion + wrong) - f1_error(confusion + right))
     rule = Rule(max_cost=cost + 0.5)
-    few, many = [int((0.5 / (1.2816 * price)) ** 2 / 2 * factor) for factor in (0.99, 1.02)]
+    few, many = [int((0.5 / (1.6449 * price)) ** 2 / 2 * factor) for factor in (0.99, 1.02)]
     rows = int(UNFAIR.sum())
 
     def chosen(differing):

@@ -26,6 +26,8 @@ from evenhand.metrics.rates import Array, ErrorMetric, error_metric, gap
 
 MAX_COST = 0.5
 """Points of error a fairer model may cost when no bound is asked for."""
+COST_CONFIDENCE = 0.95
+"""That fresh rows show no higher cost: error paid unasked is to be surer than a bound asked for."""
 MIN_GIVEN = 0.5
 """Where no bound is asked for, each class keeps at least this share of transfer learning's."""
 MIN_CELL = 100
@@ -133,9 +135,9 @@ def select(
 
     The error is the rule's; a candidate is within a bound when its gap's upper confidence bound
     is. Within all bounds the lowest error is chosen; if none is within, the smallest upper bound,
-    not promised. Without bounds: the smallest gap whose error on fresh rows is, with the rule's
-    confidence, at most ``max_cost`` points above transfer learning's (the first family at strength
-    0 and offset 0), among the candidates that still give every class. With ``rule.guard`` a
+    not promised. Without bounds: the smallest gap whose error on fresh rows is, at confidence
+    :data:`COST_CONFIDENCE`, at most ``max_cost`` points above transfer learning's (the first family
+    at strength 0 and offset 0), among the candidates that still give every class. With ``rule.guard`` a
     candidate whose upper bound exceeds the old head's is out, and where the old head's gap may be
     noise it stays, unless transfer learning lowers the error by more than ``max_cost``.
 
@@ -323,7 +325,7 @@ def _choose_cheap(scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]) -
         gaps = np.where(affordable, np.nan_to_num(scored.gap[criterion], nan=np.inf), np.inf)
         return int(gaps.argmin()), (
             f"the smallest {criterion.symbol} at a cost of at most {rule.max_cost:g} points of "
-            f"error, at confidence {rule.confidence:g}"
+            f"error, at confidence {COST_CONFIDENCE:g}"
         )
     return int(np.where(allowed, scored.error, np.inf).argmin()), (
         f"no candidate as fair as the old head costs at most {rule.max_cost:g} points of error "
@@ -351,7 +353,7 @@ def _cost_margin(scored: _Scored, rule: Rule) -> Array:
     if rule.error == "log_loss":
         return np.zeros(len(scored.where))
     prices = _prices(scored.plain, error_metric(rule.error))
-    return float(norm.ppf(rule.confidence)) * np.sqrt(2 * scored.differing @ prices**2)
+    return float(norm.ppf(COST_CONFIDENCE)) * np.sqrt(2 * scored.differing @ prices**2)
 
 
 def _prices(confusion: IntArray, metric: ErrorMetric) -> Array:
