@@ -144,3 +144,24 @@ def test_unknown_groups_alone_are_transfer_learning(in_passes, make_rows):
     fit = fit_path(nobody, [5.0], terms_of(nobody), ridge=0.01)[0]
     plain = fit_path(rows, ridge=0.01)[0]
     np.testing.assert_allclose(fit.head.weight, plain.head.weight, atol=1e-6)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_crossfitting_in_passes_copies_no_fold_and_counts_the_same(make_rows, monkeypatch, classes):
+    from evenhand.crossfit import choose_ridge, crossfit
+
+    rows = make_rows(n=600, classes=classes, groups=3, unknown=0.1)
+    arguments = {"ridge": 1e-2, "strengths": (0.0, 0.5, 2.0)}
+    told = []
+    held = crossfit(rows, {"eo": 1.0, "dp": 0.5}, **arguments)
+    ridge = choose_ridge(rows)
+    monkeypatch.setattr(solver, "IN_PASSES", 0)
+    found = crossfit(rows, {"eo": 1.0, "dp": 0.5}, **arguments, on_fit=lambda: told.append(1))
+    assert choose_ridge(rows) == ridge
+    assert len(told) == 6 * 3
+    assert np.abs(found.tables - held.tables).max() <= 1  # a score next to a threshold may turn
+    assert np.abs(found.unknown - held.unknown).max() <= 1
+    assert np.abs(found.differing - held.differing).max() <= 1
+    np.testing.assert_allclose(found.log_loss, held.log_loss, atol=1e-6)
+    for one, other in zip(found.fits, held.fits, strict=True):
+        assert apart(one, other, rows) < 1e-4

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import numpy as np
 import numpy.typing as npt
@@ -12,12 +13,14 @@ from sklearn.model_selection import KFold, StratifiedKFold
 
 from evenhand.adapter import Hidden
 from evenhand.criteria import Criterion
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
+from evenhand.fold_passes import fit_folds, held_out
 from evenhand.gaps import gap_terms
-from evenhand.groups import IntArray
+from evenhand.groups import Groups, IntArray
 from evenhand.head import Head
 from evenhand.rows import FloatArray, Rows
-from evenhand.solver import HeadFit, fit_path
+from evenhand.solver import HeadFit, fit_path, wants_passes
 
 STRENGTHS = (0.0, *np.geomspace(0.03, 100, 17).tolist())
 OFFSETS = tuple(np.linspace(-1, 1, 25).tolist())
@@ -90,12 +93,42 @@ def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntAr
     ]
 
 
+def fold_numbers(
+    rows: Rows, *, number: int = FOLDS, seed: int = 0, world: World = ALONE
+) -> npt.NDArray[np.int16]:
+    """(N,) the fold that holds each of this process's rows, whatever the processes.
+
+    Rows shared out by ``World.share`` are in the folds they would be in were there one process;
+    otherwise the processes' rows follow each other.
+    """
+    whole = rows
+    if world.size > 1:
+        labels, codes = world.gather(rows.labels), world.gather(rows.groups.codes)
+        lengths = [len(part) for part in labels]
+        total = sum(lengths)
+        strides = [np.arange(total)[r :: world.size] for r in range(world.size)]
+        ends = np.cumsum([0, *lengths])
+        places = [np.arange(first, last) for first, last in pairwise(ends)]
+        if [len(stride) for stride in strides] == lengths:
+            places = strides
+        label, code = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+        for place, own_labels, own_codes in zip(places, labels, codes, strict=True):
+            label[place], code[place] = own_labels, own_codes
+        groups = Groups(code, rows.groups.names, rows.groups.attribute)
+        whole = Rows(np.zeros((total, 0)), label, groups, rows.classes)
+    found = np.empty(len(whole), dtype=np.int16)
+    for index, (_, judge) in enumerate(folds(whole, number=number, seed=seed)):
+        found[judge] = index
+    return found[places[world.rank]] if world.size > 1 else found
+
+
 def choose_ridge(
     rows: Rows,
     *,
     seed: int = 0,
     ridges: Sequence[float] | None = None,
     start: Head | None = None,
+    world: World = ALONE,
 ) -> float:
     """The ridge with the lowest cross-validated log-loss, without any penalty.
 
@@ -105,9 +138,18 @@ def choose_ridge(
         ridges: to choose from; by default five from 1e-5 to 1e-1, or from .03 to 1 above 512
             features.
         start: a head to warm-start from.
+        world: the processes that share the rows, as for :func:`evenhand.fit_path`.
     """
     tried = tuple(ridges or (WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES))
     losses = np.zeros(len(tried))
+    if world.size > 1 or wants_passes(rows.features):
+        numbers = fold_numbers(rows, seed=seed, world=world)
+        fits = fit_folds(rows, numbers, None, ridges=tried, refit=False, start=start, world=world)
+        for fold, judged in held_out(rows, numbers, len(fits)):
+            for index, one in enumerate(fits[fold]):
+                loss = log_loss(one.head.logits(judged.features), judged.labels)
+                losses[index] += loss * len(judged)
+        return float(tried[int(world.sum(losses).argmin())])
     for fit, judge in folds(rows, seed=seed):
         judged = rows[judge]
         for index, ridge in enumerate(tried):
@@ -137,6 +179,7 @@ def crossfit(
     intercept: bool = True,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
+    world: World = ALONE,
 ) -> Candidates:
     """Fit the path on each fold's other rows, count its decisions on the fold, refit on all.
 
@@ -153,6 +196,8 @@ def crossfit(
         intercept: the heads have a bias; without one nothing can be added to the log-odds either.
         seed: of the folds.
         on_fit: called after each fit, for a progress bar.
+        world: the processes that share the rows, as for :func:`evenhand.fit_path`; all get the same
+            candidates. Adapters are fitted by each process on rows it holds whole.
     """
     offsets = tuple(offsets) if len(rows.classes) == 2 and intercept else (0.0,)
     if 0 not in offsets or not strengths or strengths[0] != 0:
@@ -180,24 +225,48 @@ def crossfit(
     counts = np.zeros((len(strengths), len(offsets), g + 1, k, k), dtype=np.int64)
     losses = np.zeros(len(strengths))
     differing = np.zeros((len(strengths), len(offsets), k), dtype=np.int64)
-    for fitted, judge in folds(rows, seed=seed):
-        judged = rows[judge]
+
+    def judge(fits: Sequence[HeadFit], judged: Rows) -> None:
         plain: IntArray | None = None
-        for index, one in enumerate(fit(rows[fitted])):
+        for index, one in enumerate(fits):
             logits = one.logits(judged.features)
             plain = logits.argmax(axis=1) if plain is None else plain
             differing[index] += count_differing(logits, plain, judged.labels, offsets)
             counts[index] += count_offsets(logits, judged, offsets)
-            losses[index] += log_loss(logits, judged.labels) * len(judge)
+            losses[index] += log_loss(logits, judged.labels) * len(judged)
+
+    if hidden is None and (world.size > 1 or wants_passes(rows.features)):
+        numbers = fold_numbers(rows, seed=seed, world=world)
+        *by_fold, refitted = fit_folds(
+            rows,
+            numbers,
+            criteria,
+            ridges=(ridge,),
+            strengths=strengths,
+            beta=beta,
+            start=start,
+            rank=rank,
+            intercept=intercept,
+            on_fit=on_fit,
+            world=world,
+        )
+        for fold, judged in held_out(rows, numbers, len(by_fold)):
+            judge(by_fold[fold], judged)
+        counts, losses, differing = (world.sum(each) for each in (counts, losses, differing))
+        total = int(counts[0, 0].sum())
+    else:
+        for fitted, judged_rows in folds(rows, seed=seed):
+            judge(fit(rows[fitted]), rows[judged_rows])
+        refitted, total = fit(rows), len(rows)
     return Candidates(
         tuple(strengths),
         offsets,
         counts[:, :, :g],
         counts[:, :, g],
-        tuple(fit(rows)),
+        tuple(refitted),
         criteria,
         _family(rank, hidden),
-        losses / len(rows),
+        losses / total,
         differing,
     )
 

@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.criteria import Criterion
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.fisher import Float64
 from evenhand.groups import Groups, IntArray, integers_below
@@ -76,6 +77,8 @@ def gap_term(
     beta: float | None = None,
     shrink: float = SHRINK,
     min_cell: int = MIN_CELL,
+    counts: IntArray | None = None,
+    world: World = ALONE,
 ) -> GapTerm:
     """The penalty of ``criterion`` on rows with these labels and groups.
 
@@ -87,6 +90,8 @@ def gap_term(
         weight: share in a mix of criteria.
         beta: steepness of the soft decision; the criterion's own by default.
         shrink, min_cell: see :data:`SHRINK` and :data:`MIN_CELL`.
+        counts: (N,) how many rows each of these stands for; one by default.
+        world: the processes that hold the other rows: cells are as large as in all of them.
 
     Raises:
         InputError: labels and groups of different lengths, a label out of range, or a weight,
@@ -108,7 +113,13 @@ def gap_term(
     if criterion is Criterion.EQUAL_OPPORTUNITY and k == 2:
         cell = np.where(labels == 1, cell, -1)
     count = (k if by_label else 1) * g
-    sizes = np.bincount(cell[cell >= 0], minlength=count)
+    inside = cell >= 0
+    if counts is None:
+        sizes = np.bincount(cell[inside], minlength=count)
+    else:
+        sizes = np.zeros(count, dtype=np.int64)
+        np.add.at(sizes, cell[inside], counts[inside])
+    sizes = world.sum(sizes)
     large = sizes >= max(1, min_cell)
     dropped = tuple(
         (groups.names[c % g], classes[c // g] if by_label else "any")
@@ -118,12 +129,12 @@ def gap_term(
     kept = np.flatnonzero(large)
     contrast = np.zeros((len(kept), len(kept)))
     for stratum in np.unique(kept // g):
-        inside = np.flatnonzero(kept // g == stratum)
-        if len(inside) > 1:
-            trust = sizes[kept[inside]] / (sizes[kept[inside]] + shrink)
-            deviation = np.eye(len(inside)) - trust / trust.sum()
-            scale = np.sqrt(len(inside) / (len(inside) - 1))
-            contrast[np.ix_(inside, inside)] = scale * trust[:, None] * deviation
+        ours = np.flatnonzero(kept // g == stratum)
+        if len(ours) > 1:
+            trust = sizes[kept[ours]] / (sizes[kept[ours]] + shrink)
+            deviation = np.eye(len(ours)) - trust / trust.sum()
+            scale = np.sqrt(len(ours) / (len(ours) - 1))
+            contrast[np.ix_(ours, ours)] = scale * trust[:, None] * deviation
     mask = np.ones((len(kept), k))
     if criterion is Criterion.EQUAL_OPPORTUNITY and k > 2:
         mask = np.eye(k)[kept // g]
@@ -145,8 +156,12 @@ def gap_terms(
     criteria: str | Criterion | Mapping[str | Criterion, float],
     *,
     beta: float | None = None,
+    counts: IntArray | None = None,
+    world: World = ALONE,
 ) -> tuple[GapTerm, ...]:
     """One term a criterion; ``criteria`` is one of them, or a mapping to weights for a mix.
+
+    The other arguments are :func:`gap_term`'s.
 
     Raises:
         InputError: an unknown criterion, or a weight that is not positive.
@@ -156,7 +171,16 @@ def gap_terms(
         if not 0 < weight < np.inf:
             raise InputError(f"the weight of {criterion} must be positive, found {weight}")
     return tuple(
-        gap_term(labels, groups, classes, criterion, weight=weight, beta=beta)
+        gap_term(
+            labels,
+            groups,
+            classes,
+            criterion,
+            weight=weight,
+            beta=beta,
+            counts=counts,
+            world=world,
+        )
         for criterion, weight in mix.items()
     )
 

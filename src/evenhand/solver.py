@@ -184,7 +184,7 @@ def fit_parts(
     rows: Rows,
     parts: Sequence[Part],
     wanted: Sequence[Wanted],
-    atoms: IntArray,
+    atoms: npt.NDArray[Any],
     number: int,
     *,
     ridges: Sequence[float],

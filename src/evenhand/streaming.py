@@ -107,7 +107,7 @@ class Stream:
         labels: IntArray,
         classes: int,
         *,
-        atoms: IntArray,
+        atoms: npt.NDArray[Any],
         number: int,
         folds: npt.NDArray[Any] | None = None,
         weights: npt.NDArray[Any] | None = None,
@@ -365,10 +365,8 @@ class _Chunk:
             p *= self.counts
             if steep is not None:
                 steep *= self.counts[:, 0]
-        for atom in range(len(sums)):
+        for atom in np.flatnonzero(np.diff(self.edges)):
             rows = slice(int(self.edges[atom]), int(self.edges[atom + 1]))
-            if rows.start == rows.stop:
-                continue
             sums[atom] += p[:, :, rows].sum(axis=2, dtype=np.float64)
             if steep is not None and lean is not None:
                 lean[atom, :, :-1] += steep[:, rows] @ self.x[rows]
