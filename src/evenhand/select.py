@@ -136,10 +136,11 @@ def select(
     The error is the rule's; a candidate is within a bound when its gap's upper confidence bound
     is. Within all bounds the lowest error is chosen; if none is within, the smallest upper bound,
     not promised. Without bounds: the smallest gap whose error on fresh rows is, at confidence
-    :data:`COST_CONFIDENCE`, at most ``max_cost`` points above transfer learning's (the first family
-    at strength 0 and offset 0), among the candidates that still give every class. With ``rule.guard`` a
-    candidate whose upper bound exceeds the old head's is out, and where the old head's gap may be
-    noise it stays, unless transfer learning lowers the error by more than ``max_cost``.
+    :data:`COST_CONFIDENCE`, at most ``max_cost`` points above transfer learning's (the first
+    family at strength 0 and offset 0), among the candidates that still give every class. With
+    ``rule.guard`` a candidate whose upper bound exceeds the old head's is out, and where the old
+    head's gap may be noise it stays, unless transfer learning lowers the error by more than
+    ``max_cost``.
 
     Args:
         families: candidates with cross-fitted counts; the first is the head's own path.
