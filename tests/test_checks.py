@@ -5,6 +5,7 @@ from evenhand.checks import (
     coincidence,
     known_groups,
     plan,
+    require_gap,
     require_groups,
     result_warnings,
     row_warnings,
@@ -78,7 +79,9 @@ def test_noisy_labels_and_constant_decisions_are_told(make_rows):
         told = result_warnings(case, found.families, found.choice)
         assert any("labels look noisy" in t for t in told) == expected
     assert surest_accuracy(clean, even_out(clean, Rule(), **options).families[0]) > 0.95
-    rare = Rows(rows.features, (np.arange(2000) % 400 == 0).astype(int), rows.groups, rows.classes)
+    rare = (np.arange(2000) % 400 == 0).astype(int)
+    rare[np.flatnonzero(rows.groups.codes == 0)[0]] = 1
+    rare = Rows(rows.features, rare, rows.groups, rows.classes)
     found = even_out(rare, Rule(), **options)
     told = result_warnings(rare, found.families, found.choice)
     assert any("decides the same for" in t for t in told)
@@ -87,3 +90,16 @@ def test_noisy_labels_and_constant_decisions_are_told(make_rows):
 def test_groups_in_words():
     groups = Groups(np.array([0] * 1200 + [1]), ("F", "M"))
     assert known_groups(groups) == "F 1,200, M 1"
+
+
+def test_criteria_by_which_nothing_can_be_compared_are_refused():
+    labels = np.array([0, 0, 1, 1])
+    same = Rows(np.zeros((4, 1)), labels, Groups(labels, ("F", "M"), "sex"), ("no", "yes"))
+    require_gap(same, (Criterion.DEMOGRAPHIC_PARITY,))
+    with pytest.raises(InputError, match=r"by equalized_odds: .* F: 2 'no', 0 'yes'; M: 0"):
+        require_gap(same, (Criterion.DEMOGRAPHIC_PARITY, EO))
+    nobody = same.with_features(np.zeros((4, 1)))[labels > 5]
+    with pytest.raises(InputError, match="by demographic_parity"):
+        require_gap(nobody, (Criterion.DEMOGRAPHIC_PARITY,))
+    with pytest.raises(InputError, match="no two groups of sex can be compared"):
+        even_out(same, Rule())

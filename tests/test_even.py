@@ -90,6 +90,20 @@ def test_an_adapter_is_tried_and_described(adult, monkeypatch):
     assert sum(point["chosen"] for point in points) == 1
 
 
+def test_a_strength_asked_for_is_the_adapters_where_there_is_one(adult):
+    hidden = hidden_rows(adult.problem, 1)
+    small = np.random.default_rng(0).permutation(len(hidden.rows))[:400]
+    options = {"start": adult.problem.head, "ridge": 0.1, "strength": 2.0}
+    rows = adult.problem.development[small]
+    found = even_out(
+        rows, Rule(), hidden=HiddenRows(hidden.layer, hidden.rows[small], 1), **options
+    )
+    assert [family.strengths for family in found.families] == [(0.0, 2.0)] * 2
+    assert found.adapter is not None
+    assert found.setting == "adapter 2"
+    assert even_out(rows, Rule(), **options).setting == "2"
+
+
 def test_several_criteria_have_a_path_each_and_one_together(make_rows):
     rule = Rule((Bound("eo", 0.9), Bound("dp", 0.9)))
     assert paths(rule.criteria) == (

@@ -294,3 +294,21 @@ def test_the_result_is_a_plain_model(result):
     assert type(result.model) is MLP
     assert isinstance(result.evened.head, Head)
     assert "evenhand" in str(result.report)
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"adapter": 11}, r"adapter's rank must lie in \[1, 10\], found 11"),
+        ({"strength": np.nan}, "strength must be finite and at least 0, found nan"),
+        ({"alpha": 1.5}, r"alpha must lie in \[0, 1\]"),
+        ({"rank": 3}, r"rank must lie in \[1, 2\]"),
+    ],
+)
+def test_settings_are_refused_before_anything_is_fitted(adult, monkeypatch, asked, message):
+    def fitted(*given, **named):
+        raise AssertionError("a fit was begun")
+
+    monkeypatch.setattr("evenhand.finetuning._baselines", fitted)
+    with pytest.raises(InputError, match=message):
+        finetune_stage(adult, Rule(), **asked)

@@ -38,6 +38,16 @@ class Hidden:
                 f"found {self.weight.shape} and {self.bias.shape}"
             )
 
+    def require_rank(self, rank: int) -> None:
+        """Refuse a rank that no change to this layer can have.
+
+        Raises:
+            InputError: a rank outside [1, min(in, width)].
+        """
+        highest = min(self.weight.shape)
+        if not 1 <= rank <= highest:
+            raise InputError(f"an adapter's rank must lie in [1, {highest}], found {rank}")
+
 
 @dataclass(frozen=True, eq=False)
 class Adapter:
@@ -81,9 +91,8 @@ class Adapted:
         rank: int,
         seed: int,
     ) -> None:
-        width, highest = hidden.weight.shape[1], min(hidden.weight.shape)
-        if not 1 <= rank <= highest:
-            raise InputError(f"an adapter's rank must lie in [1, {highest}], found {rank}")
+        width = hidden.weight.shape[1]
+        hidden.require_rank(rank)
         if inputs.shape[1] != hidden.weight.shape[0]:
             raise InputError(
                 f"the hidden layer reads {hidden.weight.shape[0]} inputs, found {inputs.shape[1]}"

@@ -11,6 +11,7 @@ from evenhand.errors import InputError
 from evenhand.gaps import MIN_CELL as MIN_PENALTY_CELL
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import gap
 from evenhand.rows import Rows
 from evenhand.select import MIN_CELL, Choice, Rule
 
@@ -38,6 +39,28 @@ def require_groups(rows: Rows, split: str) -> None:
             raise InputError(
                 f"group {name!r} has 0 rows in {split}; give rows of it, or leave it out of the "
                 "groups"
+            )
+
+
+def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
+    """Refuse criteria by which no two groups of the rows can be compared.
+
+    Raises:
+        InputError: each rate is defined in one group at most, so that there is nothing to even out
+            and whatever is fitted would look even.
+    """
+    counts = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes)
+    for criterion in criteria:
+        if np.isnan(gap(counts.table, criterion)):
+            cells = "; ".join(
+                f"{name}: "
+                + ", ".join(f"{n} {c!r}" for n, c in zip(row, rows.classes, strict=True))
+                for name, row in zip(rows.groups.names, counts.cells, strict=True)
+            )
+            raise InputError(
+                f"no two groups of {rows.groups.attribute} can be compared by {criterion}: each "
+                f"needs rows with the same labels, found {cells or 'no group'}; give more rows or "
+                "other groups, or use demographic_parity"
             )
 
 

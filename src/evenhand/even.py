@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand.adapter import Adapter, Hidden
+from evenhand.checks import require_gap
 from evenhand.criteria import Criterion
 from evenhand.crossfit import (
     FOLDS,
@@ -118,7 +119,8 @@ def even_out(
         start: where fits begin; ``old`` by default.
         ridge: of the head; by cross-validation by default.
         strengths, offsets: the candidates.
-        strength: take this strength, without choosing.
+        strength: take this strength, without choosing; of an adapter's penalty where one is
+            asked for.
         mix: criteria and their weights to even out together; by default each criterion of the rule
             has a path of its own, and several have an equal mix too.
         rank: fit low-rank heads, from ``start``'s factors.
@@ -127,13 +129,20 @@ def even_out(
         intercept: the head has a bias.
         seed: of the folds.
         on_fit: called after each fit; :func:`fits_needed` tells how often.
+
+    Raises:
+        InputError: no two groups can be compared by a criterion of the rule, too few rows, or a
+            setting out of range.
     """
+    require_gap(rows, rule.criteria)
     start = old if start is None else start
     force = None
+    adapter_strengths: Sequence[float] = ADAPTER_STRENGTHS
     if strength is not None:
         if not 0 <= strength < np.inf:
             raise InputError(f"the strength must be finite and at least 0, found {strength}")
-        strengths, offsets, force = (0.0, float(strength)), (0.0,), (0, (1, 0))
+        strengths = adapter_strengths = (0.0, float(strength))
+        offsets, force = (0.0,), (0, (1, 0))
     if ridge is None:
         ridge = choose_ridge(rows, seed=seed, start=None if rank else start)
     fitted = families is not None
@@ -154,12 +163,13 @@ def even_out(
         for criteria in (() if fitted else paths(rule.criteria, mix))
     ]
     if hidden is not None:
+        force = force and (len(families), force[1])
         families += [
             crossfit(
                 hidden.rows,
                 criteria,
                 ridge=max(ridge, ADAPTER_RIDGE),
-                strengths=ADAPTER_STRENGTHS,
+                strengths=adapter_strengths,
                 offsets=offsets,
                 start=start,
                 rank=hidden.rank,

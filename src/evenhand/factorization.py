@@ -98,7 +98,7 @@ def factorize(
         right = right_inverse = np.eye(head.out_features)
     scale = float(np.abs(weighted).max(initial=0))
     weighted = weighted / scale if scale > 0 else weighted
-    s, vt = _svd(weighted, _asked(rank, head), seed)
+    s, vt = _svd(weighted, rank_of(rank, head), seed)
     r = _rank(rank, s, head)
     down, up = target @ (right @ vt[:r].T), vt[:r] @ right_inverse
     if r * (head.in_features + head.out_features) >= head.weight.size:
@@ -159,8 +159,12 @@ def _row_weights(importance: npt.ArrayLike | None, head: Head) -> Float64:
     return weights / weights.max(initial=np.finfo(np.float64).tiny)
 
 
-def _asked(rank: int | float | None, head: Head) -> int | None:
-    """The rank where it is known before the SVD, checked."""
+def rank_of(rank: int | float | None, head: Head) -> int | None:
+    """The rank that ``rank`` asks for; None for a share of the energy, known after the SVD only.
+
+    Raises:
+        InputError: outside [1, min(d, k)], or a share outside (0, 1).
+    """
     highest = min(head.weight.shape)
     if not highest:
         raise InputError(f"a weight of shape {head.weight.shape} has nothing to factorise")
@@ -182,7 +186,7 @@ def _asked(rank: int | float | None, head: Head) -> int | None:
 
 
 def _rank(rank: int | float | None, singular: Float64, head: Head) -> int:
-    asked = _asked(rank, head)
+    asked = rank_of(rank, head)
     if asked is not None:
         return asked
     energy = np.cumsum(singular**2)

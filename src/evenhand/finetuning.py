@@ -15,20 +15,28 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from evenhand.bounds import Bound, parse_bounds
-from evenhand.checks import known_groups, plan, require_groups, result_warnings, row_warnings
+from evenhand.checks import (
+    known_groups,
+    plan,
+    require_gap,
+    require_groups,
+    result_warnings,
+    row_warnings,
+)
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.even import Evened, even_out, frontier
-from evenhand.factorization import NoSavingWarning, factorize
+from evenhand.factorization import NoSavingWarning, factorize, rank_of
 from evenhand.groups import Groups, as_groups
 from evenhand.methods.adapters import adapted_fit, hidden_inputs_of, hidden_rows, network_of
 from evenhand.methods.base import Fitted, fitted_head
 from evenhand.methods.heads import as_fitted, pretrained, transfer
 from evenhand.metrics.counts import Counts
-from evenhand.neutralization import alpha_weights, neutralize
+from evenhand.neutralization import Weights, alpha_weights, neutralize
 from evenhand.pipeline import Stage, score, task_stage
 from evenhand.ranks import choose_rank, compressed_head
-from evenhand.record import Record, Run
+from evenhand.record import UNCONVERGED, Record, Run
+from evenhand.report.text import plain_number
 from evenhand.select import Rule
 from evenhand.solver import fit_path
 from evenhand.tasks.base import Examples, Task
@@ -223,7 +231,14 @@ def finetune_stage(
     problem = stage.problem
     for split, rows in {"train": problem.train, "valid": problem.valid, "test": stage.test}.items():
         require_groups(rows, split)
+    require_gap(problem.development, rule.criteria)
+    if strength is not None and not 0 <= strength < np.inf:
+        raise InputError(f"the strength must be finite and at least 0, found {strength}")
+    if rank != "auto":
+        rank_of(rank, problem.head)
     began = time.perf_counter()
+    weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
+    hidden = hidden_rows(stage.problem, adapter) if adapter else None
     many = len(problem.train.classes) > 2
     if rank == "auto":
         rank = None
@@ -234,9 +249,8 @@ def finetune_stage(
     start = problem.head
     if many and rank is not None:
         start = compressed_head(problem.development, problem.head, rank)
-    records = _baselines(stage, rank, alpha)
+    records = _baselines(stage, rank, weights)
     started = time.perf_counter()
-    hidden = hidden_rows(stage.problem, adapter) if adapter else None
     evened = even_out(
         problem.development,
         rule,
@@ -281,7 +295,7 @@ def finetune_stage(
     return Result(_model(stage, evened), evened, run, stage)
 
 
-def _baselines(stage: Stage, rank: int | None, alpha: float | None) -> list[Record]:
+def _baselines(stage: Stage, rank: int | None, weights: Weights) -> list[Record]:
     problem = stage.problem
     records = []
 
@@ -293,7 +307,6 @@ def _baselines(stage: Stage, rank: int | None, alpha: float | None) -> list[Reco
     if not problem.fresh:
         timed("pretrained", lambda: pretrained(problem)[0])
     timed(BEFORE, lambda: transfer(problem)[0])
-    weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
 
     def low_rank(importance: np.ndarray | None) -> tuple[str, Fitted]:
         with warnings.catch_warnings():
@@ -309,7 +322,9 @@ def _baselines(stage: Stage, rank: int | None, alpha: float | None) -> list[Reco
 
 def _fitted(stage: Stage, evened: Evened) -> Fitted:
     if evened.fit is None or evened.fit.adapter is None:
-        return fitted_head(evened.head, evened.trainable_parameters)
+        unsure = evened.fit is not None and not evened.fit.converged
+        notes = (UNCONVERGED,) if unsure else ()
+        return fitted_head(evened.head, evened.trainable_parameters, notes=notes)
     return adapted_fit(evened.fit, network_of(stage.problem))
 
 
@@ -366,8 +381,8 @@ def _decided(evened: Evened, before: Record, after: Record, rule: Rule) -> str:
     }[evened.choice.promised]
     return (
         f"Chosen: {_in_words(evened)} ({evened.choice.reason}).{promise} On the test rows "
-        f"{criterion.symbol} is {after.gap(criterion):.3f}, against "
-        f"{before.gap(criterion):.3f} for transfer learning, "
+        f"{criterion.symbol} is {plain_number(after.gap(criterion))}, against "
+        f"{plain_number(before.gap(criterion))} for transfer learning, "
         f"and the error {after.error:.2f} against {before.error:.2f}."
     )
 

@@ -28,8 +28,11 @@ RESULT_COLUMNS = (
     "accuracy",
     "trainable_parameters",
     "seconds",
+    "notes",
 )
 """The columns of results.csv: error is 100 - weighted F1 in %, accuracy in %, gaps in [0, 2]."""
+UNCONVERGED = "the solver did not converge"
+"""The note of a record whose figures are not final."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,6 +67,11 @@ class Record:
         return float(f1_error(self.counts.total))
 
     @property
+    def converged(self) -> bool:
+        """Whether no solver said that it stopped before its end."""
+        return UNCONVERGED not in self.notes
+
+    @property
     def accuracy(self) -> float:
         """Accuracy in %."""
         return 100 * float(accuracy(self.counts.total))
@@ -85,6 +93,7 @@ class Record:
             "accuracy": self.accuracy,
             "trainable_parameters": self.trainable_parameters,
             "seconds": self.seconds,
+            "notes": "; ".join(self.notes),
         }
 
 

@@ -25,7 +25,7 @@ def row(method, setting, seed, error=10.0, eo=0.1, dp=0.1, accuracy=None, task="
     return dict(
         zip(
             RESULT_COLUMNS,
-            (task, method, setting, seed, error, eo, dp, accuracy, 22, 0.1),
+            (task, method, setting, seed, error, eo, dp, accuracy, 22, 0.1, ""),
             strict=True,
         )
     )

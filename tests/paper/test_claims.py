@@ -31,7 +31,7 @@ def rows(source, method, setting, *, error=15.7, eo=0.186, dp=0.186, trained=26,
         hard = 0.5 * np.sin(seed)
         wobble = noise * np.cos(3 * seed)
         values = (error + hard + 10 * wobble, eo + 0.02 * hard + wobble, dp + 0.02 * hard + wobble)
-        row = [source, "adult", method, setting, seed, *values, 84.0, trained]
+        row = [source, "adult", method, setting, seed, *values, 84.0, trained, ""]
         made.append(dict(zip(COLUMNS, row, strict=True)))
     return made
 

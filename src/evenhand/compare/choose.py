@@ -16,7 +16,8 @@ from evenhand.even import even_out
 from evenhand.head import Head
 from evenhand.methods import Entry
 from evenhand.methods.adapters import adapted_fit, hidden_rows, network_of
-from evenhand.methods.base import Fitted, Problem, Queries, fitted_head
+from evenhand.methods.base import Fitted, Problem, Queries
+from evenhand.methods.heads import as_fitted
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import error_metric, gap
 from evenhand.pipeline import count_decisions
@@ -77,7 +78,7 @@ def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
 
     def pick(index: tuple[int, int]) -> Fitted:
         fit = candidates.fit(index)
-        return adapted_fit(fit, network_of(problem)) if adapter else fitted_head(fit.head)
+        return adapted_fit(fit, network_of(problem)) if adapter else as_fitted(fit)
 
     return Menu(candidates, pick)
 

@@ -28,6 +28,7 @@ from evenhand.metrics.rates import false_positive_rate
 from evenhand.processes import run_all
 from evenhand.recipe import Recipe
 from evenhand.record import Record, Run, results_frame
+from evenhand.report.text import plain_number
 from evenhand.rows import Rows
 from evenhand.select import Rule
 
@@ -212,7 +213,8 @@ def pooled(records: Sequence[Record]) -> Record:
     """The records of one method and setting as one: counts added over seeds."""
     counts = reduce(add, (record.counts for record in records))
     seconds = sum(record.seconds for record in records) / len(records)
-    return replace(records[0], counts=counts, seconds=seconds, scores=None)
+    notes = tuple(dict.fromkeys(note for record in records for note in record.notes))
+    return replace(records[0], counts=counts, seconds=seconds, scores=None, notes=notes)
 
 
 def as_run(comparison: Comparison) -> Run:
@@ -285,7 +287,7 @@ def _coinciding(before: Record, after: Record | None) -> list[str]:
     if classes == 2:
         shown = [("transfer learning", before), *([("evenhand", after)] if after else [])]
         told += [
-            f"the gap of the false-positive rates is {_spread(record):.3f} for {name}"
+            f"the gap of the false-positive rates is {plain_number(_spread(record))} for {name}"
             for name, record in shown
         ]
     return told
@@ -299,11 +301,12 @@ def _spread(record: Record) -> float:
 
 
 def _decided(before: Record, after: Record | None, criterion: Criterion) -> str:
+    was = plain_number(before.gap(criterion))
     if after is None:
-        return f"Transfer learning: {criterion.symbol} {before.gap(criterion):.3f}."
+        return f"Transfer learning: {criterion.symbol} {was}."
     return (
-        f"evenhand's choice has {criterion.symbol} {after.gap(criterion):.3f} over all seeds "
-        f"together, against {before.gap(criterion):.3f} for transfer learning, and the error "
+        f"evenhand's choice has {criterion.symbol} {plain_number(after.gap(criterion))} over all "
+        f"seeds together, against {was} for transfer learning, and the error "
         f"{after.error:.2f} against {before.error:.2f}."
     )
 

@@ -12,7 +12,7 @@ from evenhand.errors import InputError
 from evenhand.even import ADAPTER_BETA, ADAPTER_RIDGE, HiddenRows
 from evenhand.gaps import gap_terms
 from evenhand.methods.base import Fitted, Method, Network, Problem, Queries
-from evenhand.methods.heads import UNCONVERGED
+from evenhand.record import UNCONVERGED
 from evenhand.solver import HeadFit, fit_path
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
@@ -65,16 +65,18 @@ def hidden_rows(problem: Problem, rank: int) -> HiddenRows:
     """The development rows as the network's last hidden layer reads them.
 
     Raises:
-        InputError: only features are at hand.
+        InputError: only features are at hand, or a rank the layer cannot have.
     """
     from evenhand.models.mlp import last_hidden
 
     network = network_of(problem)
+    hidden = last_hidden(network.model)
+    hidden.require_rank(rank)
     inputs = np.concatenate(
         [hidden_inputs_of(network, network.train), hidden_inputs_of(network, network.valid)]
     )
     rows = problem.development.with_features(inputs)
-    return HiddenRows(last_hidden(network.model), rows, rank)
+    return HiddenRows(hidden, rows, rank)
 
 
 def network_of(problem: Problem) -> Network:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from evenhand.criteria import Criterion
 from evenhand.even import even_out
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
+from evenhand.record import UNCONVERGED
 from evenhand.select import Rule
 
 
@@ -30,6 +31,8 @@ def chosen(criterion: str | Criterion) -> Method:
             seed=problem.seed,
         )
         notes = ("the old head was kept",) if evened.fit is None else ()
+        if evened.fit is not None and not evened.fit.converged:
+            notes = (UNCONVERGED,)
         fitted = fitted_head(
             evened.head, evened.trainable_parameters, notes=notes, extra={"seconds": before}
         )

@@ -15,6 +15,7 @@ from evenhand.errors import MissingExtraError
 from evenhand.head import Head
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
 from evenhand.methods.logistic import fit_head, known_rows, one_hot, require_binary
+from evenhand.record import UNCONVERGED
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
@@ -51,7 +52,7 @@ def fairret(
             for criterion in map(Criterion.parse, criteria):
                 path = _path(problem.train, start, problem.ridge, criterion, strengths)
                 for strength, (head, converged) in zip(strengths, path, strict=True):
-                    notes = () if converged else ("not converged",)
+                    notes = () if converged else (UNCONVERGED,)
                     setting = f"{criterion.abbreviation} strength={strength:g}"
                     settings.append((setting, fitted_head(head, notes=notes)))
         return settings

@@ -18,11 +18,11 @@ from evenhand.gaps import GapTerm, gap_terms
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
 from evenhand.neutralization import Weights, neutralize
 from evenhand.ranks import compressed_head
+from evenhand.record import UNCONVERGED
 from evenhand.solver import HeadFit, fit_path
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 LOW_RANKS = (2, 4)
-UNCONVERGED = "the solver did not converge"
 
 
 def pretrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:

@@ -13,7 +13,7 @@ from evenhand.artefacts import write_atomically
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError
 from evenhand.metrics.intervals import error_interval, gap_interval
-from evenhand.record import Record, Run
+from evenhand.record import UNCONVERGED, Record, Run
 from evenhand.report.doubts import LIMITS, MEANINGS, doubts
 from evenhand.report.files import plain
 from evenhand.report.groups import RATES, group_table
@@ -168,6 +168,7 @@ def _main_table(run: Run) -> str:
             continue
         error, gap = error_interval(record.counts), gap_interval(record.counts, run.criterion)
         name = markdown(f"{record.method} {record.setting}".strip())
+        name += "" if record.converged else f" ({UNCONVERGED})"
         lines.append(
             f"| {when} | {name} | {number(error.estimate, 2)} ({bounds(error, 2)}) | "
             f"{number(gap.estimate)} ({bounds(gap)}) | {number(record.accuracy, 2)} |"

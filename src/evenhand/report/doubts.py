@@ -7,7 +7,7 @@ import numpy as np
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import undefined_rates
-from evenhand.record import Run
+from evenhand.record import UNCONVERGED, Run
 from evenhand.report.text import listed, plural
 
 SMALL = 100
@@ -23,6 +23,11 @@ def doubts(run: Run) -> list[str]:
     ):
         where = f"By {counts.attribute}: " if audited else ""
         found += [where + sentence for sentence in _of_counts(counts, run.criterion, small)]
+    found += [
+        f"{record.method} {record.setting}: {UNCONVERGED}; its figures are not final."
+        for record in run.records
+        if not record.converged and run.command != "compare"
+    ]
     found += [note_of_seeds(run)] if not audited else []
     found.append(
         "Intervals are 95 %: of rates by Wilson, of gaps from the signed differences, of errors by "

@@ -8,12 +8,13 @@ import numpy as np
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.intervals import Interval, error_interval, gap_interval
-from evenhand.record import Record
+from evenhand.record import UNCONVERGED, Record
 from evenhand.report.text import MISSING, columns, fitted, number, seconds, visible
 from evenhand.report.views import settings, spread
 
 DIM, BOLD, PLAIN = "\x1b[2m", "\x1b[1m", "\x1b[0m"
 WIDTH, FIGURE = 80, 9
+MARK = "!"
 DEFAULT = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
 
 
@@ -57,13 +58,17 @@ def comparison(
     head += [fitted(c.symbol, FIGURE, right=True) for c in asked]
     head += [fitted(name, w, right=True) for name, w in (("acc %", 6), ("params", 7), ("sec", 6))]
     lines = [f"{bold}{' '.join(head)}{plain}"]
+    unsure = False
     for method, own in by_method.items():
         if len(own) > 1:
             lines.append(fitted(method, WIDTH).rstrip())
         for setting in own:
             mine = together[method, setting]
             error, gaps = _figures(mine, asked, level)
-            cells = [fitted(names[method, setting], width), _main(error, 2, several)]
+            name = names[method, setting]
+            if not all(record.converged for record in mine):
+                name, unsure = f"{MARK} {name.strip()}", True
+            cells = [fitted(name, width), _main(error, 2, several)]
             cells += [_main(g, 3, several) for g in gaps]
             accuracy = spread([r.accuracy for r in mine]).estimate
             took = spread([r.seconds for r in mine]).estimate
@@ -74,6 +79,8 @@ def comparison(
             if not several:
                 ends = [" " * width, _ends(error, 1), *(_ends(g, 2) for g in gaps)]
                 lines.append(f"{dim}{' '.join(ends)}{plain}")
+    if unsure:
+        lines.append(f"{MARK} {UNCONVERGED}: these figures are not final")
     return "\n".join(lines)
 
 

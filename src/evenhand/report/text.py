@@ -25,6 +25,11 @@ def number(value: float | None, digits: int = 3) -> str:
     return re.sub(r"^(-?)0\.", r"\1.", text)
 
 
+def plain_number(value: float, digits: int = 3) -> str:
+    """``value`` in a sentence, with a leading zero; n/a where undefined."""
+    return f"{value:.{digits}f}" if np.isfinite(value) else MISSING
+
+
 def percent(value: float | None, digits: int = 1) -> str:
     """A share in [0, 1] in per cent."""
     if value is None or not np.isfinite(value):
