@@ -1,0 +1,13 @@
+"""How fast evenhand is beside what a user would pick instead: ``python -m benchmarks``."""
+
+BENCHMARKS = {
+    "fisher": "group Fisher of a head against a loop, torch.func, opacus, BackPACK and the floor",
+    "narrow": "group Fisher of a binary head against one read of the features",
+    "path": "ten fair heads on Adult against Fairlearn, OxonFair and fairret",
+    "intervals": "intervals of a gap against MetricFrame's bootstrap",
+    "cache": "fine-tuning on cached features against running the frozen backbone every epoch",
+    "svd": "randomised SVD of a 4096 × 32000 weight against the full one",
+    "startup": "import and command line",
+    "cost": "the cost model of docs/explanation/cost.md against the clock",
+}
+"""Every benchmark by the name of its module, in the order they run."""
