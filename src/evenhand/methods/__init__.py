@@ -89,7 +89,7 @@ _ENTRIES = (
         "heads:compressed",
         {"criterion": "demographic_parity", "strengths": (0.3, 1.0, 3.0)},
     ),
-    Entry("untrained", "compressions of transfer learning's head as they are", "heads:untrained"),
+    Entry("untrained", "compressions of the pre-trained head as they are", "heads:untrained"),
     Entry(
         "gap-eo",
         "head with the equalized-odds soft-gap penalty",

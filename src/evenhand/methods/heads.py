@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.factorization import NoSavingWarning, factorize
-from evenhand.fisher import head_fisher
 from evenhand.gaps import GapTerm, gap_terms
 from evenhand.methods.base import Fitted, Method, Problem, fitted_head
 from evenhand.neutralization import Weights, neutralize
@@ -94,20 +93,19 @@ def compressed(
 
 
 def untrained(problem: Problem) -> Sequence[tuple[str, Fitted]]:
-    """Compressions of transfer learning's head as they are, before any fine-tuning."""
+    """Compressions of the pre-trained head as they are, before any fine-tuning (Eq. 4)."""
     require_many_classes(problem)
-    dense = problem.dense.head
-    fisher = head_fisher(problem.train, dense, kronecker=True)
-    rows = [("dense", fitted_head(dense, 0))]
+    head = problem.head
+    rows = [("dense", fitted_head(head, 0))]
     for rank in LOW_RANKS:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoSavingWarning)
             kinds = {
-                "svd": factorize(dense, rank=rank).head,
-                "neutralized-svd": factorize(dense, neutralize(fisher), rank=rank).head,
-                "compressed": compressed_head(problem.train, dense, rank),
+                "svd": factorize(head, rank=rank).head,
+                "neutralized-svd": factorize(head, neutralize(problem.fisher), rank=rank).head,
+                "compressed": compressed_head(problem.train, head, rank),
             }
-        rows += [(f"{name} {rank}", fitted_head(head, 0)) for name, head in kinds.items()]
+        rows += [(f"{name} {rank}", fitted_head(one, 0)) for name, one in kinds.items()]
     return rows
 
 
