@@ -16,6 +16,8 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from evenhand.methods import METHODS
+
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = (0.8, 0.65, 0.5)
 OWN = ("gap-", "adapter-", "evenhand")
@@ -72,6 +74,8 @@ def command(config: dict) -> str:
         words.append(f"--label {config['label']}")
     words += [f"--group {group}" for group in config.get("groups") or ()]
     words.append(f"--seeds {len(config['seeds'])}")
+    if set(config["methods"]) < set(METHODS):
+        words.append(f"--methods {','.join(config['methods'])}")
     words += [f"--bound '{bound}'".replace("<=", "=") for bound in config["bounds"]]
     return " ".join(words)
 
