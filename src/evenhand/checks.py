@@ -7,6 +7,7 @@ import numpy as np
 from evenhand.bounds import critical_value, noise_floor
 from evenhand.criteria import Criterion
 from evenhand.crossfit import Candidates
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.gaps import MIN_CELL as MIN_PENALTY_CELL
 from evenhand.groups import Groups
@@ -42,14 +43,14 @@ def require_groups(rows: Rows, split: str) -> None:
             )
 
 
-def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
-    """Refuse criteria by which no two groups of the rows can be compared.
+def require_gap(rows: Rows, criteria: tuple[Criterion, ...], world: World = ALONE) -> None:
+    """Refuse criteria by which no two groups of the rows (of all processes) can be compared.
 
     Raises:
         InputError: each rate is defined in one group at most, so that there is nothing to even out
             and whatever is fitted would look even.
     """
-    counts = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes)
+    counts = world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
     for criterion in criteria:
         if np.isnan(gap(counts.table, criterion)):
             cells = "; ".join(

@@ -49,9 +49,10 @@ class World:
             return values
         import torch.distributed as group
 
-        tensor = _tensor(values)
+        floating = np.issubdtype(values.dtype, np.floating)
+        tensor = _tensor(values.astype(np.float64 if floating else np.int64))
         group.all_reduce(tensor)
-        return _array(tensor, values.dtype)
+        return _array(tensor).astype(values.dtype, copy=False)
 
     def any(self, here: bool) -> bool:
         """Whether it is so in any process."""
@@ -63,21 +64,20 @@ class World:
             return np.asarray(values)
         import torch.distributed as group
 
-        kinds = "?bBhilefd"
         header = np.zeros(10, dtype=np.int64)
         if self.rank == source:
             values = np.ascontiguousarray(values)
-            header[0], header[1] = kinds.index(_kind(values.dtype)), values.ndim
+            header[0], header[1] = _KINDS.index(values.dtype.str[1:]), values.ndim
             header[2 : 2 + values.ndim] = values.shape
         tensor = _tensor(header)
         group.broadcast(tensor, source)
-        header = _array(tensor, header.dtype)
-        dtype, shape = np.dtype(kinds[header[0]]), tuple(header[2 : 2 + header[1]])
+        header = _array(tensor)
+        kind, shape = np.dtype(_KINDS[header[0]]), tuple(header[2 : 2 + header[1]].tolist())
         if values is None or self.rank != source:
-            values = np.empty(shape, dtype=dtype)
-        tensor = _tensor(values)
+            values = np.empty(shape, dtype=kind)
+        tensor = _tensor(values.reshape(-1).view(np.uint8))
         group.broadcast(tensor, source)
-        return _array(tensor, dtype).reshape(shape)
+        return _array(tensor).view(kind).reshape(shape)
 
     def gather(self, values: Array) -> list[Array]:
         """Every process's array, of any lengths, in the order of ranks, in every process."""
@@ -129,6 +129,8 @@ class World:
         return Groups(code[groups.codes], names, groups.attribute)
 
 
+_KINDS = ("b1", "i1", "u1", "i2", "i4", "i8", "f2", "f4", "f8")
+"""What processes send each other."""
 ALONE = World()
 
 
@@ -169,12 +171,6 @@ def _tensor(values: Array) -> Any:
     return tensor.cuda() if group.get_backend() == "nccl" else tensor
 
 
-def _array(tensor: Any, dtype: Any) -> Array:
-    found: Array = tensor.cpu().numpy().astype(dtype, copy=False)
+def _array(tensor: Any) -> Array:
+    found: Array = tensor.cpu().numpy()
     return found
-
-
-def _kind(dtype: np.dtype[Any]) -> str:
-    return (
-        {8: "l", 4: "i"}[dtype.itemsize] if dtype.kind == "i" and dtype.itemsize > 2 else dtype.char
-    )

@@ -20,6 +20,7 @@ from evenhand.crossfit import (
     crossfit,
     log_loss,
 )
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.metrics.counts import Counts
@@ -109,6 +110,7 @@ def even_out(
     intercept: bool = True,
     seed: int = 0,
     on_fit: Callable[[], None] | None = None,
+    world: World = ALONE,
 ) -> Evened:
     """Fit, cross-fit, choose and refit: one call from features to a head and what it promises.
 
@@ -129,12 +131,13 @@ def even_out(
         intercept: the head has a bias.
         seed: of the folds.
         on_fit: called after each fit; :func:`fits_needed` tells how often.
+        world: the processes that share the rows, each with a part of them; all get the same.
 
     Raises:
         InputError: no two groups can be compared by a criterion of the rule, too few rows, or a
             setting out of range.
     """
-    require_gap(rows, rule.criteria)
+    require_gap(rows, rule.criteria, world)
     start = old if start is None else start
     force = None
     adapter_strengths: Sequence[float] = ADAPTER_STRENGTHS
@@ -144,7 +147,7 @@ def even_out(
         strengths = adapter_strengths = (0.0, float(strength))
         offsets, force = (0.0,), (0, (1, 0))
     if ridge is None:
-        ridge = choose_ridge(rows, seed=seed, start=None if rank else start)
+        ridge = choose_ridge(rows, seed=seed, start=None if rank else start, world=world)
     fitted = families is not None
     families = list(families or ())
     families += [
@@ -159,6 +162,7 @@ def even_out(
             intercept=intercept,
             seed=seed,
             on_fit=on_fit,
+            world=world,
         )
         for criteria in (() if fitted else paths(rule.criteria, mix))
     ]
@@ -183,8 +187,12 @@ def even_out(
     counts, loss = None, None
     if old is not None:
         logits = old.logits(rows.features)
-        counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
-        loss = log_loss(logits, rows.labels)
+        counts = world.merge(
+            Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
+        )
+        number = world.sum(np.array([len(rows)]))[0]
+        own_loss = log_loss(logits, rows.labels) * len(rows) if len(rows) else 0.0
+        loss = float(world.sum(np.array([own_loss]))[0] / number)
     choice = select(
         families, rule, features=rows.features.shape[1], old=counts, old_loss=loss, force=force
     )

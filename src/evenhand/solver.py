@@ -15,7 +15,6 @@ from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.forms import Dense, Form, LowRank
 from evenhand.gaps import GapTerm
-from evenhand.groups import IntArray
 from evenhand.head import Head
 from evenhand.lockstep import minimise
 from evenhand.objective import Objective
@@ -123,7 +122,7 @@ def fit_path(
             among the labels, a head to start from of another shape, or a setting out of range.
     """
     _check_start(start, rows, hidden)
-    _check_settings(strengths, ridge, rank, weights, max_evaluations, len(rows))
+    _check_settings(strengths, ridge, rank, weights, max_evaluations, len(rows), world)
     if hidden is None and (world.size > 1 or wants_passes(rows.features)):
         atoms, number = atomic_cells(terms, len(rows), world)
         cells = tuple((t, cells_of_atoms(t, atoms, number, world)) for t in terms if t.active)
@@ -289,6 +288,7 @@ def _check_settings(
     weights: np.ndarray | None,
     max_evaluations: int,
     number: int,
+    world: World = ALONE,
 ) -> None:
     for strength in strengths:
         if not 0 <= strength < np.inf:
@@ -304,7 +304,7 @@ def _check_settings(
     if np.shape(weights) != (number,):
         raise InputError(f"weights must have shape ({number},), found {np.shape(weights)}")
     bad = int((~(np.isfinite(weights) & (np.asarray(weights) >= 0))).sum())
-    if bad or not np.any(weights):
+    if bad or not world.any(bool(np.any(weights))):
         what = f"{bad} of {number} are negative or not finite" if bad else "all of them are 0"
         raise InputError(f"weights must be at least 0 and finite, with one above 0: {what}")
 

@@ -242,6 +242,8 @@ def test_unreadable_inputs_are_left_out_counted_and_named(model, tmp_path):
 
 
 def test_too_many_unreadable_inputs_are_refused(model, tmp_path):
+    with pytest.raises(InputError, match="row 0: file 0 is broken"):
+        extract(wrap(model), labelled(Rough(bad=range(5))), CLASSES)
     inputs = labelled(Rough(bad=range(10, 20)))
     with pytest.raises(InputError, match=r"3 inputs of 50 could not be read, .*5% allowed: row 10"):
         extract(wrap(model), inputs, CLASSES, cache=tmp_path, batch_size=1)

@@ -20,8 +20,10 @@ import torch
 from filelock import FileLock
 from tqdm import tqdm
 
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError, ModelError
 from evenhand.features.files import unwritable
+from evenhand.features.shared import fill_together, run_together
 from evenhand.features.store import LOCK, Origin, Store, is_whole
 from evenhand.groups import IntArray
 from evenhand.models.base import Backbone, evaluating
@@ -100,6 +102,7 @@ def extract(
     task: dict[str, Any] | None = None,
     progress: bool = False,
     max_unreadable: float = MAX_UNREADABLE,
+    world: World = ALONE,
 ) -> Extraction:
     """The features of ``examples``, from the cache as far as it reaches.
 
@@ -118,6 +121,8 @@ def extract(
         task: for people, kept in a new manifest.
         progress: show a bar on standard error.
         max_unreadable: the share of inputs that may be unreadable.
+        world: the processes that share the work; all call, with the same examples, and all get the
+            same extraction.
 
     Raises:
         InputError: more inputs than that are unreadable.
@@ -128,15 +133,24 @@ def extract(
     runner = _Runner(backbone, parent, batch_size, precision, device, max_unreadable)
     store, computed = None, 0
     if cache is None:
-        with runner.running(), _bar(progress, len(rows), backbone.name) as advance:
-            features, unreadable = runner.run(rows, advance, total=len(rows))
+        own = len(rows[world.share(len(rows))])
+        with runner.running(), _bar(progress and world.first, own, backbone.name) as advance:
+
+            def run(some: IntArray) -> tuple[FloatArray, dict[int, str]]:
+                return runner.run(some, advance, total=len(rows))
+
+            if world.size == 1:
+                features, unreadable = run(rows)
+            else:
+                features, unreadable = run_together(rows, backbone.in_features, run, world)
+                runner.check_share(len(unreadable), len(rows), unreadable)
         computed = len(rows)
     else:
         if isinstance(cache, Store):
             store = cache
         else:
             origin = origin or origin_of(backbone, parent, dtype=dtype, precision=precision)
-            store, computed = _fill(cache, origin, task or {}, runner, progress)
+            store, computed = _fill(cache, origin, task or {}, runner, progress, world)
         unreadable = store.unreadable
     bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}
     everything = np.arange(len(rows), dtype=np.int64)
@@ -147,7 +161,12 @@ def extract(
 
 
 def _fill(
-    folder: Path, origin: Origin, task: dict[str, Any], runner: _Runner, progress: bool
+    folder: Path,
+    origin: Origin,
+    task: dict[str, Any],
+    runner: _Runner,
+    progress: bool,
+    world: World = ALONE,
 ) -> tuple[Store, int]:
     """The entry, complete and verified; a second process waits for the first.
 
@@ -161,6 +180,17 @@ def _fill(
             raise InputError(barred)
         store.verify()
         return store, 0
+    if world.size > 1:
+        own = -(-origin.rows // world.size)
+        with runner.running(), _bar(progress and world.first, own, origin.name) as advance:
+            return fill_together(
+                folder,
+                origin,
+                task,
+                lambda rows: runner.run(rows, advance, origin.rows),
+                world,
+                lambda bad: runner.check_share(bad, origin.rows, {}),
+            )
     with FileLock(folder / LOCK, mode=0o600):
         store = Store.open(folder, origin, task)
         store.verify()
@@ -204,7 +234,7 @@ class _Runner:
                 coming.extend(reader.submit(self._read, rows[b]) for b in batches[index + 1 :][:1])
                 prepared, readable, bad = coming.popleft().result()
                 unreadable |= bad
-                self._check_share(before + len(unreadable), total, unreadable)
+                self.check_share(before + len(unreadable), total, unreadable)
                 if readable.any():
                     features[batch[readable]] = self._forward(prepared, rows[batch[readable]])
                 advance(len(batch))
@@ -212,12 +242,20 @@ class _Runner:
 
     def _order(self, rows: IntArray) -> IntArray:
         """Positions in the order of processing: texts by length, which saves padding."""
-        if len(rows) and isinstance(self.inputs[int(rows[0])], str):
+        if self._are_texts(rows):
             texts = [self.inputs[int(row)] for row in rows]
             measure = getattr(self.backbone.prepare, "lengths", lambda them: list(map(len, them)))
             lengths = np.array(measure(texts))
             return np.argsort(lengths, kind="stable").astype(np.int64)
         return np.arange(len(rows), dtype=np.int64)
+
+    def _are_texts(self, rows: IntArray) -> bool:
+        for row in rows:
+            try:
+                return isinstance(self.inputs[int(row)], str)
+            except UNREADABLE:  # reported when it is read
+                continue
+        return False
 
     def _read(self, rows: IntArray) -> tuple[Any, Any, dict[int, str]]:
         items, bad = [], {}
@@ -230,7 +268,8 @@ class _Runner:
                 bad[int(row)] = str(error).splitlines()[0] if str(error) else type(error).__name__
         return (self.backbone.prepare(items) if items else None), readable, bad
 
-    def _check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
+    def check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
+        """Refuse more inputs that could not be read than are allowed."""
         if found > self.max_unreadable * total:
             shown = "; ".join(f"row {row}: {why}" for row, why in list(unreadable.items())[:3])
             raise InputError(

@@ -16,6 +16,7 @@ from safetensors.numpy import save
 from evenhand.artefacts import write_atomically
 from evenhand.errors import ArtefactError
 from evenhand.features.files import private_folder
+from evenhand.features.stored import Stored
 from evenhand.groups import IntArray
 from evenhand.rows import FloatArray
 from evenhand.sealing import sealed, unsealed
@@ -25,6 +26,8 @@ MANIFEST = "manifest.json"
 LOCK = "lock"
 ROWS_PER_SHARD = 2048
 TENSOR = "features"
+HELD_BYTES = 1 << 30
+"""Features of more than so many bytes stay on disk, and are read when used."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +102,15 @@ class Store:
     rows_per_shard: int = field(default_factory=lambda: ROWS_PER_SHARD)
 
     @classmethod
-    def open(cls, folder: Path, origin: Origin, task: dict[str, Any] | None = None) -> Store:
-        """The entry in ``folder``; a new one where there is none.
+    def open(
+        cls,
+        folder: Path,
+        origin: Origin,
+        task: dict[str, Any] | None = None,
+        *,
+        rows_per_shard: int | None = None,
+    ) -> Store:
+        """The entry in ``folder``; a new one (of shards of so many rows) where there is none.
 
         Raises:
             ArtefactError: it was made from something else (each difference is named), or its
@@ -109,7 +119,8 @@ class Store:
         if not (folder / MANIFEST).exists():
             private_folder(folder)
             store = cls(folder, origin, task or {})
-            store._write_manifest()
+            store.rows_per_shard = rows_per_shard or store.rows_per_shard
+            store.write_manifest()
             return store
         store = cls.read(folder)
         changed = [
@@ -187,17 +198,23 @@ class Store:
         self, number: int, start: int, features: FloatArray, unreadable: dict[int, str]
     ) -> None:
         """Write shard ``number``, whole or not at all, then the manifest that knows of it."""
+        self.shards[number] = self.write_shard(number, start, features, unreadable)
+        self.write_manifest()
+
+    def write_shard(
+        self, number: int, start: int, features: FloatArray, unreadable: dict[int, str]
+    ) -> Shard:
+        """Write shard ``number``, whole or not at all; the manifest does not know of it yet."""
         content = save({TENSOR: np.ascontiguousarray(features.astype(self.origin.dtype))})
         name = f"shard-{number:05d}.safetensors"
         write_atomically(self.folder / name, content)
-        self.shards[number] = Shard(
+        return Shard(
             name,
             start,
             start + len(features),
             hashlib.sha256(content).hexdigest(),
             tuple(sorted(unreadable.items())),
         )
-        self._write_manifest()
 
     def verify(self) -> None:
         """Hash every shard.
@@ -223,13 +240,18 @@ class Store:
     def gather(self, rows: IntArray) -> FloatArray:
         """(len(rows), d) float32 features of the rows asked for.
 
-        Consecutive rows of one shard come as a memory map, others are read from the maps.
+        Consecutive rows of one shard come as a memory map, others are read from the maps; more than
+        :data:`HELD_BYTES` of them stay on disk, as :class:`Stored`.
         """
         numbers = rows // self.rows_per_shard
         consecutive = len(rows) > 0 and bool((np.diff(rows) == 1).all())
         if consecutive and numbers[0] == numbers[-1] and self.origin.dtype == "float32":
             start = int(rows[0]) - self.shards[int(numbers[0])].start
             return self._map(int(numbers[0]))[start : start + len(rows)]
+        if len(rows) * self.origin.width * 4 > HELD_BYTES:
+            maps = [self._map(number) for number in sorted(self.shards)]
+            stored: Any = Stored(maps, numbers.astype(np.int32), rows % self.rows_per_shard)
+            return stored
         gathered = np.empty((len(rows), self.origin.width), dtype=np.float32)
         for number in np.unique(numbers):
             here = numbers == number
@@ -248,7 +270,8 @@ class Store:
         )
         return mapped
 
-    def _write_manifest(self) -> None:
+    def write_manifest(self) -> None:
+        """Write what is known of the entry, all or nothing."""
         manifest = {
             "format": FORMAT,
             "origin": asdict(self.origin),

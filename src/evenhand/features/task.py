@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from evenhand.distributed import ALONE, World
 from evenhand.features.extract import MAX_UNREADABLE, Dtype, Precision, extract, origin_of
 from evenhand.features.files import cache_root, unwritable
 from evenhand.features.manage import changed_since
@@ -73,6 +74,7 @@ def extract_task(
     device: str | torch.device | None = None,
     progress: bool = False,
     max_unreadable: float = MAX_UNREADABLE,
+    world: World = ALONE,
 ) -> TaskFeatures:
     """The features of every split, extracted once and cached under ``root``.
 
@@ -85,7 +87,7 @@ def extract_task(
         task: its splits' inputs are what the backbone's ``prepare`` takes.
         root: of the cache; None: ``$EVENHAND_CACHE`` or the platform's cache folder.
         use_cache: False writes and reads nothing.
-        batch_size, dtype, precision, device, progress, max_unreadable: as for ``extract``.
+        batch_size, dtype, precision, device, progress, max_unreadable, world: as for ``extract``.
 
     Raises:
         InputError, ModelError, ArtefactError: as for ``extract``.
@@ -106,6 +108,7 @@ def extract_task(
         "device": device,
         "progress": progress,
         "max_unreadable": max_unreadable,
+        "world": world,
     }
     splits, kept, notes = {}, {}, []
     stores: dict[int, Store] = {}
@@ -119,9 +122,9 @@ def extract_task(
             origin = origin_of(backbone, parent, dtype=dtype, precision=precision)
             entry = root / origin.name
             barred = unwritable(entry)
-            if barred and not is_whole(entry):
+            if world.any(bool(barred and not is_whole(entry))):
                 entry = None
-                said = f"features were computed and not kept: {barred}"
+                said = f"features were computed and not kept: {barred or 'another process cannot'}"
                 notes += [] if said in notes else [said]
             else:
                 where = {"cache": entry, "origin": origin, "task": described}

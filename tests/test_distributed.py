@@ -1,0 +1,86 @@
+"""Any number of processes gives what one does (gloo, on this machine)."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed_job import everything
+
+from evenhand.distributed import ALONE, World, together
+
+JOB = Path(__file__).parent / "distributed_job.py"
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def run(command, size, **environment):
+    """The command in ``size`` processes that find each other as torchrun's do."""
+    shared = os.environ | {
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    running = [
+        subprocess.Popen(
+            command,
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    try:
+        ended = [process.communicate(timeout=120) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+    failed = [errors for one, (_, errors) in zip(running, ended, strict=True) if one.returncode]
+    assert not failed, "\n".join(errors[-1500:] for errors in failed)
+    return ended
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return everything(ALONE, tmp_path_factory.mktemp("alone"))
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_every_process_has_what_one_alone_has(alone, tmp_path, size):
+    run([sys.executable, str(JOB), str(tmp_path)], size)
+    for rank in range(size):
+        with np.load(tmp_path / f"rank{rank}.npz") as found:
+            assert set(found) == set(alone)
+            for name, expected in alone.items():
+                if expected.dtype.kind in "U":
+                    assert found[name] == expected, name
+                else:
+                    near = 1e-3 if name == "low rank" else 1e-6  # ends sooner than dense fits
+                    np.testing.assert_allclose(
+                        found[name], expected, atol=near, rtol=near, err_msg=name
+                    )
+    shared = sorted(path.name for path in next((tmp_path / "shared").iterdir()).iterdir())
+    assert sum(name.startswith("shard") for name in shared) == size
+    assert not [name for name in shared if name.startswith(".")]
+
+
+def test_without_a_launcher_one_is_alone():
+    with together() as world:
+        assert world == World(0, 1)
+        assert world.first
+    assert ALONE.gather(np.arange(3))[0].tolist() == [0, 1, 2]
+    assert [np.arange(7)[World(r, 3).share(7)].tolist() for r in range(3)] == [
+        [0, 3, 6],
+        [1, 4],
+        [2, 5],
+    ]
