@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from evenhand.compare import run
 from evenhand.compare.cells import cell_path, is_kept, read_cell, run_seed
 from evenhand.compare.run import _coinciding
 from evenhand.groups import Groups
@@ -62,6 +63,17 @@ def test_a_method_too_slow_for_the_width_waits_until_it_is_named(tmp_path, monke
     run_seed(TinyRecipe(), 0, NAMES, [], tmp_path, named=True)
     assert read_cell(cell_path(tmp_path, 0, "svd")).records
     assert is_kept(tmp_path, 0, "svd", named=True)
+
+
+@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("named", [False, True])
+def test_side_by_side_seeds_leave_out_what_one_at_a_time_does(tmp_path, monkeypatch, jobs, named):
+    monkeypatch.setitem(METHODS, "svd", replace(METHODS["svd"], widest=9))
+    monkeypatch.setattr(run, "run_all", lambda job, many, jobs, tell: [job(*one) for one in many])
+    monkeypatch.setattr(TinyRecipe, "extract", lambda self, seed: None, raising=False)
+    run._run(TinyRecipe(), [0, 1], NAMES, [], tmp_path, jobs, None, named=named)
+    cells = [read_cell(cell_path(tmp_path, seed, "svd")) for seed in (0, 1)]
+    assert [cell.too_wide for cell in cells] == [not named] * 2
 
 
 @pytest.mark.parametrize("entry", resolve(), ids=lambda entry: entry.name)

@@ -76,7 +76,7 @@ def run_seed(
     rules: Sequence[Rule],
     folder: Path,
     *,
-    named: bool = True,
+    named: bool,
 ) -> None:
     """Run and keep every cell of ``seed`` that is not kept yet.
 

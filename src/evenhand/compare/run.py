@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import reduce
+from functools import partial, reduce
 from importlib.metadata import version
 from operator import add
 from pathlib import Path
@@ -181,7 +181,8 @@ def _run(
             run_seed(recipe, seed, names, rules, folder, named=named)
             tell()
         return
-    run_all(run_seed, [(recipe, seed, names, rules, folder) for seed in missing], jobs, tell)
+    run = partial(run_seed, named=named)
+    run_all(run, [(recipe, seed, names, rules, folder) for seed in missing], jobs, tell)
 
 
 def _paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:
