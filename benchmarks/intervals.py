@@ -75,7 +75,9 @@ def run(options: Options) -> list[Row]:
     memory = [
         None
         if options.quick
-        else peak_megabytes("benchmarks.intervals:make", f"benchmarks.intervals:{name}", FULL, SMALL)
+        else peak_megabytes(
+            "benchmarks.intervals:make", f"benchmarks.intervals:{name}", FULL, SMALL
+        )
         for name in ("ours", "metric_frame")
     ]
     note = (

@@ -13,7 +13,9 @@ from typing import Any
 from benchmarks.measure import NotInstalledError, require
 
 
-def peak_megabytes(make: str, run: str, arguments: tuple[Any, ...], small: tuple[Any, ...]) -> float:
+def peak_megabytes(
+    make: str, run: str, arguments: tuple[Any, ...], small: tuple[Any, ...]
+) -> float:
     """The most memory ``run(made)`` takes at once above ``made = make(*arguments)``, in MB.
 
     What the libraries load and keep for themselves is there before: it runs on small inputs first.
@@ -99,3 +101,14 @@ def _peak(call: Any) -> float:
 def _field(status: Path, name: str) -> float:
     line = next(line for line in status.read_text().splitlines() if line.startswith(name))
     return 1024 * float(line.split()[1])
+
+
+def megabytes(number: int) -> int:
+    """For the test of the above: the bytes of so many megabytes."""
+    return round(number * 1e6)
+
+
+def fill(size: int) -> None:
+    """Hold so many bytes and let them go."""
+    memory = bytearray(size)
+    memory[::4096] = b"x" * len(memory[::4096])

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -29,7 +30,7 @@ from evenhand.pipeline import Stage, adult_stage, score
 CRITERION = Criterion.EQUALIZED_ODDS
 SEEDS = 3
 LEVELS = (0.8, 0.65, 0.5)
-Fit = Callable[[Stage], Sequence[tuple[str, Fitted]]]
+Fit = Callable[["Made"], Sequence[tuple[str, Fitted]]]
 
 
 @dataclass(frozen=True)
@@ -98,20 +99,13 @@ def run(options: Options) -> list[Row]:
         except (MissingExtraError, NotInstalledError):
             rows.append(Row("path", _what(points), name, note=f"skipped: {INSTALL}"))
             continue
-        ways: dict[str, Fit] = {"ours": ours, name: rival}
-        seconds: dict[str, list[float]] = {way: [] for way in ways}
-        results: dict[str, list[Sequence[tuple[str, Fitted]]]] = {way: [] for way in ways}
+        seconds: dict[str, list[float]] = {"ours": [], name: []}
+        results: dict[str, list[Sequence[tuple[str, Fitted]]]] = {"ours": [], name: []}
         for each in made:
-            turn = in_turns(
-                {
-                    way: (lambda way=way, each=each: results[way].append(ways[way](each)))
-                    for way in ways
-                },
-                1,
-                warm=False,
-            )
-            for way in ways:
-                seconds[way] += turn[way]
+            ways = {"ours": partial(_kept, ours, each, results["ours"])}
+            ways[name] = partial(_kept, rival, each, results[name])
+            for way, turn in in_turns(ways, 1, warm=False).items():
+                seconds[way] += turn
         own_errors = own_errors or errors(made, results["ours"])
         note = (
             f"Error in % (100 - weighted F1) at {', '.join(f'{100 * at:.0f}' for at in LEVELS)} % "
@@ -133,6 +127,10 @@ def run(options: Options) -> list[Row]:
             )
         )
     return rows
+
+
+def _kept(fit: Fit, made: Made, results: list[Sequence[tuple[str, Fitted]]]) -> None:
+    results.append(fit(made))
 
 
 def errors(made: list[Made], results: list[Sequence[tuple[str, Fitted]]]) -> str:

@@ -30,9 +30,7 @@ def flops_per_second(size: int = 2048, turns: int = 5) -> float:
     """The best of a few float32 products of square matrices, by numpy or torch."""
     square = np.ones((size, size), dtype=np.float32)
     tensor = torch.from_numpy(square)
-    best = min(
-        _seconds(way) for way in (lambda: square @ square, lambda: tensor @ tensor) * turns
-    )
+    best = min(_seconds(way) for way in (lambda: square @ square, lambda: tensor @ tensor) * turns)
     return 2 * size**3 / best
 
 

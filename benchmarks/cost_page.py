@@ -1,0 +1,153 @@
+"""The measured part of docs/explanation/cost.md, as text."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.machine import describe
+
+if TYPE_CHECKING:
+    from benchmarks.cost import Measured
+
+FACES, WIDTH = 202_599, 512
+GPU_FLOPS, DECODERS = 20e12, 8
+"""Assumed: what one GPU reaches on convolutions in half precision, and cores that read images."""
+ROWS, MACHINES, DISK, NETWORK, LATENCY = 10**8, 8, 2e9, 1.25e9, 1e-3
+"""Assumed: bytes a second from each machine's disk and network, seconds of an all-reduce."""
+HEADS = 18
+"""Heads a pass evaluates at once: the strengths of the default path."""
+
+
+def page(measured: Measured) -> str:
+    return "\n\n".join([_rates(measured), _steps(measured), *_predictions(measured)]) + "\n"
+
+
+def put(path: Path, text: str) -> None:
+    """Between the marks of the page, where there is one."""
+    if not path.exists():
+        return
+    whole = path.read_text(encoding="utf-8")
+    pattern = re.compile(r"(<!-- cost:begin -->\n).*?(<!-- cost:end -->)", re.DOTALL)
+    if not pattern.search(whole):
+        raise SystemExit(f"{path} has no <!-- cost:begin --> … <!-- cost:end -->")
+    path.write_text(pattern.sub(lambda found: f"{found[1]}{text}{found[2]}", whole), "utf-8")
+
+
+def _rates(measured: Measured) -> str:
+    model = measured.model
+    fitted = (
+        f"{model.bytes_per_second / 1e9:.3g} GB/s, {model.flops_per_second / 1e9:.3g} GFLOP/s and "
+        f"{1e3 * model.seconds_per_call:.2g} ms a call"
+    )
+    plain = f"{model.read / 1e9:.3g} GB/s and {model.product / 1e9:.3g} GFLOP/s"
+    return (
+        f"{describe()}\n\nFitted to all steps below at once: {fitted}. The best of a plain read "
+        f"and of a plain float32 product: {plain}."
+    )
+
+
+def _steps(measured: Measured) -> str:
+    lines = [
+        "| step | size | GB | GFLOP | calls | predicted s | measured s | measured / predicted |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for step in measured.steps:
+        predicted = measured.model.seconds(step)
+        lines.append(
+            f"| {step.name} | {step.size} | {step.bytes / 1e9:.3g} | {step.flops / 1e9:.3g} | "
+            f"{step.calls} | {predicted:.3g} | {step.seconds:.3g} | "
+            f"{step.seconds / predicted:.2f} |"
+        )
+    found = measured.extraction
+    if found is not None:
+        lines.append(
+            f"| extraction, at {found.flops_per_second / 1e9:.3g} GFLOP/s | {found.what} | | | | "
+            f"{found.predicted:.3g} | {found.seconds:.3g} | {found.seconds / found.predicted:.2f} |"
+        )
+    return "\n".join(lines)
+
+
+def _predictions(measured: Measured) -> list[str]:
+    if measured.extraction is None:
+        return ["Without torchvision nothing was measured of images, so nothing is predicted."]
+    found, read = measured.extraction, measured.model.bytes_per_second
+    passes, evaluations = measured.path_passes, measured.path_evaluations
+    flops = measured.model.flops_per_second
+    features = FACES * WIDTH * 4
+    celeba = [
+        (
+            "reading the images",
+            f"{1e3 * found.decode_seconds:.2g} ms each (measured), {DECODERS} cores (assumed)",
+            FACES * found.decode_seconds / DECODERS,
+        ),
+        (
+            "the backbone",
+            f"{found.flops_at_224 / 1e9:.2f} GFLOP each (counted), {GPU_FLOPS / 1e12:.0f} TFLOP/s "
+            "(assumed)",
+            FACES * found.flops_at_224 / GPU_FLOPS,
+        ),
+        (
+            "group Fisher",
+            "features read once, at the fitted rate of this machine's processor",
+            features / read,
+        ),
+        (
+            "path of 10 strengths",
+            f"{passes} passes, {evaluations} evaluations (as measured above)",
+            passes * features / read + evaluations * FACES * WIDTH * 4 / flops,
+        ),
+    ]
+    share = ROWS / MACHINES
+    stored = share * WIDTH * 2
+    sums = HEADS * (WIDTH + 1) * 8
+    many = [
+        (
+            "reading the images",
+            f"{share:.3g} a machine, {DECODERS} cores each (assumed)",
+            share * found.decode_seconds / DECODERS,
+        ),
+        (
+            "the backbone",
+            f"one GPU a machine at {GPU_FLOPS / 1e12:.0f} TFLOP/s (assumed)",
+            share * found.flops_at_224 / GPU_FLOPS,
+        ),
+        (
+            "group Fisher",
+            f"{stored / 1e9:.3g} GB of float16 features a machine, read once from disk at "
+            f"{DISK / 1e9:g} GB/s (assumed)",
+            stored / DISK,
+        ),
+        (
+            f"path of {HEADS} strengths",
+            f"{passes} passes from disk, {evaluations * HEADS / 10:.0f} evaluations",
+            passes * stored / DISK + evaluations * HEADS / 10 * share * WIDTH * 4 / flops,
+        ),
+        (
+            "sums between machines",
+            f"{passes} of {sums / 1e3:.0f} kB at {NETWORK / 1e9:g} GB/s and "
+            f"{1e3 * LATENCY:g} ms (assumed)",
+            passes * (LATENCY + 2 * sums / NETWORK),
+        ),
+    ]
+    return [
+        f"### CelebA, {FACES:,} images at 224 pixels, ResNet-18, one GPU\n\n{_table(celeba)}\n\n"
+        "Reading and the backbone overlap: extraction takes the longer of the two. A second run "
+        "skips both.",
+        f"### {ROWS:,} rows on {MACHINES} machines, ResNet-18 at 224 pixels\n\n{_table(many)}\n\n"
+        f"The features take {stored / 1e9:.3g} GB a machine. The path's passes are those of the "
+        "path of ten strengths above: more strengths share them.",
+    ]
+
+
+def _table(rows: list[tuple[str, str, float]]) -> str:
+    lines = ["| step | how | predicted |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| {what} | {how} | {_time(s)} |" for what, how, s in rows)])
+
+
+def _time(seconds: float) -> str:
+    for unit, size in (("h", 3600), ("min", 60), ("s", 1)):
+        if seconds >= size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{1e3 * seconds:.3g} ms"

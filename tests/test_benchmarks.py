@@ -1,0 +1,114 @@
+"""The benchmarks' own arithmetic, and one of them run; nothing here looks at the time."""
+
+import csv
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+if str(ROOT) not in sys.path:
+    sys.path.insert(0, str(ROOT))
+
+from benchmarks import BENCHMARKS, cost_page  # noqa: E402
+from benchmarks.__main__ import main  # noqa: E402
+from benchmarks.measure import Options, in_turns, ratio, require  # noqa: E402
+from benchmarks.rows import TIMES, Row, as_csv, as_page, faster, times  # noqa: E402
+
+
+def test_a_quick_run_writes_its_rows_and_its_page(tmp_path, capsys):
+    main(["narrow", "--quick", "--repeats", "2", "--output", str(tmp_path / "out")])
+    with (tmp_path / "out" / "benchmarks.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    assert {row["benchmark"] for row in rows} == {"narrow"}
+    for row in rows:
+        assert float(row["low"]) <= float(row["ratio"]) <= float(row["high"])
+        assert (row["bar"], row["met"]) == ("", "")
+    page = (tmp_path / "out" / "benchmarks.md").read_text(encoding="utf-8")
+    assert "`python -m benchmarks narrow --repeats 2 --quick`" in page
+    assert all(row["what"] in page for row in rows)
+    assert "cores" in page
+    assert "one read of the features" in capsys.readouterr().out
+
+
+def test_an_unknown_benchmark_is_refused_by_name(capsys):
+    with pytest.raises(SystemExit):
+        main(["nothing"])
+    assert f"there are {', '.join(BENCHMARKS)}" in capsys.readouterr().err
+
+
+def test_ways_take_turns():
+    order = []
+    seconds = in_turns({"a": lambda: order.append("a"), "b": lambda: order.append("b")}, 3)
+    assert order == ["a", "b"] * 4
+    assert [len(found) for found in seconds.values()] == [3, 3]
+
+
+def test_ratios_are_of_one_turn_each_and_bars_of_their_median():
+    found = ratio([2.0, 9.0, 8.0], [1.0, 3.0, 2.0])
+    assert (found.median, found.low, found.high) == (3, 2, 4)
+    ahead = faster("svd", "ours", "theirs", [1.0, 1.0], [10.0, 30.0], bar=">= 20")
+    assert (ahead.ratio, ahead.met) == (20, True)
+    behind = times("svd", "ours", "theirs", [3.0], [2.0], bar="<= 1.4")
+    assert (behind.ratio, behind.unit, behind.met) == (1.5, TIMES, False)
+    assert Row("svd", "ours", "theirs", 1.0).met is None
+    page = as_page([ahead, behind], "A machine.", "command")
+    assert "1 of 2 bars were met" in page
+    assert "**no**" in page
+    assert [row["met"] for row in csv.DictReader(as_csv([ahead, behind]).splitlines())] == [
+        "yes",
+        "no",
+    ]
+
+
+def test_a_rival_that_is_not_installed_is_skipped_by_name(monkeypatch):
+    from benchmarks import fisher
+
+    def missing(case):
+        require("no_such_module", "no-such-package")
+
+    monkeypatch.setattr(fisher, "RIVALS", {"nobody": missing})
+    rows = fisher.run(Options(repeats=1, quick=True))
+    skipped = [row for row in rows if row.against == "nobody"]
+    assert [row.note for row in skipped] == ["skipped: pip install --no-deps no-such-package"]
+    assert "skipped: pip install" in as_page(rows, "A machine.", "command")
+
+
+def test_every_way_to_the_fisher_that_is_installed_gives_the_same_sums():
+    from benchmarks import fisher
+    from benchmarks.fisher_rivals import RIVALS
+
+    case = fisher.make(60, 12, 5)
+    exact = fisher.diagonal(case)
+    np.testing.assert_allclose(fisher.hooked_diagonal(case), exact, rtol=1e-3, atol=1e-4)
+    for name in ("per-sample loop", "torch.func"):
+        np.testing.assert_allclose(RIVALS[name](case), exact, rtol=1e-3, atol=1e-4)
+
+
+def test_figures_go_between_the_marks_of_the_page(tmp_path):
+    path = tmp_path / "cost.md"
+    cost_page.put(path, "figures")
+    assert not path.exists()
+    path.write_text("before\n<!-- cost:begin -->\nold\n<!-- cost:end -->\nafter\n", "utf-8")
+    for _ in range(2):
+        cost_page.put(path, "new\n")
+    text = path.read_text("utf-8")
+    assert text == "before\n<!-- cost:begin -->\nnew\n<!-- cost:end -->\nafter\n"
+    path.write_text("no marks", "utf-8")
+    with pytest.raises(SystemExit, match="has no <!-- cost:begin -->"):
+        cost_page.put(path, "new")
+
+
+def test_the_page_on_costs_has_the_marks_its_figures_go_between():
+    page = (ROOT / "docs" / "explanation" / "cost.md").read_text(encoding="utf-8")
+    assert "<!-- cost:begin -->\n" in page
+    assert "<!-- cost:end -->" in page
+
+
+def test_memory_is_that_of_the_call():
+    from benchmarks.memory import peak_megabytes
+
+    here = "benchmarks.memory"
+    found = peak_megabytes(f"{here}:megabytes", f"{here}:fill", (100,), (1,))
+    assert 95 < found < 140
