@@ -8,18 +8,20 @@ another by ``torch.distributed``, as ``torchrun`` and ``accelerate launch`` set 
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
-import numpy as np
-import numpy.typing as npt
+if TYPE_CHECKING:  # imported where they are needed: the command line names this module early
+    import numpy.typing as npt
 
-from evenhand.groups import Groups, IntArray
+    from evenhand.groups import Groups, IntArray
+
+    Array = npt.NDArray[Any]
 
 Sums = TypeVar("Sums")
-Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class World:
         """The sum over all processes of arrays of one shape, the same bits in each."""
         if self.size == 1:
             return values
+        import numpy as np
         import torch.distributed as group
 
         floating = np.issubdtype(values.dtype, np.floating)
@@ -56,10 +59,16 @@ class World:
 
     def any(self, here: bool) -> bool:
         """Whether it is so in any process."""
+        if self.size == 1:
+            return here
+        import numpy as np
+
         return bool(self.sum(np.array([int(here)]))[0])
 
     def broadcast(self, values: Array | None, source: int = 0) -> Array:
         """The array of process ``source``; the others need not know its shape (give None)."""
+        import numpy as np
+
         if self.size == 1:
             return np.asarray(values)
         import torch.distributed as group
@@ -95,10 +104,12 @@ class World:
         return self._merged(sums)
 
     def _merged(self, value: Any) -> Any:
-        from dataclasses import fields, is_dataclass, replace
-
         if self.size == 1:
             return value
+        from dataclasses import fields, is_dataclass, replace
+
+        import numpy as np
+
         if isinstance(value, np.ndarray):
             return self.sum(value)
         if is_dataclass(value) and not isinstance(value, type):
@@ -114,12 +125,16 @@ class World:
 
     def wait(self) -> None:
         """Until every process is here."""
-        self.sum(np.zeros(1))
+        self.any(False)
 
     def same_groups(self, groups: Groups) -> Groups:
         """The groups of these rows, coded by the names found in any process, in order of name."""
         if self.size == 1:
             return groups
+        import numpy as np
+
+        from evenhand.groups import Groups
+
         own = "\0".join(groups.names).encode()
         found: set[str] = set()
         for text in self.gather(np.frombuffer(own, dtype=np.uint8)):
@@ -150,8 +165,9 @@ def together() -> Iterator[World]:
     Without one, alone. Processes meet on the CPU (gloo): what is summed is small. A group made
     before is used, and left as it was; one made here is closed at the end.
     """
-    found = world()
-    if found.size > 1 or int(os.environ.get("WORLD_SIZE", "1")) < 2 or "RANK" not in os.environ:
+    launched = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
+    found = world() if launched or "torch.distributed" in sys.modules else ALONE
+    if found.size > 1 or not launched:
         yield found
         return
     import torch.distributed as group
@@ -164,6 +180,7 @@ def together() -> Iterator[World]:
 
 
 def _tensor(values: Array) -> Any:
+    import numpy as np
     import torch
     import torch.distributed as group
 

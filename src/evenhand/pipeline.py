@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.crossfit import choose_ridge
+from evenhand.distributed import ALONE, World
 from evenhand.errors import EvenhandError, InputError
 from evenhand.groups import IntArray
 from evenhand.methods.base import Fitted, Network, Problem, Queries, decide
@@ -209,6 +210,7 @@ def task_stage(
     cache: Path | None = None,
     use_cache: bool = True,
     progress: bool = False,
+    world: World = ALONE,
 ) -> Stage:
     """Any task seen through any backbone: features once (cached), and the head to begin from.
 
@@ -219,6 +221,7 @@ def task_stage(
         cache: root of the feature cache.
         use_cache: False reads and writes none.
         progress: show a bar while features are extracted.
+        world: the processes that share the extraction; all call, and get the same stage.
     """
     from evenhand.features import extract_task
     from evenhand.models import wrap
@@ -230,7 +233,9 @@ def task_stage(
             raise InputError(f"task {task.name!r} needs a model: give --model NAME")
         plain = MLP(inputs.shape[1], len(task.classes), layers=1)
         backbone = replace(wrap(plain, "head", name="linear"), pretrained_head=False)
-    found = extract_task(backbone, task, root=cache, use_cache=use_cache, progress=progress)
+    found = extract_task(
+        backbone, task, root=cache, use_cache=use_cache, progress=progress, world=world
+    )
     head, fresh = found.head, found.head is None
     if head is None:
         ridge = choose_ridge(found.train, seed=seed)

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.sealing import content_digest
 
@@ -70,15 +71,26 @@ class Recipe:
             if name == "data" or path.exists()
         }
 
-    def stage(self, seed: int) -> Stage:
-        """The stage at ``seed``: its split, its pre-trained model, its features."""
+    def stage(self, seed: int, world: World = ALONE) -> Stage:
+        """The stage at ``seed``: its split, its pre-trained model, its features.
+
+        Several processes share the extraction; a model is pre-trained by the first, before the
+        others find it in the cache.
+        """
         if self.config.task == "adult" and self.config.model is None:
-            return self._adult(seed)
+            early = self._adult(seed) if world.first else None
+            world.wait()
+            return early or self._adult(seed)
         from evenhand.pipeline import task_stage
 
         task = self.config.load(seed=seed)
         return task_stage(
-            task, self._backbone(), seed=seed, cache=self.cache, progress=self.progress
+            task,
+            self._backbone(),
+            seed=seed,
+            cache=self.cache,
+            progress=self.progress,
+            world=world,
         )
 
     def extract(self, seed: int) -> None:
