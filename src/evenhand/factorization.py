@@ -118,6 +118,7 @@ def factorize(
 
 def compress(head: Head, statistics: KroneckerSums, *, rank: int | float | None = None) -> Factors:
     """The compression that keeps the most: centred, bias refitted, Kronecker-weighted."""
+    _require_factors(statistics, head)
     return factorize(head, rank=rank, centre=True, mean=statistics.mean, kronecker=statistics)
 
 

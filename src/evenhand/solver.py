@@ -34,6 +34,8 @@ PASS_TOLERANCE = 3e-5
 """The same in passes, whose float32 products are summed in float64, chunk by chunk."""
 IN_PASSES = 1 << 25
 """Numbers in the features above which heads are fitted in passes."""
+HEAVIEST = 1e30
+"""No ridge or strength weighs more: their squares overflow."""
 LARGEST = {torch.float64: 1e120, torch.float32: 1e15}
 """Features beyond this overflow: their squares are summed."""
 LOW_RANK_TOLERANCE = 3e-5
@@ -291,9 +293,9 @@ def _check_settings(
     world: World = ALONE,
 ) -> None:
     for strength in strengths:
-        if not 0 <= strength < np.inf:
+        if not 0 <= strength <= HEAVIEST:
             raise InputError(f"the strength must be finite and at least 0, found {strength}")
-    if not 0 <= ridge < np.inf:
+    if not 0 <= ridge <= HEAVIEST:
         raise InputError(f"the ridge must be finite and at least 0, found {ridge}")
     if rank is not None and rank < 1:
         raise InputError(f"the rank must be at least 1, found {rank}")
