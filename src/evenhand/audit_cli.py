@@ -53,6 +53,7 @@ def audit(
     from evenhand.auditing import audit as run_audit
     from evenhand.auditing.table import as_text
     from evenhand.criteria import Criterion
+    from evenhand.sealing import write_asked
 
     try:
         limits = parse_limits(fail_above or [])
@@ -71,7 +72,8 @@ def audit(
         result = run_audit(file, **asked_for)
         paths = result.write(output, asked, file.stem) if output else {}
         if output:
-            _keep(output, {"file": str(file), **asked_for, "criterion": asked.value}, list(paths))
+            kept = {"command": "audit", "file": str(file), **asked_for, "criterion": asked.value}
+            write_asked(output, kept, list(paths))
     except EvenhandError as error:
         typer.echo(f"evenhand audit: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None
@@ -88,18 +90,6 @@ def audit(
         typer.echo(f"evenhand audit: {failure}", err=True)
     if failures:
         raise typer.Exit(FAILED)
-
-
-def _keep(folder: Path, asked: dict[str, Any], names: list[str]) -> None:
-    """Keep what was asked, and the sums of what was written, so that it can be run again."""
-    import yaml
-
-    from evenhand.artefacts import write_atomically
-    from evenhand.sealing import write_sums
-
-    text = yaml.safe_dump({"command": "audit", **asked}, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "config.yaml", text)
-    write_sums(folder, ["config.yaml", *names])
 
 
 def parse_limits(texts: list[str]) -> dict[str, float]:

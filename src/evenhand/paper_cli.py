@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -43,64 +43,37 @@ def paper(
     """
     import os
 
-    from evenhand.artefacts import held
-    from evenhand.paper.experiments import plan as plan_of
-    from evenhand.paper.work import run_plan
+    from evenhand.paper.again import run_paper
     from evenhand.terminal import bar
 
     named = [task.strip() for task in tasks.split(",") if task.strip()]
-    plan = plan_of(what, named, data)
     folder = output or Path("runs") / "paper"
-    with held(folder), bar("paper", None, quiet) as progress:
+    with bar("paper", None, quiet) as progress:
 
         def on_cells(done: int, total: int) -> None:
             progress.total = total
             progress.update(done - progress.n)
 
-        run_plan(
-            plan,
-            range(seeds),
+        run = run_paper(
+            what,
+            seeds,
+            named,
+            data,
             folder,
             cache=cache,
             jobs=jobs or os.cpu_count() or 1,
             on_cells=on_cells,
         )
-        if what == "sensitivity":
-            from evenhand.paper.readings import write_sensitivity
-
-            shown = {"readings": write_sensitivity(plan, range(seeds), folder)}
-            page = folder / "sensitivity.html"
-        else:
-            from evenhand.paper.write import by_claim, write_paper
-
-            outcome = write_paper(plan, range(seeds), folder)
-            shown = {"verdicts": outcome.verdicts, "evenhand": by_claim(outcome.own)}
-            page = folder / "paper.html"
-        _finish(folder, {"what": what, "seeds": seeds, "tasks": named, "data": data})
     if json:
         import json as json_library
 
-        records = {name: table.to_dict("records") for name, table in shown.items()}
+        records = {name: table.to_dict("records") for name, table in run.tables.items()}
         typer.echo(json_library.dumps(records, indent=2, ensure_ascii=False))
     elif not quiet:
         from evenhand.paper.page import as_text
 
-        for table in shown.values():
+        for table in run.tables.values():
             typer.echo(as_text(table) + "\n")
-        for name, why in plan.missing.items():
+        for name, why in run.plan.missing.items():
             typer.echo(f"not run: {name}: {why}")
-        typer.echo(f"page: {page}")
-
-
-def _finish(folder: Path, asked: dict[str, Any]) -> None:
-    """Keep what was asked, and the sums of what was written, so that it can be run again."""
-    import yaml
-
-    from evenhand.artefacts import write_atomically
-    from evenhand.sealing import write_sums
-
-    plain = {key: str(value) if isinstance(value, Path) else value for key, value in asked.items()}
-    text = yaml.safe_dump({"command": "paper", **plain}, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "config.yaml", text)
-    endings = (".csv", ".html", ".md", ".svg", ".yaml")
-    write_sums(folder, [file.name for file in folder.iterdir() if file.suffix in endings])
+        typer.echo(f"page: {run.page}")

@@ -124,6 +124,15 @@ def write_sums(folder: Path, names: list[str]) -> None:
     write_atomically(folder / SUMS, "".join(lines))
 
 
+def write_asked(folder: Path, config: Mapping[str, Any], names: list[str]) -> None:
+    """Keep what was asked in config.yaml, and then the sums of it and of the files ``names``."""
+    import yaml
+
+    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.yaml", text)
+    write_sums(folder, ["config.yaml", *names])
+
+
 def check_sums(folder: Path) -> list[str]:
     """A sentence for every file of a run that is not as it was written; none where all are.
 

@@ -163,7 +163,7 @@ def load_transformers(
         raise MissingExtraError("transformers", "text", f"model {str(source)!r}") from error
     where = str(source)
     try:
-        config: Any = AutoConfig.from_pretrained(where)
+        config: Any = AutoConfig.from_pretrained(where, **_safely(where))
     except (OSError, ValueError) as error:
         raise InputError(
             f"no transformers model at {where!r} (a local folder with config.json, or a hub name): "
@@ -175,11 +175,11 @@ def load_transformers(
     label = name or Path(where).name
     if "ForImageClassification" in kind:
         model = _get(transformers.AutoModelForImageClassification, where, options)
-        processor = transformers.AutoImageProcessor.from_pretrained(where)
+        processor = transformers.AutoImageProcessor.from_pretrained(where, **_safely(where))
         return Backbone(
             model.eval(), _head(model, head), PreparePixelValues(processor), label, _names(config)
         )
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where)
+    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where, **_safely(where))
     length = max_length or _max_length(where, tokenizer, config)
     if "ForSequenceClassification" in kind:
         model = _get(transformers.AutoModelForSequenceClassification, where, options)
@@ -198,6 +198,11 @@ def load_transformers(
     return Backbone(model.eval(), path, prepare, label, classes, pretrained_head=not fresh)
 
 
+def _safely(where: str) -> dict[str, Any]:
+    """No code that a model brings is run, and a local folder asks nothing of the network."""
+    return {"trust_remote_code": False, "local_files_only": Path(where).is_dir()}
+
+
 def _pooled(encoder: nn.Module, config: Any, tokenizer: Any, length: int) -> PooledEncoder:
     return PooledEncoder(encoder, config.hidden_size, tokenizer=tokenizer, max_length=length)
 
@@ -209,7 +214,7 @@ def _get(auto: Any, where: str, options: dict[str, Any]) -> Any:
     logging.disable_progress_bar()
     try:
         with torch.random.fork_rng(devices=[]):
-            return auto.from_pretrained(where, **options)
+            return auto.from_pretrained(where, **_safely(where), **options)
     except (OSError, ValueError) as error:
         raise InputError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
     finally:

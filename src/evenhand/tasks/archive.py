@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 import zipfile
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
@@ -69,25 +70,40 @@ class FolderArchive(Archive):
             for file in files:
                 name = file if prefix == "." else f"{prefix}/{file}"
                 try:
-                    found[name] = os.stat(os.path.join(folder, file)).st_size  # noqa: PTH116, PTH118 - fast for many files
+                    about = os.stat(os.path.join(folder, file))  # noqa: PTH116, PTH118 - fast for many files
                 except OSError:
                     continue
+                if stat.S_ISREG(about.st_mode):  # a pipe or a device would never end
+                    found[name] = about.st_size
         return dict(sorted(found.items()))
 
     def read(self, name: str) -> bytes:
         """The content of one file."""
-        inside = _safe(name)
-        path = self.path / inside
-        if self.path.resolve() not in path.resolve().parents:
-            raise InputError(f"{name} leads out of {self.path}")
+        path = self._inside(name)
         try:
+            about = path.stat()
+            if not stat.S_ISREG(about.st_mode):
+                raise InputError(f"{name} is no plain file")
+            if about.st_size > MAX_BYTES:
+                raise InputError(
+                    f"{name} has {about.st_size} bytes, more than the {MAX_BYTES} allowed"
+                )
             return path.read_bytes()
         except OSError as error:
             raise InputError(f"{name} cannot be read: {error.strerror or error}") from error
 
+    def _inside(self, name: str) -> Path:
+        path = self.path / _safe(name)
+        if self.path.resolve() not in path.resolve().parents:
+            raise InputError(f"{name} leads out of {self.path}")
+        return path
+
     def stamp(self, name: str) -> str:
         """The time of the last change."""
-        return str((self.path / name).stat().st_mtime_ns)
+        try:
+            return str((self.path / name).stat().st_mtime_ns)
+        except OSError as error:
+            raise InputError(f"{name} is not there any more: {error.strerror or error}") from error
 
 
 class ZipArchive(Archive):

@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import zlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -23,6 +24,8 @@ MISSING = (
 )
 """What reads as missing, except in a column of texts."""
 MAX_BAD_LINES = 0.05
+MAX_UNPACKED, MAX_RATIO = 256 * 1024**2, 200
+"""A gzip file may unpack to so many bytes, or to so many times its own; tables seldom reach 50."""
 
 
 def read_frame(
@@ -81,10 +84,7 @@ def _csv(
     data: bytes, label: str, delimiter: str | None, encoding: str, texts: Sequence[str]
 ) -> tuple[pd.DataFrame, tuple[str, ...]]:
     if data[:2] == b"\x1f\x8b":
-        try:
-            data = gzip.decompress(data)
-        except (OSError, EOFError) as error:
-            raise InputError(f"{label} is not a whole gzip file: {error}") from error
+        data = _unpacked(data, label)
     try:
         text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
     except UnicodeDecodeError as error:
@@ -130,6 +130,22 @@ def _csv(
         )
     frame.columns = [str(column).strip() for column in frame.columns]
     return frame, notes
+
+
+def _unpacked(data: bytes, label: str) -> bytes:
+    """The content of a gzip file; one that unpacks beyond reason is refused while it does."""
+    most = max(MAX_UNPACKED, MAX_RATIO * len(data))
+    try:
+        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
+            content = file.read(most + 1)
+    except (OSError, EOFError, zlib.error) as error:
+        raise InputError(f"{label} is not a whole gzip file: {error}") from error
+    if len(content) > most:
+        raise InputError(
+            f"{label} unpacks to more than {most} bytes from {len(data)}: unpack it yourself if it "
+            "is to be trusted"
+        )
+    return content
 
 
 def sniff_delimiter(text: str) -> str:

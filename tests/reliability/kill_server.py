@@ -1,0 +1,154 @@
+"""Run a command again and again, killed at one of its writes, then whole: told as JSON.
+
+    python kill_server.py FOLDER POINTS ARGUMENT ...
+
+``OUT`` and ``CACHE`` among the arguments stand for the run's own folders. Each run is a process
+forked from this one, which has the libraries loaded and has computed nothing. POINTS is how many
+points to draw, or ``all``: the k-th write, sync or rename of the run, where it dies by SIGKILL, or
+every fourth time is interrupted as by ctrl-C; a write dies with half of its content on the disk.
+"""
+
+import json
+import os
+import random
+import signal
+import sys
+from pathlib import Path
+
+from evenhand import artefacts
+from evenhand.agreement import differences
+from evenhand.cli import main
+from evenhand.features import store
+from evenhand.sealing import check_sums
+
+ROWS_PER_SHARD = 6
+
+
+class Counter:
+    """Counts what a process does to files, and sends it ``signal`` at number ``fatal``."""
+
+    def __init__(self, fatal: int, sent: int = signal.SIGKILL) -> None:
+        self.fatal, self.sent, self.done = fatal, sent, 0
+
+    def step(self) -> bool:
+        self.done += 1
+        return self.done == self.fatal
+
+    def watch(self, owner, name):
+        real = getattr(owner, name)
+
+        def watched(*arguments, **named):
+            if self.step():
+                os.kill(os.getpid(), self.sent)
+            return real(*arguments, **named)
+
+        setattr(owner, name, watched)
+
+    def watch_content(self):
+        real = os.fdopen
+
+        def opened(*arguments, **named):
+            file = real(*arguments, **named)
+            write = file.write
+
+            def half(data):
+                if self.step():
+                    write(data[: len(data) // 2])
+                    file.flush()
+                    os.kill(os.getpid(), self.sent)
+                return write(data)
+
+            if arguments[1:2] == ("wb",):
+                file = Halved(file, half)
+            return file
+
+        os.fdopen = opened
+
+
+class Halved:
+    """A file whose ``write`` is another."""
+
+    def __init__(self, file, write):
+        self.file, self.write = file, write
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.file.close()
+
+    def __getattr__(self, name):
+        return getattr(self.file, name)
+
+
+def run(arguments, told, fatal=0, sent=signal.SIGKILL):
+    """The exit code (or minus the signal) of one run; its steps and errors are in ``told``."""
+    child = os.fork()
+    if child == 0:
+        code = 99
+        try:
+            os.dup2(os.open(told / "errors", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+            counter = Counter(fatal, sent)
+            counter.watch_content()
+            for owner, name in ((os, "fsync"), (os, "replace"), (os, "rename")):
+                counter.watch(owner, name)
+            counter.watch(artefacts, "_exchange")
+            store.ROWS_PER_SHARD = ROWS_PER_SHARD
+            try:
+                main(arguments)
+            except SystemExit as done:
+                code = int(done.code or 0)
+            (told / "steps").write_text(str(counter.done))
+        finally:
+            os._exit(code)
+    _, status = os.waitpid(child, 0)
+    return os.waitstatus_to_exitcode(status)
+
+
+def serve(folder, points, arguments):
+    import evenhand.compare.run
+    import evenhand.even
+    import evenhand.finetuning
+    import evenhand.models.vision
+    import evenhand.report.html  # noqa: F401 - loaded once, before the forks
+
+    told = folder / "told"
+    told.mkdir()
+
+    def placed(name):
+        places = {"OUT": str(folder / name / "out"), "CACHE": str(folder / name / "cache")}
+        return [places.get(argument, argument) for argument in arguments]
+
+    whole = run(placed("whole"), told)
+    steps = int((told / "steps").read_text())
+    if points == "all":
+        chosen = range(1, steps + 1)
+    else:
+        chosen = sorted(random.Random(0).sample(range(1, steps + 1), int(points)))
+    results = []
+    for number, point in enumerate(chosen):
+        name = f"killed-{point}"
+        sent = signal.SIGKILL if number % 4 else signal.SIGINT
+        killed = run(placed(name), told, point, sent)
+        errors = (told / "errors").read_text()
+        litter = len(list((folder / name).rglob("*.part")))
+        again = run(placed(name), told)
+        found = differences(folder / "whole" / "out", folder / name / "out")
+        wrong = check_sums(folder / name / "out")
+        results.append(
+            {
+                "point": point,
+                "sent": int(sent),
+                "killed": killed,
+                "errors": errors,
+                "again": again,
+                "different": [str(one) for one in found],
+                "wrong": wrong,
+                "litter": litter,
+            }
+        )
+    print(json.dumps({"whole": whole, "steps": steps, "results": results}))
+
+
+if __name__ == "__main__":
+    serve(Path(sys.argv[1]), sys.argv[2], sys.argv[3:])
