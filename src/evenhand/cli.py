@@ -13,6 +13,7 @@ from evenhand.cache_cli import app as cache_app
 from evenhand.errors import EvenhandError
 from evenhand.init_cli import init
 from evenhand.paper_cli import paper
+from evenhand.rerun_cli import rerun
 from evenhand.study_cli import app as study_app
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -357,6 +358,7 @@ def _folder(path: Path) -> Path:
 app.command()(audit)
 app.command()(init)
 app.command()(paper)
+app.command()(rerun)
 
 
 def main(arguments: list[str] | None = None) -> None:
