@@ -17,6 +17,7 @@ from evenhand.rerun_cli import rerun
 from evenhand.study_cli import app as study_app
 
 BAD_INPUT, INTERRUPTED = 2, 130
+INTERRUPTION = "interrupted; what was finished is kept, and the same command goes on from there"
 
 app = typer.Typer(
     help="Fine-tune a pre-trained model so that its decisions fall evenly on groups.",
@@ -369,6 +370,10 @@ def main(arguments: list[str] | None = None) -> None:
     command: Any = typer.main.get_command(app)
     try:
         sys.exit(command.main(args=arguments, prog_name="evenhand", standalone_mode=True))
+    except SystemExit as done:  # typer turns ctrl-C into this code, without a word
+        if done.code == INTERRUPTED:
+            typer.echo(INTERRUPTION, err=True)
+        raise
     except EvenhandError as error:
         typer.echo(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
@@ -377,5 +382,5 @@ def main(arguments: list[str] | None = None) -> None:
         typer.echo(f"error: {error.strerror or error}{where}", err=True)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
-        typer.echo("interrupted; what was finished is kept", err=True)
+        typer.echo(INTERRUPTION, err=True)
         sys.exit(INTERRUPTED)
