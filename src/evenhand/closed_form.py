@@ -187,7 +187,7 @@ def _parts(rows: int, form: ClosedForm) -> list[slice]:
     d, k = form.weight.shape
     bytes_each = min(max(CHUNK_BYTES, 2 * form.weight.nbytes), 4 * CHUNK_BYTES)
     number = -(-rows * (2 * d + k) * form.weight.itemsize // bytes_each)
-    number = min(rows, number if number < 5 else -(-number // 8) * 8)
+    number = min(rows, number if number < 5 else 8 * max(1, round(number / 8)))
     edges = np.linspace(0, rows, number + 1).round().astype(np.int64)
     return [slice(int(at), int(end)) for at, end in pairwise(edges)]
 
