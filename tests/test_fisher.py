@@ -282,7 +282,7 @@ def test_what_is_no_saved_fisher_is_refused(tmp_path):
     with pytest.raises(ArtefactError, match=r"x\.safetensors"):
         GroupFisher.load(path)
     path.write_bytes(b"not a safetensors file")
-    with pytest.raises(ArtefactError, match=r"x\.safetensors holds no group Fisher sums"):
+    with pytest.raises(ArtefactError, match=r"x\.safetensors is damaged"):
         GroupFisher.load(path)
     rows, head = case(0)
     collect(rows, head).save(path)

@@ -110,10 +110,8 @@ class GroupFisher:
         return _means(self.diagonal_sums, self.counts)
 
     def save(self, path: str | Path) -> None:
-        """Write the sums to a safetensors file, all or nothing."""
-        from safetensors.numpy import save
-
-        from evenhand.artefacts import write_atomically
+        """Write the sums to a safetensors file with its own hash, all or nothing."""
+        from evenhand.sealing import seal_arrays
 
         tensors = {"row_sums": self.row_sums, "counts": self.counts}
         if self.diagonal_sums is not None:
@@ -125,7 +123,7 @@ class GroupFisher:
             }
         names = {f"group.{i}": name for i, name in enumerate(self.group_names)}
         metadata = names | {"kind": self.kind, "unknown": str(self.unknown)}
-        write_atomically(Path(path), save(tensors, metadata))
+        seal_arrays(Path(path), tensors, metadata)
 
     @classmethod
     def load(cls, path: str | Path) -> GroupFisher:
@@ -134,12 +132,10 @@ class GroupFisher:
         Raises:
             ArtefactError: the file is not such a file, or damaged.
         """
-        from safetensors import SafetensorError, safe_open
+        from evenhand.sealing import read_arrays
 
+        tensors, metadata = read_arrays(Path(path))
         try:
-            with safe_open(str(path), framework="numpy") as file:
-                metadata = file.metadata() or {}
-                tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             names = tuple(metadata[f"group.{i}"] for i in range(len(tensors["counts"])))
             factors = {
                 name.removeprefix("kronecker."): value
@@ -155,7 +151,7 @@ class GroupFisher:
                 tensors.get("diagonal_sums"),
                 KroneckerSums(**factors) if factors else None,
             )
-        except (SafetensorError, OSError, KeyError, ValueError, TypeError) as error:
+        except (KeyError, ValueError, TypeError) as error:
             raise ArtefactError(f"{path} holds no group Fisher sums: {error}") from error
 
 

@@ -57,7 +57,7 @@ def seal_arrays(
     import numpy as np
     from safetensors.numpy import save
 
-    whole = {name: np.ascontiguousarray(value) for name, value in arrays.items()}
+    whole = {name: np.asarray(value, order="C") for name, value in arrays.items()}
     write_atomically(path, save(whole, {**notes, SEAL: _array_digest(whole, notes)}))
 
 

@@ -34,7 +34,7 @@ def require_the_same(told):
     for result in told["results"]:
         interrupted = result["sent"] == signal.SIGINT
         assert result["killed"] == (130 if interrupted else -signal.SIGKILL), result
-        said = "interrupted; what was finished is kept"
+        said = "interrupted; what was finished is kept, and the same command goes on from there"
         assert result["errors"].split("\n") == ([said, ""] if interrupted else [""]), result
         assert result["again"] == 0, result
         assert result["different"] == [], result
