@@ -35,8 +35,15 @@ Group = Annotated[list[str] | None, typer.Option(help="Group column; repeat to c
 Model = Annotated[str | None, typer.Option(help="Model: a name, or a transformers folder.")]
 Weights = Annotated[str | None, typer.Option(help="A file of the model's weights.")]
 Head = Annotated[str | None, typer.Option(help="Path of the model's head; found by default.")]
-ImageSize = Annotated[int | None, typer.Option(help="Side of images in pixels.")]
-MaxLength = Annotated[int | None, typer.Option(help="Tokens kept of a text.")]
+ImageSize = Annotated[
+    int | None, typer.Option(min=16, max=4096, help="Side of images in pixels.")
+]
+MaxLength = Annotated[
+    int | None, typer.Option(min=1, max=1_000_000, help="Tokens kept of a text.")
+]
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Of the split and every random choice.")
+]
 Bounds = Annotated[
     list[str] | None,
     typer.Option("--bound", help="Gap to keep below, as equalized_odds=0.10; repeatable."),
@@ -110,7 +117,7 @@ def finetune(
         int, typer.Option(min=0, help="Rank of an adapter on the last hidden layer to try.")
     ] = 0,
     layers: Layers = 2,
-    seed: Annotated[int, typer.Option(help="Of the split and every random choice.")] = 0,
+    seed: Seed = 0,
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; default runs/TASK-seedN.")
     ] = None,
@@ -154,9 +161,9 @@ def finetune(
     rule = make_rule(
         bounds,
         criterion or file.criterion,
-        confidence or file.confidence,
+        file.confidence if confidence is None else confidence,
         max_cost,
-        error or file.error,
+        file.error if error is None else error,
     )
     folder = _folder(output or file.output or Path("runs") / f"{asked.task}-seed{seed}")
     with bar("preparing", None, quiet):
@@ -217,7 +224,7 @@ def compare(
         Path | None, typer.Option("--output", "-o", help="Folder; default runs/compare-TASK.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Seeds to run at a time; default: one a core.")
+        int | None, typer.Option(min=1, help="Seeds to run at a time; default: one a core.")
     ] = None,
     cache: Cache = None,
     json: Json = False,
@@ -257,7 +264,8 @@ def compare(
     from evenhand.finetuning import make_rule
     from evenhand.terminal import bar, echo_comparison
 
-    level, metric = confidence or asked.config.confidence, error or asked.config.error
+    level = asked.config.confidence if confidence is None else confidence
+    metric = asked.config.error if error is None else error
     rules = [make_rule([one], one.criterion, level, 0.5, metric) for one in bounds]
     folder = _folder(output or Path("runs") / f"compare-{asked.task}")
     name, _, setting = reference.partition(":")
@@ -293,7 +301,7 @@ def plan(
     max_length: MaxLength = None,
     confidence: Confidence = None,
     layers: Layers = 2,
-    seed: Annotated[int, typer.Option(help="Of the split.")] = 0,
+    seed: Seed = 0,
     cache: Cache = None,
     json: Json = False,
 ) -> None:
@@ -322,7 +330,7 @@ def plan(
     from evenhand.criteria import Criterion as Criteria
     from evenhand.select import Rule
 
-    level = confidence or asked.config.confidence
+    level = asked.config.confidence if confidence is None else confidence
     stage = asked.stage(seed)
     rows = stage.problem.development
     floors = {str(c): floors_of(rows, Rule(criterion=c, confidence=level))[c] for c in Criteria}
