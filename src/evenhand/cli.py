@@ -89,6 +89,7 @@ def _root(
 
 @app.command()
 def finetune(
+    context: typer.Context,
     task: Task,
     data: Data = None,
     label: Label = None,
@@ -132,9 +133,15 @@ def finetune(
     evenhand finetune adult --bound equalized_odds=0.10 --confidence 0.9
 
     evenhand finetune task.yaml
+
+    torchrun --nproc-per-node 2 -m evenhand finetune task.yaml    (shares the extraction)
     """
     from evenhand.bounds import Bound
+    from evenhand.distributed import together
     from evenhand.recipe import recipe
+
+    world = context.with_resource(together())
+    quiet = quiet or not world.first
 
     asked = recipe(
         task,
@@ -165,9 +172,11 @@ def finetune(
         max_cost,
         file.error if error is None else error,
     )
-    folder = _folder(output or file.output or Path("runs") / f"{asked.task}-seed{seed}")
+    folder = output or file.output or Path("runs") / f"{asked.task}-seed{seed}"
+    if world.first:
+        _folder(folder)
     with bar("preparing", None, quiet):
-        stage = asked.stage(seed)
+        stage = asked.stage(seed, world)
     config = {
         "command": "finetune",
         **asked.resolved,
@@ -194,6 +203,8 @@ def finetune(
             config=config,
             on_fit=progress.update,
         )
+    if not world.first:
+        return
     result.save(folder)
     echo_run(result.run, folder, json=json, quiet=quiet)
 

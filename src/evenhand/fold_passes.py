@@ -15,7 +15,7 @@ from evenhand.head import Head
 from evenhand.passes import Wanted
 from evenhand.rows import Rows
 from evenhand.solver import HeadFit, fit_parts
-from evenhand.streaming import CHUNK_BYTES, Part
+from evenhand.streaming import CHUNK_BYTES, Part, release
 
 Criteria = str | Criterion | Mapping[str | Criterion, float]
 Folds = npt.NDArray[np.int16]
@@ -96,7 +96,9 @@ def held_out(rows: Rows, folds: Folds, number: int) -> Iterator[tuple[int, Rows]
     step = max(1, CHUNK_BYTES // (8 * max(1, rows.features.shape[1])))
     for first in range(0, len(rows), step):
         chunk = rows[first : first + step]
-        chunk = chunk.with_features(np.asarray(chunk.features))
+        features = chunk.features
+        chunk = chunk.with_features(np.array(features))
+        release(features)
         inside = folds[first : first + step]
         for fold in range(number):
             which = np.flatnonzero(inside == fold)

@@ -18,7 +18,7 @@ from evenhand.errors import InputError
 from evenhand.forms import Dense, Float64, LowRank
 from evenhand.head import Head
 from evenhand.lockstep import CORRECTIONS, MEMORY_BYTES, Minimum, minimise
-from evenhand.streaming import Part, Stream, penalties, stiffness
+from evenhand.streaming import Part, Stream, penalties, release, stiffness
 
 SAMPLE_ROWS = 50_000
 SAMPLE_BYTES = 512 << 20
@@ -302,21 +302,28 @@ def _settle(
 
 def _sample(stream: Stream) -> Stream:
     """Evenly spaced rows of all processes, as many as fit in memory; in every process."""
+    stream.passes += 1
     world = stream.world
     total = int(world.sum(np.array([len(stream.labels)]))[0])
     most = min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // (4 * stream.width)))
-    own = np.arange(0, len(stream.labels), max(1, -(-total // most)))
+    step = max(1, -(-total // most))
+    own = np.arange(0, len(stream.labels), step)
+    read = [np.zeros((0, stream.width), dtype=stream.features.dtype)]
+    for span in stream.chunks():
+        inside = stream.features[span]
+        read.append(np.asarray(inside[-span.start % step :: step]))
+        release(inside)
 
     def gathered(values: Any) -> Any:
-        return np.concatenate(world.gather(np.asarray(values[own])))
+        return np.concatenate(world.gather(values))
 
     return Stream(
-        gathered(stream.features),
-        gathered(stream.labels),
+        gathered(np.concatenate([np.asarray(part) for part in read])),
+        gathered(stream.labels[own]),
         max(2, stream.outputs),
-        atoms=gathered(stream.atoms),
+        atoms=gathered(stream.atoms[own]),
         number=stream.number,
-        weights=None if stream.weights is None else gathered(stream.weights),
+        weights=None if stream.weights is None else gathered(np.asarray(stream.weights)[own]),
         dtype=stream.dtype,
     )
 

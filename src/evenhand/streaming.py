@@ -15,6 +15,7 @@ Sums are float64 across chunks. Processes that share the rows each pass over the
 
 from __future__ import annotations
 
+import mmap
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -191,6 +192,7 @@ class Stream:
             x = self.features[span]
             finite, huge = np.isfinite(x), np.abs(x) > self.largest
             found += (~finite).any(axis=1).sum(), huge.any(axis=1).sum(), len(x)
+            release(x)
         bad, huge_rows, rows = self.world.sum(found).tolist()
         if bad:
             raise InputError(
@@ -270,6 +272,7 @@ class Stream:
             total = nothing()
             for span in spans[first::threads]:
                 add(total, span)
+                release(self.features[span])
             return total
 
         with self._libraries.limit(limits=1):
@@ -383,6 +386,22 @@ class _Chunk:
         if self.counts is not None:
             total *= self.counts
         return total
+
+
+def release(rows: Any) -> None:
+    """Give back the memory of memory-mapped rows; they are read anew when they are used again.
+
+    Pages of a map stay with the process that read them until others need the memory, which looks
+    as if the whole file had been loaded, and may be refused where memory is rationed.
+    """
+    mapped = getattr(rows, "_mmap", None)
+    if mapped is None or getattr(rows, "mode", "c") == "c" or not hasattr(mmap, "MADV_DONTNEED"):
+        return
+    if not rows.size or not rows.flags.c_contiguous:
+        return
+    begin = rows.ctypes.data - np.frombuffer(mapped, dtype=np.uint8).ctypes.data
+    first = begin // mmap.PAGESIZE * mmap.PAGESIZE
+    mapped.madvise(mmap.MADV_DONTNEED, first, begin + rows.nbytes - first)
 
 
 def _sigmoid(z: Floats) -> Floats:

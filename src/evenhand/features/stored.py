@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evenhand.errors import InputError
 from evenhand.groups import IntArray
 from evenhand.rows import FloatArray
+from evenhand.streaming import release
 
 CHUNK_BYTES = 32 << 20
 
@@ -71,6 +72,7 @@ class Stored:
             if bool((np.diff(rows) == 1).all()):
                 span = slice(int(rows[0]), int(rows[-1]) + 1)
             found[here] = self._maps[number][span]
+            release(self._maps[number])
         return found
 
     def __matmul__(self, matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
