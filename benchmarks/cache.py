@@ -33,12 +33,12 @@ from evenhand.solver import fit_path
 from evenhand.tasks.base import Examples, Task
 
 EPOCHS = 20
-TRAIN, HELD, JUDGED = 192, 24, 300
+TRAIN, HELD, JUDGED = 128, 16, 300
 BATCH = 32
 SIDE = 64
 RIDGE = 1e-2
 TURNS = 3
-"""A turn of the slow ways takes half a minute."""
+"""A turn of the slow ways takes half a minute or so."""
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def first_run(case: Case) -> Head:
 
 
 def run(options: Options) -> list[Row]:
-    size = (64, 3, 2) if options.quick else (TRAIN, EPOCHS, 6)
+    size = (64, 3, 2) if options.quick else (TRAIN, EPOCHS, 4)
     epochs = size[1]
     what = f"a head on {size[0]} images, {epochs} epochs"
     try:

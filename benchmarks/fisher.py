@@ -25,6 +25,8 @@ from evenhand.hooks import group_fisher
 from evenhand.rows import Rows
 
 FULL, SMALL = (5_000, 512, 1_000), (400, 64, 50)
+FEWER = 1_000
+"""Rows that the rivals' memory is measured on: they hold a chunk's gradients at a time."""
 BATCH = 500
 """Rows a batch of the hook form."""
 SLOW_TURNS = 3
@@ -113,11 +115,12 @@ def run(options: Options) -> list[Row]:
     return [*against_floor(case, options), *against_rivals(case, options)]
 
 
-def peak(way: Callable[..., Any], options: Options) -> float | None:
+def peak(way: Callable[..., Any], options: Options, rows: int = FULL[0]) -> float | None:
     """Peak extra memory in MB; not in a quick run, where starting processes would take longest."""
     if options.quick:
         return None
-    return peak_megabytes("benchmarks.fisher:make", f"{way.__module__}:{way.__name__}", FULL, SMALL)
+    home = f"{way.__module__}:{way.__name__}"
+    return peak_megabytes("benchmarks.fisher:make", home, (rows, *FULL[1:]), SMALL)
 
 
 def against_floor(case: Case, options: Options) -> list[Row]:
@@ -148,7 +151,8 @@ def against_floor(case: Case, options: Options) -> list[Row]:
 
 
 def against_rivals(case: Case, options: Options) -> list[Row]:
-    exact = diagonal(case)
+    small = make(*SMALL)
+    exact = diagonal(small)
     memory = {what: peak(way, options) for what, way in OURS.items()}
     rows = [
         Row("fisher", f"peak extra memory, {what}", "", memory[what], unit="MB", bar="<= 64")
@@ -156,14 +160,14 @@ def against_rivals(case: Case, options: Options) -> list[Row]:
     ]
     for name, rival in RIVALS.items():
         try:
-            found = rival(case)
+            found = rival(small)
         except NotInstalledError as missing:
             rows.append(Row("fisher", "row importances", name, note=f"skipped: {missing}"))
             continue
         off = float(np.abs(found - exact).max() / exact.max())
         if off > 1e-3:
             raise AssertionError(f"{name} gives other sums: off by {off:.1g} of the largest")
-        theirs_memory = peak(rival, options)
+        theirs_memory = peak(rival, options, FEWER)
         ways: dict[str, Callable[[], object]] = {
             name: lambda rival=rival: rival(case),
             **{what: (lambda way=way: way(case)) for what, way in OURS.items()},
