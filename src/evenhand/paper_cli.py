@@ -23,7 +23,7 @@ def paper(
         Path | None, typer.Option("--output", "-o", help="Folder; default runs/paper.")
     ] = None,
     jobs: Annotated[
-        int | None, typer.Option(help="Processes at a time; default: one a core.")
+        int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")
     ] = None,
     cache: Annotated[
         Path | None, typer.Option(help="Cache folder; default: $EVENHAND_CACHE or the platform's.")

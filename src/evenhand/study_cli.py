@@ -10,14 +10,14 @@ import typer
 app = typer.Typer(help="Studies behind the documentation's promises.", no_args_is_help=True)
 
 Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the CSV and the page.")]
-Jobs = Annotated[int | None, typer.Option(help="Processes; default: one a core.")]
+Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 @app.command("coverage")
 def coverage_command(
     replicates: Annotated[int, typer.Option(min=1, help="Draws a cell.")] = 40,
-    seed: Annotated[int, typer.Option(help="Of the draws.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draws.")] = 0,
     output: Output = Path("runs/coverage"),
     jobs: Jobs = None,
     quiet: Quiet = False,
