@@ -95,12 +95,14 @@ def factorize(
         weighted = left @ target @ right
     else:
         weighted = _row_weights(importance, head)[:, None] * target
-        right = right_inverse = np.eye(head.out_features)
     scale = float(np.abs(weighted).max(initial=0))
     weighted = weighted / scale if scale > 0 else weighted
     s, vt = _svd(weighted, rank_of(rank, head), seed)
     r = _rank(rank, s, head)
-    down, up = target @ (right @ vt[:r].T), vt[:r] @ right_inverse
+    inner, up = vt[:r].T, vt[:r]
+    if kronecker is not None:
+        inner, up = right @ inner, up @ right_inverse
+    down = target @ inner
     if r * (head.in_features + head.out_features) >= head.weight.size:
         warnings.warn(
             f"rank {r} of a {head.in_features} × {head.out_features} weight trains "
