@@ -95,8 +95,9 @@ def factorize(
         weighted = left @ target @ right
     else:
         weighted = _row_weights(importance, head)[:, None] * target
-    scale = float(np.abs(weighted).max(initial=0))
-    weighted = weighted / scale if scale > 0 else weighted
+    scale = max(float(weighted.max(initial=0)), -float(weighted.min(initial=0)))
+    if scale > 0:
+        weighted /= scale
     s, vt = _svd(weighted, rank_of(rank, head), seed)
     r = _rank(rank, s, head)
     inner, up = vt[:r].T, vt[:r]
@@ -114,7 +115,7 @@ def factorize(
     bias = np.asarray(head.bias, dtype=np.float64)
     if centre_of_features is not None:
         bias = bias + centre_of_features @ (target - down @ up)
-    energy = float((weighted * weighted).sum())
+    energy = float(np.vdot(weighted, weighted))
     return Factors(down, up, bias, min(1.0, float((s[:r] ** 2).sum()) / energy) if energy else 1.0)
 
 
