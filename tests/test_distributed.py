@@ -1,6 +1,7 @@
 """Any number of processes gives what one does (gloo, on this machine)."""
 
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -55,7 +56,7 @@ def alone(tmp_path_factory):
     return everything(ALONE, tmp_path_factory.mktemp("alone"))
 
 
-@pytest.mark.parametrize("size", [2, 3])
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 3])
 def test_every_process_has_what_one_alone_has(alone, tmp_path, size):
     run([sys.executable, str(JOB), str(tmp_path)], size)
     for rank in range(size):
@@ -84,3 +85,28 @@ def test_without_a_launcher_one_is_alone():
         [1, 4],
         [2, 5],
     ]
+
+
+@pytest.mark.slow
+def test_finetune_in_two_processes_writes_one_run(tmp_path):
+    command = [sys.executable, "-m", "evenhand", "finetune", "adult", "--quiet", "--output"]
+    run([*command, str(tmp_path / "two")], 2)
+    run([*command, str(tmp_path / "one")], 1)
+    one, two = (
+        (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("one", "two")
+    )
+    assert one == two
+
+
+def test_the_pages_example_runs_alone_too(tmp_path):
+    page = Path(__file__).parents[1] / "docs" / "how-to" / "cluster.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(compile(block, "cluster.md", "exec"), names)
+    rng = np.random.default_rng(0)
+    sex = rng.integers(0, 2, 900)
+    x = rng.normal(size=(900, 3)) + sex[:, None]
+    labels = (x[:, 0] + rng.logistic(size=900) > 0.5).astype(int)
+    evened = names["fit"](x, labels, np.array(["f", "m"])[sex], tmp_path)
+    with np.load(tmp_path / "head.npz") as saved:
+        np.testing.assert_array_equal(saved["weight"], evened.head.weight)

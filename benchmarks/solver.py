@@ -1,0 +1,188 @@
+"""Fits of a head on many rows: evaluations, passes, and how the cost grows with the rows."""
+
+from __future__ import annotations
+
+import multiprocessing
+import tempfile
+import time
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from unittest.mock import patch
+
+import numpy as np
+
+from benchmarks.measure import Options, in_turns
+from benchmarks.rates import read
+from benchmarks.rows import Row, faster, times
+from evenhand.gaps import gap_terms
+from evenhand.groups import Groups
+from evenhand.rows import Rows
+from evenhand.solver import HeadFit, fit_path
+from evenhand.streaming import Stream, atomic_cells
+
+NAME = "solver"
+FULL, SMALL = (200_000, 768), (20_000, 64)
+STRENGTHS = (0.0, *np.geomspace(0.03, 100, 9).tolist())
+RIDGE = 1e-3
+GROWTH = (10_000, 100_000, 1_000_000, 10_000_000)
+WIDTH = 64
+BLOCK = 100_000
+AT_ONCE = "all strengths at once"
+
+
+def made(folder: Path, n: int, d: int) -> Rows:
+    """Rows whose features are correlated, of unequal size, and on disk; written block by block."""
+    draw = np.random.default_rng(0)
+    scale = np.geomspace(1, 0.03, d, dtype=np.float32)
+    mix = draw.standard_normal((d, d), dtype=np.float32) / np.float32(np.sqrt(d))
+    weight = draw.standard_normal(d, dtype=np.float32)
+    weight *= 2 / np.linalg.norm((mix.T * scale).T @ weight)
+    codes, labels = np.empty(n, dtype=np.int8), np.empty(n, dtype=np.int8)
+    path = folder / f"{n}x{d}.f32"
+    with path.open("wb") as file:
+        for first in range(0, n, BLOCK):
+            size = min(BLOCK, n - first)
+            group = draw.integers(0, 2, size)
+            x = (draw.standard_normal((size, d), dtype=np.float32) * scale) @ mix
+            score = x @ weight + group - 0.5 + draw.logistic(size=size)
+            x[:, 0] += group
+            codes[first : first + size], labels[first : first + size] = group, score > 0
+            file.write(x.tobytes())
+    features = np.memmap(path, dtype=np.float32, mode="r", shape=(n, d))
+    return Rows(features, labels, Groups(codes, ("a", "b")), ("no", "yes"))
+
+
+def path_of(rows: Rows, strengths: tuple[float, ...] = STRENGTHS) -> list[HeadFit]:
+    terms = gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
+    return fit_path(rows, strengths, terms, ridge=RIDGE)
+
+
+def one_evaluation(rows: Rows) -> None:
+    """The objective of one head with a penalty, and its gradient."""
+    terms = gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
+    atoms, number = atomic_cells(terms, len(rows))
+    stream = Stream(rows.features, rows.labels, 2, atoms=atoms, number=number)
+    stream.sums(np.zeros((1, 1, rows.features.shape[1] + 1)), [-1], [4.0])
+
+
+def run(options: Options) -> list[Row]:
+    n, d = SMALL if options.quick else FULL
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        rows = made(folder, n, d)
+        found = _on_disk(rows, f"{n:,} × {d}")
+        found += _held(rows.with_features(np.array(rows.features)), options)
+        found += _growth(folder, GROWTH[:2] if options.quick else GROWTH)
+    return found
+
+
+def _on_disk(rows: Rows, size: str) -> list[Row]:
+    one, path = path_of(rows, (1.0,)), path_of(rows)
+    unconverged = sum(not fit.converged for fit in (*one, *path))
+    note = f"{unconverged} fits did not converge" if unconverged else ""
+    counts = {
+        ("one fit", "evaluations", "<= 50"): one[0].evaluations,
+        ("path of ten strengths", "evaluations", "<= 150"): sum(f.evaluations for f in path),
+        ("path of ten strengths", "passes", "<= 25"): path[0].passes,
+    }
+    return [
+        Row(NAME, f"{what}, {size}", "features on disk", count, unit=unit, bar=bar, note=note)
+        for (what, unit, bar), count in counts.items()
+    ]
+
+
+def _held(rows: Rows, options: Options) -> list[Row]:
+    x = rows.features
+    seconds = in_turns(
+        {"evaluation": lambda: one_evaluation(rows), "reads": lambda: (read(x), read(x))},
+        options.repeats,
+    )
+    some = rows[: len(rows) // 4]
+
+    def one_after_another() -> None:
+        with patch("evenhand.solver.IN_PASSES", len(some) * x.shape[1] + 1):
+            path_of(some)
+
+    paths = in_turns({"together": lambda: path_of(some), "apart": one_after_another}, 1, warm=False)
+    return [
+        times(
+            NAME,
+            "one evaluation",
+            "two reads of the features",
+            seconds["evaluation"],
+            seconds["reads"],
+            bar="<= 1.6",
+        ),
+        faster(
+            NAME,
+            f"path of ten strengths, {len(some):,} rows, {AT_ONCE}",
+            "one after another, each from the last",
+            paths["together"],
+            paths["apart"],
+        ),
+    ]
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a path on disk cost, in a process of its own."""
+
+    seconds: float
+    passes: int
+    each: float
+    megabytes: float
+
+
+def _growth(folder: Path, sizes: tuple[int, ...]) -> list[Row]:
+    costs = []
+    for n in sizes:
+        context = multiprocessing.get_context("spawn")
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            costs.append(pool.submit(cost_of, str(folder), n).result())
+    logs = np.log([cost.each for cost in costs])
+    slope = float(np.polyfit(np.log(sizes), logs, 1)[0])
+    whole = float(np.polyfit(np.log(sizes), np.log([cost.seconds for cost in costs]), 1)[0])
+    span = f"{sizes[0]:,} to {sizes[-1]:,} rows × {WIDTH}, on disk"
+    note = "whole paths: " + "; ".join(
+        f"{n:,} rows {cost.seconds:.2g} s in {cost.passes} passes"
+        for n, cost in zip(sizes, costs, strict=True)
+    )
+    slopes = "log-log slope"
+    return [
+        Row(NAME, f"seconds of a pass, {span}", "rows", slope, unit=slopes, bar="<= 1.1"),
+        Row(NAME, f"the same, {span}", "rows (not less)", slope, unit=slopes, bar=">= 0.9"),
+        Row(NAME, f"seconds of the path, {span}", "rows", whole, unit=slopes, note=note),
+        Row(
+            NAME,
+            f"peak memory of the process, {sizes[-1]:,} rows × {WIDTH}",
+            f"the features' {4 * sizes[-1] * WIDTH / 1e6:,.0f} MB",
+            max(cost.megabytes for cost in costs),
+            unit="MB",
+            bar="<= 1500",
+        ),
+    ]
+
+
+def cost_of(folder: str, n: int) -> Cost:
+    """The path on rows on disk, always in passes; and the best of a few passes of ten heads."""
+    import resource
+    import sys
+
+    rows = made(Path(folder), n, WIDTH)
+    with patch("evenhand.solver.IN_PASSES", 0):
+        began = time.perf_counter()
+        fits = path_of(rows)
+        seconds = time.perf_counter() - began
+    terms = gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
+    atoms, number = atomic_cells(terms, n)
+    stream = Stream(rows.features, rows.labels, 2, atoms=atoms, number=number)
+    heads = np.zeros((len(STRENGTHS), 1, WIDTH + 1))
+    each = []
+    for _ in range(3):
+        began = time.perf_counter()
+        stream.sums(heads, [-1] * len(STRENGTHS), [4.0])
+        each.append(time.perf_counter() - began)
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    peak = peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+    return Cost(seconds, fits[0].passes, min(each), peak)
