@@ -42,10 +42,11 @@ def run(command, size, **environment):
         for rank in range(size)
     ]
     try:
-        ended = [process.communicate(timeout=120) for process in running]
+        ended = [process.communicate(timeout=300) for process in running]
     finally:
         for process in running:
             process.kill()
+            process.communicate()
     failed = [errors for one, (_, errors) in zip(running, ended, strict=True) if one.returncode]
     assert not failed, "\n".join(errors[-1500:] for errors in failed)
     return ended

@@ -7,6 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from evenhand import solver
 from evenhand.errors import InputError
 from evenhand.factorization import factorize
+from evenhand.features.stored import Stored
 from evenhand.fisher import softmax
 from evenhand.gaps import gap_terms
 from evenhand.groups import Groups
@@ -88,6 +89,10 @@ def test_features_on_disk_of_any_precision(in_passes, make_rows, tmp_path, dtype
     np.save(tmp_path / "x.npy", rows.features)
     mapped = rows.with_features(np.load(tmp_path / "x.npy", mmap_mode="r"))
     fit = fit_path(mapped, ridge=0.02)[0]
+    shuffled = np.random.default_rng(0).permutation(3000)
+    stored = Stored([mapped.features], np.zeros(3000, np.int32), np.arange(3000), dtype)
+    again = fit_path(rows.with_features(stored)[shuffled], ridge=0.02)[0]
+    assert apart(fit, again, rows) < (1e-5 if d == 5 else 1e-3)
     peer = LogisticRegression(C=1 / (0.02 * len(rows)), tol=1e-10, max_iter=10_000)
     peer.fit(rows.features.astype(np.float64), rows.labels)
     expected = peer.predict_proba(rows.features.astype(np.float64))

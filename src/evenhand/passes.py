@@ -9,7 +9,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from functools import partial
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -31,6 +32,14 @@ OUTPUTS = 1024
 """Logits of a row in one pass: more heads than have so many take turns."""
 
 Linear = Dense | LowRank
+
+
+class Make(Protocol):
+    """Makes the form for a sample of the features and the number of a ridge."""
+
+    def __call__(self, sample: torch.Tensor, which: int) -> Linear:
+        """The form on (n, d) ``sample``."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -65,7 +74,7 @@ def fit_in_passes(
     stream: Stream,
     parts: Sequence[Part],
     wanted: Sequence[Wanted],
-    make: Callable[[Any, int], Linear],
+    make: Make,
     start: Head | None,
     *,
     tolerance: float,
@@ -246,7 +255,7 @@ def _on_sample(
     sample: Stream,
     part: Part,
     wanted: Sequence[Wanted],
-    make: Callable[[Any, int], Linear],
+    make: Make,
     start: Head | None,
     tolerance: float,
 ) -> list[_Begun]:
@@ -265,8 +274,9 @@ def _on_sample(
         if key in known:
             continue
         if one.ridge not in last:
-            form = make(x[:: max(1, len(x) // (ROUGH_ROWS * x.shape[1]))], one.ridge)
-            last[one.ridge] = _curved(sample, x, _Begun(form, form.pack(start)), part, tolerance)
+            last[one.ridge] = _first(
+                sample, x, part, partial(make, which=one.ridge), start, tolerance
+            )
         begun = last[one.ridge]
         if one.strength:
             look = _Look(sample, [part], [one.strength], [begun.form], [begun.theta])
@@ -276,13 +286,26 @@ def _on_sample(
     return [known[one.ridge, one.strength] for one in wanted]
 
 
-def _curved(sample: Stream, x: Any, begun: _Begun, part: Part, tolerance: float) -> _Begun:
-    """Transfer learning on the sample, preconditioned by its Hessian where it ends."""
-    if not (isinstance(begun.form, Dense) and begun.form.outputs == 1):
-        return begun
-    at = _settle(sample, part, 0.0, begun, tolerance).at
-    form = begun.form.curved_at(at, x)
-    return _Begun(form, form.of_plain(begun.form.plain(at)))
+def _first(
+    sample: Stream,
+    x: torch.Tensor,
+    part: Part,
+    make: Callable[[torch.Tensor], Linear],
+    start: Head | None,
+    tolerance: float,
+) -> _Begun:
+    """Where a path begins: for two classes transfer learning, preconditioned by its Hessian."""
+    if sample.outputs > 1 or not isinstance(form := make(x[:: _rough(x)]), Dense):
+        form = make(x)
+        return _Begun(form, form.pack(start))
+    at = _settle(sample, part, 0.0, _Begun(form, form.pack(start)), tolerance).at
+    curved = form.curved_at(at, x)
+    return _Begun(curved, curved.of_plain(form.plain(at)))
+
+
+def _rough(x: torch.Tensor) -> int:
+    """The step that leaves enough rows to precondition the first fit of all."""
+    return max(1, len(x) // (ROUGH_ROWS * x.shape[1]))
 
 
 def _settle(

@@ -54,7 +54,7 @@ class HeadFit:
         adapter: the low-rank change to the last hidden layer, where one was fitted.
         strength: of the gap penalty.
         value: the objective reached.
-        evaluations: of the objective on all rows, for this fit.
+        evaluations: of the objective on all rows, for this fit (those on a sample not counted).
         converged: the gradient fell below the tolerance, or rounding ended the fit with less than
             :data:`~evenhand.lockstep.NEGLIGIBLE` left to gain; never where the evaluations ran out.
         passes: how often the features were read whole for this fit and those fitted with it: two
