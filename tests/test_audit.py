@@ -453,3 +453,13 @@ def test_scores_that_are_no_probabilities_have_no_calibration(stray):
     assert any(w.startswith("1 score outside 0 to 1") for w in result.warnings())
     clean = audit(frame_of(60), label="y", score="score", groups="sex")
     assert clean.group_frame()["calibration"].notna().all()
+
+
+def test_an_audit_of_which_no_group_is_known_says_so():
+    table = frame_of(20)
+    table["sex"] = None
+    result = audit(table, label="y", prediction="yhat", groups="sex")
+    text = as_text(result)
+    assert "20 rows have no sex" in text
+    assert "n/a" in text
+    assert result.above({"dp": 2})[0].endswith("no two groups can be compared")

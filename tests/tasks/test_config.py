@@ -96,3 +96,19 @@ def test_a_task_file_loads_the_task(tmp_path):
 def test_any_text_gives_a_config_or_our_error(text):
     with contextlib.suppress(InputError):
         parse_config(text)
+
+
+def test_a_task_file_that_would_explode_is_refused():
+    with pytest.raises(InputError, match=r"line 2: write the value again; aliases \(\*a\)"):
+        parse_config("drop: &a [x]\nfeatures: *a\n")
+    with pytest.raises(InputError, match="nested deeper than 8 levels"):
+        parse_config("split: " + "[" * 5_000)
+    with pytest.raises(InputError, match="expected a number from 0 to 2, found 9999"):
+        parse_config("task: adult\nbound: " + "9" * 400)
+
+
+def test_a_task_file_that_is_no_task_file_is_refused(tmp_path):
+    path = tmp_path / "task.yaml"
+    path.write_text("#" * 1_000_001)
+    with pytest.raises(InputError, match="1,000,001 bytes: a task file is small"):
+        read_config(path)

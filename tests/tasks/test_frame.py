@@ -108,3 +108,18 @@ def test_any_bytes_give_a_frame_or_an_error_of_our_own(content):
 @given(st.text(max_size=200))
 def test_sniffing_never_fails(text):
     assert sniff_delimiter(text) in ",;\t|"
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "message"),
+    [
+        (b"y\x00,g\n1,a\n", {}, "holds zero bytes"),
+        (b"y,g\n1,a\n", {"delimiter": "::"}, "a delimiter is one character, found '::'"),
+        (b"y,g\n1,a,3\n2,b,4\n", {}, "more fields|cannot be read as CSV"),
+        (b"y,g\n1,a\n", {"delimiter": "\n"}, "a delimiter is one character"),
+        (b'"' + b"x" * 200_000 + b'",a\n1,2\n', {"delimiter": ","}, "cannot be read as CSV"),
+    ],
+)
+def test_a_csv_that_would_be_read_wrongly_is_refused(data, options, message):
+    with pytest.raises(InputError, match=message):
+        read_frame(data, name="t.csv", **options)

@@ -125,8 +125,8 @@ def _from_parquet(
                 batch_size=chunk_rows, columns=list(dict.fromkeys(columns))
             ):
                 yield _arrow_chunk(batch, columns, score, where)
-    except arrow.ArrowException as error:
-        raise InputError(f"{where} cannot be read as Parquet: {error}") from error
+    except (arrow.ArrowException, OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{where} cannot be read as Parquet: {visible(error)}") from error
 
 
 def _arrow_chunk(batch: Any, columns: Sequence[str], score: str | None, where: str) -> Chunk:

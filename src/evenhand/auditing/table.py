@@ -48,7 +48,7 @@ def _groups(part: Part) -> list[str]:
         name = name + " · " + frame["class"].map(visible)
     extra = [column for column in ("auc",) if column in part.values]
     room = WIDTH - 11 - 7 * (len(HEADS) + len(extra))
-    width = min(room, max(5, *(columns(text) for text in name)))
+    width = min(room, max([5, *(columns(text) for text in name)]))
     heads = ["rows", *HEADS, *(e.upper() for e in extra)]
     lines = [
         fitted("group", width)

@@ -99,6 +99,8 @@ def error_interval(
     confusion = _counted(confusion, "(K, K) or (G, K, K)", 2)
     if confusion.sum() <= 0:
         return UNDEFINED
+    if round(float(confusion.sum())) < 1:
+        return Interval(float(measure(confusion)), np.nan, np.nan)
     drawn = measure(_resampled(confusion[None], replicates, seed)[:, 0])
     low, high = np.nanquantile(drawn, [(1 - level) / 2, (1 + level) / 2])
     return Interval(float(measure(confusion)), float(low), float(high))

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import difflib
 import hashlib
+import reprlib
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -42,6 +43,10 @@ ONLY: dict[str, tuple[str, ...]] = {
     "split_by": ("table", "images", "text"),
 }
 """Keys that only some tasks know."""
+DEEPEST, LARGEST = 8, 1_000_000
+SHORT = reprlib.Repr()
+"""Shows a value of any size in a line."""
+SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 80
 
 
 @dataclass(frozen=True)
@@ -141,6 +146,8 @@ def read_config(path: str | Path) -> TaskConfig:
     """
     path = Path(path)
     try:
+        if path.is_file() and path.stat().st_size > LARGEST:
+            raise InputError(f"{path} has {path.stat().st_size:,} bytes: a task file is small")
         text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise InputError(f"no task file at {path}") from error
@@ -202,6 +209,7 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
 def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
     """The top-level keys with their values, and with their lines; a key twice is refused."""
     try:
+        _refuse_bombs(text, source)
         loader = yaml.SafeLoader(text)
         node = loader.get_single_node()
         if node is None:
@@ -211,7 +219,7 @@ def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
         values: dict[str, Any] = {}
         lines: dict[str, int] = {}
         for key_node, value_node in node.value:
-            key, line = str(key_node.value), key_node.start_mark.line + 1
+            key, line = str(key_node.value)[:80], key_node.start_mark.line + 1
             if key in lines:
                 raise InputError(
                     f"{source}, line {line}, {key}: already given in line {lines[key]}"
@@ -228,10 +236,32 @@ def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:
         raise InputError(f"{source}{where}: not valid YAML: {problem}") from error
 
 
+def _refuse_bombs(text: str, source: str) -> None:
+    """Refuse what takes no time to write and for ever to read.
+
+    Raises:
+        InputError: an alias (aliases of aliases stand for more than memory holds), or nesting that
+            no task file needs.
+    """
+    depth = 0
+    for event in yaml.parse(text, Loader=yaml.SafeLoader):
+        where = f"{source}, line {event.start_mark.line + 1}"
+        if isinstance(event, yaml.AliasEvent):
+            raise InputError(
+                f"{where}: write the value again; aliases (*{event.anchor}) are refused"
+            )
+        if isinstance(event, yaml.CollectionStartEvent):
+            depth += 1
+        elif isinstance(event, yaml.CollectionEndEvent):
+            depth -= 1
+        if depth > DEEPEST:
+            raise InputError(f"{where}: nested deeper than {DEEPEST} levels")
+
+
 def _text(value: Any) -> str:
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
-    raise InputError(f"expected a text, found {value!r}")
+    raise InputError(f"expected a text, found {SHORT.repr(value)}")
 
 
 def _path(value: Any) -> Path:
@@ -243,15 +273,15 @@ def _texts(value: Any) -> tuple[str, ...]:
         return tuple(part.strip() for part in value.split(",") if part.strip())
     if isinstance(value, list) and value:
         return tuple(_text(part) for part in value)
-    raise InputError(f"expected a list of texts, such as [sex, race], found {value!r}")
+    raise InputError(f"expected a list of texts, such as [sex, race], found {SHORT.repr(value)}")
 
 
 def _one_of(options: tuple[str, ...]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if value not in options:
-            near = difflib.get_close_matches(str(value), options, n=1)
+            near = difflib.get_close_matches(str(value)[:80], options, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise InputError(f"{value!r} is not one of {', '.join(options)}{hint}")
+            raise InputError(f"{SHORT.repr(value)} is not one of {', '.join(options)}{hint}")
         return str(value)
 
     return check
@@ -260,9 +290,11 @@ def _one_of(options: tuple[str, ...]) -> Callable[[Any], str]:
 def _number(low: float, high: float) -> Callable[[Any], float]:
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
-            raise InputError(f"expected a number, found {value!r}")
+            raise InputError(f"expected a number, found {SHORT.repr(value)}")
         if not low <= value <= high:
-            raise InputError(f"expected a number from {low:g} to {high:g}, found {value:g}")
+            raise InputError(
+                f"expected a number from {low:g} to {high:g}, found {SHORT.repr(value)}"
+            )
         return float(value)
 
     return check
@@ -271,7 +303,9 @@ def _number(low: float, high: float) -> Callable[[Any], float]:
 def _whole(low: int, high: int) -> Callable[[Any], int]:
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
-            raise InputError(f"expected a whole number from {low} to {high}, found {value!r}")
+            raise InputError(
+                f"expected a whole number from {low} to {high}, found {SHORT.repr(value)}"
+            )
         return value
 
     return check
@@ -283,7 +317,7 @@ def _split(value: Any) -> str | dict[str, float]:
     if not isinstance(value, Mapping):
         raise InputError(
             f"expected a column's name or fractions such as {{train: .6, valid: .15, test: .25}}, "
-            f"found {value!r}"
+            f"found {SHORT.repr(value)}"
         )
     shares = {str(part): _number(0, 1)(share) for part, share in value.items()}
     unknown = [part for part in shares if part not in PARTS]
@@ -297,7 +331,7 @@ def _split(value: Any) -> str | dict[str, float]:
 def _positive(value: Any) -> Any:
     if isinstance(value, (list, str, int, float)):
         return value
-    raise InputError(f"expected a value of the label or a list of them, found {value!r}")
+    raise InputError(f"expected a value of the label or a list of them, found {SHORT.repr(value)}")
 
 
 CHECKS: dict[str, Callable[[Any], Any]] = {

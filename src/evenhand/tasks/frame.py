@@ -6,6 +6,7 @@ import csv
 import gzip
 import hashlib
 import io
+import warnings
 import zlib
 from collections import Counter
 from collections.abc import Sequence
@@ -97,8 +98,15 @@ def _csv(
         raise InputError(f"unknown encoding {encoding!r}") from error
     if not text.strip():
         raise InputError(f"{label} is empty")
-    mark = delimiter or sniff_delimiter(text)
-    header = next(csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))
+    if "\0" in text:
+        raise InputError(f"{label} holds zero bytes: it is no CSV, or not {encoding}")
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+        raise InputError(f"a delimiter is one character, found {delimiter!r}")
+    try:
+        mark = delimiter or sniff_delimiter(text)
+        header = next(csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{label} cannot be read as CSV: {error}") from error
     _refuse_doubles([column.strip() for column in header], label)
     columns = [column for column in header if column.strip() not in texts]
     options: dict[str, Any] = {
@@ -110,16 +118,27 @@ def _csv(
     }
     notes: tuple[str, ...] = ()
     try:
-        frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)
+        with warnings.catch_warnings():
+            # pandas would cut the rows to the header's width, and only warn of it
+            warnings.simplefilter("error", pd.errors.ParserWarning)
+            frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning):
         bad: list[list[str]] = []
-        frame = pd.read_csv(
-            io.StringIO(text),
-            engine="python",
-            index_col=False,
-            on_bad_lines=lambda fields: bad.append(fields),
-            **options,
-        )
+        try:
+            with warnings.catch_warnings():
+                warnings.simplefilter("error", pd.errors.ParserWarning)
+                frame = pd.read_csv(
+                    io.StringIO(text),
+                    engine="python",
+                    index_col=False,
+                    on_bad_lines=lambda fields: bad.append(fields),
+                    **options,
+                )
+        except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
+            raise InputError(
+                f"{label} cannot be read as CSV: {error}; its header has {len(header)} columns "
+                f"parted by {mark!r}"
+            ) from error
         if len(bad) > MAX_BAD_LINES * (len(frame) + len(bad)):
             raise InputError(
                 f"{label}: {len(bad)} lines of {len(frame) + len(bad)} have more fields than its "
