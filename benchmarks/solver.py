@@ -15,11 +15,12 @@ import numpy as np
 from benchmarks.measure import Options, in_turns
 from benchmarks.rates import read
 from benchmarks.rows import Row, faster, times
+from evenhand.atoms import atomic_cells
 from evenhand.gaps import gap_terms
 from evenhand.groups import Groups
 from evenhand.rows import Rows
 from evenhand.solver import HeadFit, fit_path
-from evenhand.streaming import Stream, atomic_cells
+from evenhand.streaming import Stream
 
 NAME = "solver"
 FULL, SMALL = (200_000, 768), (20_000, 64)

@@ -7,6 +7,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
+from evenhand.atoms import Part
+from evenhand.chunks import release
 from evenhand.criteria import Criterion
 from evenhand.distributed import ALONE, World
 from evenhand.gaps import GapTerm, gap_terms
@@ -15,7 +17,7 @@ from evenhand.head import Head
 from evenhand.passes import Wanted
 from evenhand.rows import Rows
 from evenhand.solver import HeadFit, fit_parts
-from evenhand.streaming import CHUNK_BYTES, Part, release
+from evenhand.streaming import CHUNK_BYTES
 
 Criteria = str | Criterion | Mapping[str | Criterion, float]
 Folds = npt.NDArray[np.int16]

@@ -15,11 +15,13 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
+from evenhand.atoms import Part, penalties, stiffness
+from evenhand.chunks import release
 from evenhand.errors import InputError
 from evenhand.forms import Dense, Float64, LowRank
 from evenhand.head import Head
 from evenhand.lockstep import CORRECTIONS, MEMORY_BYTES, Minimum, minimise
-from evenhand.streaming import Part, Stream, penalties, release, stiffness
+from evenhand.streaming import Stream
 
 SAMPLE_ROWS = 50_000
 SAMPLE_BYTES = 512 << 20

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 
 from evenhand.adapter import Adapted, Adapter, Hidden
+from evenhand.atoms import Part, atomic_cells, cells_of_atoms
 from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.forms import Dense, Form, LowRank
@@ -20,7 +21,7 @@ from evenhand.lockstep import minimise
 from evenhand.objective import Objective
 from evenhand.passes import Wanted, fit_in_passes
 from evenhand.rows import FloatArray, Rows, require_finite
-from evenhand.streaming import Part, Stream, atomic_cells, cells_of_atoms
+from evenhand.streaming import Stream
 from evenhand.threads import threads_for
 
 Float64 = npt.NDArray[np.float64]

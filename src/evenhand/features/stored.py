@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evenhand.chunks import release
 from evenhand.errors import InputError
 from evenhand.groups import IntArray
 from evenhand.rows import FloatArray
-from evenhand.streaming import release
 
 CHUNK_BYTES = 32 << 20
 
