@@ -1,5 +1,7 @@
 """The soft-gap penalty against autograd of its formula (METHOD, 'The default algorithm')."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -183,3 +185,55 @@ def test_a_term_of_what_cannot_be_is_named(change, message):
     for weight in (0.0, np.nan, np.inf):
         with pytest.raises(InputError, match="must be positive"):
             gap_terms(np.array([0, 1, 1]), groups, ("no", "yes"), {"eo": weight})
+
+
+def test_the_defaults_are_the_methods():
+    assert (SHRINK, MIN_CELL) == (50, 30)
+    assert [BETA[c] for c in ("demographic_parity", "equalized_odds", "equal_opportunity")] == [
+        1,
+        4,
+        4,
+    ]
+
+
+def test_a_term_is_a_value_that_does_not_change():
+    labels, coded, names = case(2, 2)
+    term = gap_term(labels, coded, names, "dp", weight=0.5, shrink=0)
+    assert len({term, gap_term(labels, coded, names, "dp")}) == 2
+    with pytest.raises(FrozenInstanceError):
+        term.beta = 2.0
+    for change in ({"shrink": np.inf}, {"beta": 0.0}, {"beta": np.inf}, {"weight": -1.0}):
+        with pytest.raises(InputError, match="weight and beta must be above 0"):
+            gap_term(labels, coded, names, "dp", **change)
+
+
+def test_a_cell_of_just_enough_rows_counts_and_an_empty_one_is_not_named():
+    codes = np.array([0] * 30 + [1] * 29 + [2] * 30 + [3])
+    groups = Groups(codes, ("a", "b", "c", "d", "nobody"))
+    term = gap_term(np.zeros(90, int), groups, ("n", "y"), "dp")
+    assert term.sizes.tolist() == [30, 30]
+    assert term.dropped == (("b", "any"), ("d", "any"))
+    assert gap_term(np.zeros(90, int), groups, ("n", "y"), "dp", min_cell=0).dropped == ()
+    assert gap_term(np.zeros(90, int), groups, ("n", "y"), "dp", min_cell=1).sizes.tolist() == [
+        30,
+        29,
+        30,
+        1,
+    ]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_equal_opportunity_of_rows_of_unknown_group_and_other_labels(classes):
+    labels, coded, names = case(2, classes, n=400)
+    term = gap_term(labels, coded, names, "eopp")
+    nowhere = len(term.sizes)
+    outside = ~coded.known | ((labels != 1) if classes == 2 else False)
+    assert (term.cell[outside] == nowhere).all()
+    assert (term.cell[~outside] < nowhere).all()
+    assert term.sizes.sum() == (~outside).sum()
+
+
+def test_a_mix_takes_one_steepness():
+    labels, coded, names = case(2, 2)
+    assert [t.beta for t in gap_terms(labels, coded, names, {"eo": 1, "dp": 1})] == [4, 1]
+    assert [t.beta for t in gap_terms(labels, coded, names, {"eo": 1, "dp": 1}, beta=2)] == [2, 2]

@@ -113,3 +113,28 @@ def test_what_holds_no_group_or_is_not_finite_is_refused():
 def test_without_a_floor_dead_rows_still_weigh_something():
     weights = neutralize(fisher([[0.0, 1.0], [0.0, 1.0]]), floor=0.0)
     assert 0 < weights[0] < 1e-300
+
+
+def test_settings_reach_every_layer():
+    assert FLOOR == 1e-3
+    one = fisher([[0.0, 1.0], [0.0, 1.0]])
+    both = neutralize({"x": one, "y": one}, floor=0.25)
+    assert both["x"] == pytest.approx([0.25, 1])
+    assert neutralize(one, floor=1) == pytest.approx([1, 1])
+    drawn = neutralize({"x": one}, "random", seed=3)["x"]
+    assert np.array_equal(drawn, neutralize(one, "random", seed=3))
+    assert not np.array_equal(drawn, neutralize({"x": one}, "random")["x"])
+    assert np.array_equal(neutralize(one, "random"), neutralize(one, "random", seed=0))
+
+
+def test_the_ends_of_what_is_allowed():
+    two = fisher([[1.0], [4.0]])
+    assert alpha_weights(two, 0.0) == {"a": 0.0, "b": 1.0}
+    assert alpha_weights(two, 1) == {"a": 1, "b": 0}
+    lone = fisher([[1.0], [0.0]], [4, 0])
+    assert neutralize(lone, "group-agnostic") == pytest.approx(0.5)
+    with pytest.raises(InputError, match="sum to 1"):
+        neutralize(two, {"a": 0.5, "b": 0.5 + 2e-9})
+    assert neutralize(two, {"a": 0.5, "b": 0.5 + 7e-10}) > 0
+    none = GroupFisher(np.zeros((2, 0)), np.ones(2, int), ("a", "b"))
+    assert neutralize(none).shape == (0,)
