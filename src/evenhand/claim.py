@@ -28,6 +28,11 @@ def claim(folder: Path, made_from: Mapping[str, Any]) -> None:
     now = json.loads(json.dumps({"evenhand": version("evenhand"), **made_from}, default=str))
     path = folder / MADE_FROM
     if not path.is_file():
+        if any(folder.glob("seed*")):
+            raise InputError(
+                f"{folder} holds results of an older evenhand, which do not say what they were "
+                f"made from; give another --output, or remove {folder}"
+            )
         write_atomically(path, sealed(now, indent=1) + "\n")
         return
     try:

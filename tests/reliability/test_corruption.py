@@ -158,6 +158,10 @@ def test_what_cells_were_made_from_is_refused_by_name(tmp_path):
     claim(tmp_path, {"task": "adult", "layers": 2})
     with pytest.raises(InputError, match="layers was 2, is 3; data was not given, is x"):
         claim(tmp_path, {"task": "adult", "layers": 3, "data": "x"})
+    (tmp_path / "old").mkdir()
+    (tmp_path / "old" / "seed0-svd.json").write_text("{}")
+    with pytest.raises(InputError, match="results of an older evenhand"):
+        claim(tmp_path / "old", {"task": "adult"})
     (tmp_path / MADE_FROM).write_text('{"task": "adult"}')
     with pytest.raises(ArtefactError, match="damaged, or of an older evenhand"):
         claim(tmp_path, {"task": "adult"})
