@@ -129,9 +129,9 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         "# What happens where there is little to go by",
         "",
         "Adult, changed so that each safeguard is needed; the default rule (the smallest ΔEO at a "
-        f"cost of at most half a point). Made by `{command}` on {machine}. The cost is what one test "
-        "split shows, with a noise of its own of about .2 points; it is kept to half a point at "
-        f"confidence {COST_CONFIDENCE:g}, so a split in twenty may show more.",
+        f"cost of at most half a point). Made by `{command}` on {machine}. The cost is what one "
+        "test split shows, with a noise of its own of about .2 points; it is kept to half a point "
+        f"at confidence {COST_CONFIDENCE:g}, so a split in twenty may show more.",
         "",
         "| scenario | seeds | left alone | cost in points, mean (worst) | above half a point "
         "| ΔEO before | ΔEO after | warnings |",
