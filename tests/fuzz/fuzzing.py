@@ -57,6 +57,12 @@ def fuzz(
     )()
 
 
+def attempt(call: Callable[[], Any]) -> None:
+    """Call what may be refused beside the figures that are looked at."""
+    with contextlib.suppress(EvenhandError):
+        call()
+
+
 @contextlib.contextmanager
 def timed() -> Iterator[None]:
     """Raise ``HangError`` in what works longer than ``LIMIT`` or waits longer than ``WAIT``."""

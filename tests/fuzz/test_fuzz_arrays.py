@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from fuzzing import amounts, fuzz
+from fuzzing import amounts, attempt, fuzz
 from hypothesis import strategies as st
 
 import evenhand as eh
@@ -137,7 +137,8 @@ def soft_gap(case: Case) -> None:
     assert loss >= 0
     running = eh.GapLoss(rows.labels, rows.groups, rows.classes, case.criterion, min_cell=1)
     finite(running(z.detach(), labels, codes))
-    eh.gap_terms(rows.labels, rows.groups, rows.classes, {case.criterion: case.number})
+    mix = {case.criterion: case.number}
+    attempt(lambda: eh.gap_terms(rows.labels, rows.groups, rows.classes, mix))
 
 
 @amounts(40, 1_500)
@@ -237,7 +238,7 @@ def measured(value: tuple[np.ndarray, str, float]) -> None:
     # names, order and repetition change nothing
     for other in (table[::-1], table * 3):
         assert gap(other, criterion) == pytest.approx(found.estimate, nan_ok=True)
-    gap_interval(table, criterion, level=number, replicates=20)
+    attempt(lambda: gap_interval(table, criterion, level=number, replicates=20))
 
 
 @amounts(60, 2_500)
@@ -252,7 +253,8 @@ def counted(case: Case) -> None:
     assert len(counts) == len(rows) == counts.total.sum()
     wrong: Any = [decided + case.number, decided[:-1], decided + 4, decided.astype(str), None]
     with np.errstate(all="ignore"):
-        eh.Counts.of(rows.labels, wrong[case.seed % 5], rows.groups, rows.classes)
+        given = wrong[case.seed % 5]
+        attempt(lambda: eh.Counts.of(rows.labels, given, rows.groups, rows.classes))
 
 
 @amounts(30, 700)

@@ -188,6 +188,7 @@ def test_very_many_cells_have_a_gap_and_no_interval():
         (lambda: gap_interval(np.ones((2, 2)), "eo"), r"found \(2, 2\)"),
         (lambda: gap_interval(np.ones((3, 2, 2)), "eo", replicates=0), "1 replicate at least"),
         (lambda: gap_interval(np.ones((2, 2, 2)), "eo", level=0), "level"),
+        (lambda: gap_interval(np.ones((2, 2, 2)), "eo", level=1e-30), "level"),
         (lambda: error_interval(np.ones((2, 2)), level=2), "level"),
         (lambda: error_interval(np.ones((2, 2)), replicates=0), "1 replicate"),
         (lambda: error_interval(np.array([[1, np.inf], [0, 1]])), "1 counts"),
