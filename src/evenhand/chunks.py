@@ -37,7 +37,8 @@ class Chunk:
         x, labels, atoms = stream.features[span], stream.labels[span], stream.atoms[span]
         folds = stream.folds[span] if passing.masked and stream.folds is not None else None
         weights = None if stream.weights is None else stream.weights[span]
-        self.edges = np.zeros(0, dtype=np.int64)
+        self.number = stream.number
+        self.edges: npt.NDArray[np.int64] | None = None
         if by_cell:
             order = np.argsort(atoms, kind="stable")
             x, labels, atoms = x[order], labels[order], atoms[order]
@@ -98,12 +99,27 @@ class Chunk:
             p *= self.counts
             if steep is not None:
                 steep *= self.counts[:, 0]
+        if self.edges is None:
+            self._add_spread(p, steep, sums, lean)
+            return
         for atom in np.flatnonzero(np.diff(self.edges)):
             rows = slice(int(self.edges[atom]), int(self.edges[atom + 1]))
             sums[atom] += p[:, :, rows].sum(axis=2, dtype=np.float64)
             if steep is not None and lean is not None:
                 lean[atom, :, :-1] += steep[:, rows] @ self.x[rows]
                 lean[atom, :, -1] += steep[:, rows].sum(axis=1, dtype=np.float64)
+
+    def _add_spread(
+        self, p: Floats, steep: Floats | None, sums: Float64, lean: Float64 | None
+    ) -> None:
+        """The same of rows in any order: a column for each cell, 0 for the rows of others."""
+        inside = self.atoms == np.arange(self.number)[:, None]
+        for atom in range(self.number):
+            sums[atom] += (p * inside[atom]).sum(axis=2, dtype=np.float64)
+        if steep is not None and lean is not None:
+            apart = (inside[:, None] * steep).reshape(-1, len(self.labels))
+            lean[:, :, :-1] += (apart @ self.x).reshape(*lean.shape[:2], -1)
+            lean[:, :, -1] += apart.sum(axis=1, dtype=np.float64).reshape(lean.shape[:2])
 
     def spread(self, slopes: dict[float, Float64]) -> Floats:
         """(C, m, n) slopes at the logits, of slopes (A, C, m) at the atomic cells' soft sums."""

@@ -336,14 +336,16 @@ def _sample(stream: Stream) -> Stream:
     read = [np.zeros((0, stream.width), dtype=stream.features.dtype)]
     for span in stream.chunks():
         inside = stream.features[span]
-        read.append(np.asarray(inside[-span.start % step :: step]))
+        read.append(
+            np.array(inside[-span.start % step :: step])
+        )  # a copy: a view would stay mapped
         release(inside)
 
     def gathered(values: Any) -> Any:
         return np.concatenate(world.gather(values))
 
     return Stream(
-        gathered(np.concatenate([np.asarray(part) for part in read])),
+        gathered(np.concatenate(read)),
         gathered(stream.labels[own]),
         max(2, stream.outputs),
         atoms=gathered(stream.atoms[own]),

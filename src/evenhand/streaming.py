@@ -34,6 +34,8 @@ from evenhand.groups import IntArray
 Total = TypeVar("Total")
 CHUNK_BYTES = 8 << 20
 """Of a chunk of features, and of each temporary beside it: what the last cache holds."""
+FEW_SUMS = 16
+"""Heads times cells up to which every head's slopes are spread over the cells' columns instead."""
 MIN_CHUNK, MAX_CHUNK = 256, 1 << 16
 _DONE, _CHECK, _SUMS, _PULL = range(4)
 
@@ -202,7 +204,9 @@ class Stream:
             return Sums(np.zeros(columns), np.zeros(heads.shape), soft, lean)
 
         def add(total: Sums, span: slice) -> None:
-            chunk = Chunk(passing, span, by_cell=bool(betas))
+            # Few heads are spared the copy that puts a chunk's rows in order of their cells.
+            many = columns * self.number > FEW_SUMS
+            chunk = Chunk(passing, span, by_cell=bool(betas) and many)
             loss, delta = chunk.log_loss()
             total.loss[:] += loss
             chunk.add_back(delta, total.slope)

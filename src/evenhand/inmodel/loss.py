@@ -16,6 +16,7 @@ from torch import Tensor
 
 from evenhand.checks import known_groups
 from evenhand.criteria import Criterion
+from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.gaps import MIN_CELL, SHRINK, GapTerm, gap_term
 from evenhand.groups import UNKNOWN, Groups, IntArray
@@ -94,6 +95,9 @@ class GapLoss:
         criterion: what is to be even.
         beta, shrink, min_cell: as in :func:`evenhand.gaps.gap_term`.
         memory: how many batches the means reach back.
+        world: the processes that train together, each with a part of every batch: the means are of
+            the whole batch. Every one must call; gradients are then averaged over processes, as
+            DistributedDataParallel does.
 
     Raises:
         InputError: a memory below 1.
@@ -110,6 +114,7 @@ class GapLoss:
         shrink: float = SHRINK,
         min_cell: int = MIN_CELL,
         memory: float = MEMORY,
+        world: World = ALONE,
     ) -> None:
         if not memory >= 1:
             raise InputError(f"memory must be at least 1 batch, found {memory}")
@@ -130,6 +135,7 @@ class GapLoss:
         known = groups.known
         self._cell[labels[known], groups.codes[known]] = self.term.cell[known]
         self._keep = 1 - 1 / memory
+        self.world = world
         self.reset()
 
     @property
@@ -183,12 +189,22 @@ class GapLoss:
         sums, counts = _cell_sums(z, self.term, torch.as_tensor(cell, device=z.device))
         if self._sums is None or self._counts is None:
             self._sums, self._counts = torch.zeros_like(sums), torch.zeros_like(counts)
-        self._sums = self._keep * self._sums.to(sums) + sums.detach()
-        self._counts = self._keep * self._counts.to(counts) + counts
+        all_sums, all_counts = self._over_processes(sums.detach(), counts)
+        self._sums = self._keep * self._sums.to(sums) + all_sums
+        self._counts = self._keep * self._counts.to(counts) + all_counts
         self._weight = self._keep * self._weight + 1
         number = self._counts.clamp_min(torch.finfo(counts.dtype).tiny)[:, None]
         means = _filled(self.term, self._sums / number, self._counts > 0)
-        return penalty(self.term, means + (sums - sums.detach()) * (self._weight / number))
+        share = self._weight * self.world.size / number
+        return penalty(self.term, means + (sums - sums.detach()) * share)
+
+    def _over_processes(self, sums: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
+        """The cells' sums and counts over the batches of all processes."""
+        if self.world.size == 1:
+            return sums, counts
+        both = torch.cat([sums, counts[:, None]], dim=1)
+        torch.distributed.all_reduce(both)
+        return both[:, :-1], both[:, -1]
 
 
 def penalty(term: GapTerm, means: Tensor) -> Tensor:

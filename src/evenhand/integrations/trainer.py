@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from evenhand.criteria import Criterion
+from evenhand.distributed import ALONE, world
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.groups import UNKNOWN, Groups
 from evenhand.inmodel.loss import MEMORY, GapLoss, soft_gap_loss
@@ -44,7 +45,8 @@ class FairTrainer(Trainer):  # type: ignore[misc]
     added to the training loss; every evaluation reports group metrics; and layers made low-rank by
     :func:`evenhand.factorize_` are saved merged, so that ``from_pretrained`` loads a plain model
     of the same logits (their factors lie beside, for resuming; the penalty's running means
-    start anew then).
+    start anew then). In several processes (torchrun, ``accelerate launch``) the penalty is that of
+    all processes' batches together, and an evaluation counts each row once.
 
     Args:
         *args: as ``Trainer``'s; an evaluation reports ``err`` (100 - weighted F1, in %),
@@ -140,6 +142,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             self.criterion,
             beta=self.beta,
             memory=self.memory,
+            world=world() if self.args.world_size > 1 else ALONE,
         )
         gap_loss.require_cells()
         return gap_loss
