@@ -230,7 +230,8 @@ def measured(value: tuple[np.ndarray, str, float]) -> None:
         in_range(found.high, criterion)
     for name in ERRORS:
         error = error_interval(table, name, replicates=50)
-        assert np.isnan(error.estimate) or -1e-9 <= error.low <= error.high <= 100 + 1e-9
+        assert np.isnan(error.estimate) or 0 <= error.estimate <= 100
+        assert np.isnan(error.low) or -1e-9 <= error.low <= error.high <= 100 + 1e-9
     upper = upper_bound(table, criterion, 1.28)
     assert np.isnan(upper) == np.isnan(found.estimate)
     assert np.isnan(upper) or upper >= found.estimate
