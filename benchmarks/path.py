@@ -60,7 +60,7 @@ def gradient(made: Made) -> Sequence[tuple[str, Fitted]]:
 
 def grid(made: Made) -> Sequence[tuple[str, Fitted]]:
     bounds = np.linspace(0.05, 0.3, made.points).tolist()
-    return grid_search([CRITERION], bounds, 81 if made.points > 2 else 3)(made.stage.problem)
+    return grid_search([CRITERION], bounds, 81 if made.points > 2 else 5)(made.stage.problem)
 
 
 def oxon(made: Made) -> Sequence[tuple[str, Fitted]]:
