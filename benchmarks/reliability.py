@@ -104,7 +104,7 @@ def finish(process: int) -> int:
 def stage_of(folder: Path) -> str:
     """How far a killed run had come."""
     if (folder / "out" / SUMS).exists():
-        return "done"
+        return "after the last write"
     if (folder / "out" / "config.yaml").exists():
         return "writing the report"
     if list(folder.glob("out/cells/seed*")):
@@ -256,7 +256,8 @@ Where the kill fell:
 {rows}
 
 The unbroken run took {unbroken:.1f} s; a resumed one {resumed[len(resumed) // 2]:.1f} s in the
-middle and {resumed[-1]:.1f} s at most. All of it took {total / 60:.0f} minutes.
+middle and {resumed[-1]:.1f} s at most. All of it took {total / 60:.0f} minutes. The machine may have
+been busy with other work: nothing is promised of times.
 
 Compared are every number of `results.csv`, `paired.csv`, `frontier.csv`, `hypervolume.csv` and
 `levels.csv` but the times, and the sha256 of every file against `SHA256SUMS`.
