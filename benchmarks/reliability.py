@@ -256,8 +256,8 @@ Where the kill fell:
 {rows}
 
 The unbroken run took {unbroken:.1f} s; a resumed one {resumed[len(resumed) // 2]:.1f} s in the
-middle and {resumed[-1]:.1f} s at most. All of it took {total / 60:.0f} minutes. The machine may have
-been busy with other work: nothing is promised of times.
+middle and {resumed[-1]:.1f} s at most. All of it took {total / 60:.0f} minutes.
+The machine may have been busy with other work: nothing is promised of times.
 
 Compared are every number of `results.csv`, `paired.csv`, `frontier.csv`, `hypervolume.csv` and
 `levels.csv` but the times, and the sha256 of every file against `SHA256SUMS`.
