@@ -131,6 +131,7 @@ def _held(rows: Rows, options: Options) -> list[Row]:
             "two reads of the features",
             seconds["one"],
             seconds["reads"],
+            bar="<= 1.6",
         ),
         faster(
             NAME,
