@@ -35,12 +35,8 @@ Group = Annotated[list[str] | None, typer.Option(help="Group column; repeat to c
 Model = Annotated[str | None, typer.Option(help="Model: a name, or a transformers folder.")]
 Weights = Annotated[str | None, typer.Option(help="A file of the model's weights.")]
 Head = Annotated[str | None, typer.Option(help="Path of the model's head; found by default.")]
-ImageSize = Annotated[
-    int | None, typer.Option(min=16, max=4096, help="Side of images in pixels.")
-]
-MaxLength = Annotated[
-    int | None, typer.Option(min=1, max=1_000_000, help="Tokens kept of a text.")
-]
+ImageSize = Annotated[int | None, typer.Option(min=16, max=4096, help="Side of images in pixels.")]
+MaxLength = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Tokens kept of a text.")]
 Seed = Annotated[
     int, typer.Option(min=0, max=2**32 - 1, help="Of the split and every random choice.")
 ]

@@ -182,7 +182,10 @@ def test_very_many_cells_have_a_gap_and_no_interval():
         (lambda: rate_interval([np.nan], [2]), "nan of 2 rows"),
         (lambda: rate_interval([1], [np.inf]), "1 of inf rows"),
         (lambda: rate_interval([1], [2], 1.0), "level of an interval lies between 0 and 1"),
-        (lambda: gap_interval(np.full((2, 2, 2), -1), "eo"), "8 counts .* negative, not finite or above 1e\\+15"),
+        (
+            lambda: gap_interval(np.full((2, 2, 2), -1), "eo"),
+            "8 counts .* negative, not finite or above 1e\\+15",
+        ),
         (lambda: gap_interval(np.full((2, 2, 2), np.nan), "eo"), "8 counts"),
         (lambda: gap_interval(np.ones((2, 2, 3)), "eo"), r"\(G, K, K\), found \(2, 2, 3\)"),
         (lambda: gap_interval(np.ones((2, 2)), "eo"), r"found \(2, 2\)"),

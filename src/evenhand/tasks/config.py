@@ -245,7 +245,8 @@ def _refuse_bombs(text: str, source: str) -> None:
     """
     depth = 0
     for event in yaml.parse(text, Loader=yaml.SafeLoader):
-        where = f"{source}, line {event.start_mark.line + 1}"
+        mark = event.start_mark
+        where = source if mark is None else f"{source}, line {mark.line + 1}"
         if isinstance(event, yaml.AliasEvent):
             raise InputError(
                 f"{where}: write the value again; aliases (*{event.anchor}) are refused"
