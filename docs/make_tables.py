@@ -27,6 +27,7 @@ TITLES = {
     "results-celeba-resnet18": "CelebA's first 10,000 images, ResNet-18",
     "results-celeba-lite0": "CelebA's first 10,000 images, EfficientNet-Lite0",
     "results-lfwa-resnet18": "LFWA, ResNet-18",
+    "results-tweets": "24,783 tweets (Davidson et al., 2017), MiniLM: abusive, given dialect",
     "results-occupation": "Adult's occupation, 13 classes",
 }
 README_ROWS = (
@@ -66,13 +67,16 @@ def read(folder: Path) -> pd.DataFrame:
 
 def command(config: dict) -> str:
     """The command that made a comparison, files by their names alone."""
-    words = ["evenhand compare", config["task"]]
-    for option in ("data", "model", "weights"):
+    if config["task"] in ("table", "images", "text"):
+        words, options = ["evenhand compare task.yaml"], ()
+    else:
+        words, options = ["evenhand compare", config["task"]], ("data", "model", "weights")
+    for option in options:
         if config.get(option):
             words.append(f"--{option} {Path(config[option]).name}")
-    if config.get("label"):
+    if options and config.get("label"):
         words.append(f"--label {config['label']}")
-    words += [f"--group {group}" for group in config.get("groups") or ()]
+    words += [f"--group {group}" for group in config.get("groups") or () if options]
     words.append(f"--seeds {len(config['seeds'])}")
     if set(config["methods"]) < set(METHODS):
         words.append(f"--methods {','.join(config['methods'])}")
