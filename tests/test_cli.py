@@ -171,7 +171,7 @@ def test_a_damaged_embedded_file_is_one_line(monkeypatch, tmp_path, capsys):
 def test_an_interrupt_is_exit_code_130(monkeypatch, tmp_path, capsys):
     from evenhand.recipe import Recipe
 
-    def interrupted(self, seed):
+    def interrupted(self, seed, world):
         raise KeyboardInterrupt
 
     monkeypatch.setattr(Recipe, "stage", interrupted)

@@ -438,7 +438,9 @@ def _task(
         split: _part(value, groups, split)
         for split, value in {"train": train, "valid": valid, "test": test}.items()
     }
-    for split, (inputs, _, _) in parts.items():
+    for split, (inputs, labels, _) in parts.items():
+        if not len(labels):
+            raise InputError(f"{split} has 0 rows; give it some, all three splits are needed")
         _require_finite(inputs, split)
     together = Groups.from_values(
         np.concatenate([np.asarray(part[2], dtype=object) for part in parts.values()]), groups

@@ -196,7 +196,13 @@ def estimated(case: Case) -> None:
     bound = None if case.seed % 2 else case.number
     names = np.array([*rows.groups.names, None], dtype=object)[rows.groups.codes]
     model = FairLinearHead(case.criterion, bound=bound, strength=1.0, ridge=0.1)
-    model.fit(rows.features.astype(np.float64), rows.labels, sensitive_features=names)
+    try:
+        model.fit(rows.features.astype(np.float64), rows.labels, sensitive_features=names)
+    except ValueError as error:
+        # scikit-learn's conventions ask for its own words where X cannot be read.
+        if not str(error).startswith(("Found array with", "Input X contains")):
+            raise
+        return
     p = model.predict_proba(rows.features.astype(np.float64))
     finite(p, model.coef_, model.intercept_)
     assert np.allclose(p.sum(axis=1), 1)
