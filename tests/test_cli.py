@@ -3,7 +3,6 @@
 import json
 import subprocess
 import sys
-import time
 
 import pandas as pd
 import pytest
@@ -69,8 +68,7 @@ def test_plan_tells_the_smallest_bounds(adult, capsys):
     assert all(0.005 < floor < 0.1 for floor in floors.values())
 
 
-def test_help_is_quick_and_loads_nothing_heavy():
-    began = time.process_time()
+def test_help_loads_nothing_heavy():
     done = run("--help")
     assert done.returncode == 0
     assert "finetune" in done.stdout
@@ -87,7 +85,6 @@ def test_help_is_quick_and_loads_nothing_heavy():
         [sys.executable, "-c", code], capture_output=True, text=True, check=False
     )
     assert checked.returncode == 0, checked.stderr
-    assert time.process_time() - began < 5
 
 
 def test_importing_the_package_loads_nothing_heavy():

@@ -1,7 +1,5 @@
 """Fits against scikit-learn's optimum, cold starts, the dense optimum and finite differences."""
 
-import time
-
 import numpy as np
 import pytest
 import torch
@@ -218,12 +216,11 @@ def test_bad_input_is_named(make_rows):
         fit_path(rows, ridge=0.1, start=Head(np.zeros((3, 2)), np.zeros(2)))
 
 
-def test_the_path_of_the_adult_head_takes_under_a_second(adult):
+def test_the_path_of_the_adult_head_takes_few_evaluations(adult):
     rows = adult.problem.development
     terms = terms_of(rows)
-    began = time.process_time()
     fits = fit_path(rows, np.geomspace(0.03, 100, 10), terms, ridge=1e-4, start=adult.problem.head)
-    assert time.process_time() - began < 1.0
+    assert sum(fit.evaluations for fit in fits) <= 300
     assert all(fit.converged for fit in fits)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import json
 from pathlib import Path
 from typing import Any
@@ -183,6 +184,7 @@ def load_transformers(
     length = max_length or _max_length(where, tokenizer, config)
     if "ForSequenceClassification" in kind:
         model = _get(transformers.AutoModelForSequenceClassification, where, options)
+        _leave_out_unread(tokenizer, model)
         classes, fresh = _names(config), False
     else:
         encoder = _get(transformers.AutoModel, where, options)
@@ -191,6 +193,7 @@ def load_transformers(
                 f"{where} is a {kind or type(encoder).__name__}: neither a sequence or image "
                 "classification model nor an encoder; wrap it with models.wrap"
             )
+        _leave_out_unread(tokenizer, encoder)
         model, classes, fresh = _pooled(encoder, config, tokenizer, length), None, True
     _ensure_padding(tokenizer, model)
     prepare = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
@@ -259,6 +262,14 @@ def _ensure_padding(tokenizer: Any, model: nn.Module) -> None:
     config: Any = getattr(model, "config", None)
     if config is not None and getattr(config, "pad_token_id", None) is None:
         config.pad_token_id = tokenizer.pad_token_id
+
+
+def _leave_out_unread(tokenizer: Any, model: nn.Module) -> None:
+    """Have the tokenizer give no tensor that the model does not take, such as token types."""
+    taken = inspect.signature(model.forward).parameters
+    if not any(argument.kind is argument.VAR_KEYWORD for argument in taken.values()):
+        names = tokenizer.model_input_names
+        tokenizer.model_input_names = [name for name in names if name in taken]
 
 
 def _tokenizer_digest(tokenizer: Any) -> str:
