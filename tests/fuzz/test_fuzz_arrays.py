@@ -63,8 +63,8 @@ def cases(draw: Any, least: int = 0, kinds: tuple[str, ...] = KINDS) -> Case:
         labels = np.zeros(n, dtype=int)
     elif kind == "bad" and x.size:
         x.ravel()[rng.integers(x.size)] = draw(numbers)
-    x = x * draw(scales)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore", invalid="ignore"):
+        x = x * draw(scales)
         x = x.astype(draw(st.sampled_from([np.float64, np.float64, np.float32, np.float16])))
     rows = Rows(x, labels, Groups(codes, tuple(f"g{i}" for i in range(g))), tuple("abcd"[:k]))
     weight = rng.normal(size=(d, k)) * draw(st.sampled_from([1.0, 0.0, 1e-30, 1e30]))
