@@ -1,7 +1,8 @@
 """What all tests share: a cache of their own, and one real stage of Adult."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # before torch: the problems of tests are tiny
@@ -15,6 +16,45 @@ from evenhand.rows import Rows
 
 settings.register_profile("evenhand", deadline=None, max_examples=40)
 settings.load_profile("evenhand")
+
+
+OPTIONAL = (
+    *("torchvision", "transformers", "tokenizers", "accelerate", "peft", "pyarrow"),
+    *("fairlearn", "oxonfair", "fairret", "concept_erasure"),
+)
+MISSING = [name for name in OPTIONAL if find_spec(name) is None]
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_setup() -> Generator[None, object, object]:
+    """A fixture that needs an optional library that is not installed skips its tests by name."""
+    return (yield from _skipped_by_name())
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """A test that needs an optional library that is not installed is skipped by its name."""
+    return (yield from _skipped_by_name())
+
+
+def _skipped_by_name() -> Generator[None, object, object]:
+    try:
+        return (yield)
+    except ImportError as error:
+        if any(name in str(error).replace("-", "_") for name in MISSING):
+            pytest.skip(str(error))
+        raise
+
+
+@pytest.fixture(scope="session")
+def fairness():
+    """fairlearn's metrics, the oracle of rates and gaps."""
+    return pytest.importorskip("fairlearn.metrics")
+
+
+@pytest.fixture(scope="session")
+def torchvision():
+    return pytest.importorskip("torchvision")
 
 
 @pytest.fixture(scope="session", autouse=True)

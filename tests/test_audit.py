@@ -2,7 +2,6 @@ import json
 import subprocess
 import sys
 
-import fairlearn.metrics as fairness
 import numpy as np
 import pandas as pd
 import pytest
@@ -51,7 +50,7 @@ def frame_of(rows, seed=0, groups=("F", "M"), classes=("no", "yes")):
     )
 
 
-def agrees(table, with_score):
+def agrees(fairness, table, with_score):
     """The audit's numbers are fairlearn's and scikit-learn's, for every group defined there."""
     result = audit(
         table,
@@ -112,10 +111,10 @@ def agrees(table, with_score):
 
 @settings(deadline=None, max_examples=15)
 @given(st.integers(1, 60), st.integers(0, 10_000), st.booleans())
-def test_agrees_with_fairlearn_and_sklearn(rows, seed, with_score):
+def test_agrees_with_fairlearn_and_sklearn(fairness, rows, seed, with_score):
     table = frame_of(rows, seed)
     if len(set(table["y"]) | set(table["yhat"])) == 2:
-        agrees(table, with_score)
+        agrees(fairness, table, with_score)
 
 
 @settings(deadline=None, max_examples=10)
@@ -300,11 +299,22 @@ def test_one_class_needs_the_other_named():
     assert found.classes == ("no", "yes")
 
 
-def test_the_csv_reader_without_pyarrow_names_what_is_wrong(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"y,yhat,sex\n1,0,\xff\n", "UTF-8"),
+        (b"y,yhat,sex\n1,0,F\n\n1,0\n", "line 4 has 2 fields, its header 3"),
+        (b'y,yhat,sex\n1,0,"F,M",2\n0,1,F,2\n', "line 2 has 4 fields, its header 3"),
+        (b"y,yhat,sex\n1,0," + b"F" * 200_000 + b"\n", "field larger than"),
+    ],
+)
+def test_the_csv_reader_without_pyarrow_names_what_is_wrong(
+    tmp_path, monkeypatch, content, message
+):
     monkeypatch.setattr(reading, "has_pyarrow", lambda: False)
     path = tmp_path / "t.csv"
-    path.write_bytes(b"y,yhat,sex\n1,0,\xff\n")
-    with pytest.raises(InputError, match="UTF-8"):
+    path.write_bytes(content)
+    with pytest.raises(InputError, match=message):
         list(reading.chunks(path, ["y", "sex"], None))
 
 

@@ -218,6 +218,7 @@ def _by_pandas(
     where = visible(path)
     rows = 0
     try:
+        _check_fields(path, delimiter, where)
         with pd.read_csv(
             path,
             sep=delimiter,
@@ -233,7 +234,24 @@ def _by_pandas(
                 yield _chunk(part, columns, score, where)
     except UnicodeDecodeError as error:
         raise InputError(f"{where} is not UTF-8 (byte {error.start}); save it as UTF-8") from error
-    except pd.errors.ParserError as error:
+    except (pd.errors.ParserError, csv.Error) as error:
         raise InputError(f"{where} cannot be read as CSV: {visible(error)}") from error
     if not rows:
         raise InputError(f"{where} has a header and no rows")
+
+
+def _check_fields(path: Path, delimiter: str, where: str) -> None:
+    """Refuse what pandas fills, cuts or shifts: rows of another number of fields than the header's.
+
+    pyarrow refuses them too.
+    """
+    with path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, delimiter=delimiter)
+        named = 0
+        for row in reader:
+            named = named or len(row)
+            if row and len(row) != named:
+                raise InputError(
+                    f"{where} cannot be read as CSV: line {reader.line_num} has {len(row)} fields, "
+                    f"its header {named}"
+                )
