@@ -1,4 +1,3 @@
-import fairlearn.metrics as fairness
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -25,7 +24,7 @@ def unrolled(table):
 
 @settings(deadline=None, max_examples=40)
 @given(binary)
-def test_gaps_of_two_groups_are_fairlearns(table):
+def test_gaps_of_two_groups_are_fairlearns(fairness, table):
     y, p, g = unrolled(table)
     dp = fairness.demographic_parity_difference(y, p, sensitive_features=g)
     eo = fairness.equalized_odds_difference(y, p, sensitive_features=g, agg="mean")

@@ -1,7 +1,6 @@
 """Finding the head of any module."""
 
 import pytest
-import torchvision
 from torch import nn
 
 from evenhand.errors import ModelError
@@ -27,7 +26,7 @@ class Net(nn.Module):
         ("convnext_tiny", "classifier.2"),
     ],
 )
-def test_torchvision_models(name, head):
+def test_torchvision_models(torchvision, name, head):
     model = torchvision.models.get_model(name, weights=None)
     assert find_head(model) == head
 

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-import torchvision
 from PIL import Image
 from safetensors.torch import save_file
 from torch import nn
@@ -21,7 +20,7 @@ from evenhand.models.prepare import PrepareImages
 
 
 @pytest.fixture(scope="module")
-def resnet():
+def resnet(torchvision):
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return torchvision.models.resnet18(num_classes=9).eval()
@@ -78,7 +77,7 @@ class Evil:
         return os.system, ("echo unpickled > evil",)
 
 
-def test_python_objects_are_never_unpickled(tmp_path, monkeypatch):
+def test_python_objects_are_never_unpickled(torchvision, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evil.pt"
     path.write_bytes(pickle.dumps({"fc.weight": Evil()}, protocol=2))
@@ -110,7 +109,7 @@ def test_files_that_do_not_fit_are_named(tmp_path, resnet):
         load("resnet18", weights=tmp_path / "x.safetensors")
 
 
-def test_names_that_are_not_models_get_the_nearest():
+def test_names_that_are_not_models_get_the_nearest(torchvision):
     with pytest.raises(InputError, match=r"unknown model 'resnet81'.*Did you mean 'resnet"):
         load("resnet81")
 
@@ -128,7 +127,7 @@ def test_a_function_of_the_users_own(tmp_path):
         load(f"{__name__}:faces")
 
 
-def test_old_mobilenet_files_are_renamed(tmp_path):
+def test_old_mobilenet_files_are_renamed(torchvision, tmp_path):
     model = torchvision.models.mobilenet_v2(weights=None).eval()
     flat = {}
     for name, tensor in model.state_dict().items():
@@ -175,7 +174,7 @@ def test_a_package_that_is_not_there_says_how_to_get_it():
         packaged_file("no-such-package", ".pth", "weights")
 
 
-def test_torchvision_names_need_no_weights_file_only_to_download(monkeypatch):
+def test_torchvision_names_need_no_weights_file_only_to_download(torchvision, monkeypatch):
     def refuse(*_, **__):
         raise OSError("no network")
 
@@ -193,7 +192,7 @@ def test_images_are_squared_without_chance():
     assert (batch[1] == -1).all()
 
 
-def test_the_real_resnet_knows_its_classes():
+def test_the_real_resnet_knows_its_classes(torchvision):
     usual = Path(__file__).parents[2].parent / "shared" / "data"
     folder = Path(os.environ.get("EVENHAND_TEST_DATA", usual))
     path = folder / "resnet18-fairface-age.safetensors"
