@@ -112,6 +112,21 @@ def _peak(call: Any) -> float:
     return float(highest - before)
 
 
+def high_water() -> float:
+    """The most memory this process has had at once, in MB.
+
+    Linux hands the rusage's figure down from the process that started this one; the kernel's own
+    does not know that one.
+    """
+    status = Path("/proc/self/status")
+    if status.exists():
+        return _field(status, "VmHWM") / 1e6
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 1e6 if sys.platform == "darwin" else peak / 1e3
+
+
 def _field(status: Path, name: str) -> float:
     line = next(line for line in status.read_text().splitlines() if line.startswith(name))
     return 1024 * float(line.split()[1])

@@ -14,6 +14,7 @@ from unittest.mock import patch
 import numpy as np
 
 from benchmarks.measure import Options, in_turns
+from benchmarks.memory import high_water
 from benchmarks.rates import read
 from benchmarks.rows import Row, faster, times
 from evenhand.atoms import atomic_cells
@@ -185,9 +186,6 @@ def _growth(folder: Path, sizes: tuple[int, ...]) -> list[Row]:
 
 def cost_of(folder: str, n: int) -> Cost:
     """The path on rows on disk, always in passes; and the best of a few passes of ten heads."""
-    import resource
-    import sys
-
     rows = made(Path(folder), n, WIDTH)
     with patch("evenhand.solver.IN_PASSES", 0):
         began = time.perf_counter()
@@ -200,6 +198,4 @@ def cost_of(folder: str, n: int) -> Cost:
         began = time.perf_counter()
         stream.sums(heads, [-1] * len(STRENGTHS), [4.0])
         each.append(time.perf_counter() - began)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    peak = peak / 1e6 if sys.platform == "darwin" else peak / 1e3
-    return Cost(seconds, fits[0].passes, min(each), peak)
+    return Cost(seconds, fits[0].passes, min(each), high_water())
