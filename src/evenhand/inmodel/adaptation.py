@@ -192,7 +192,7 @@ def _adapters(model: nn.Module, lora: Any, seed: int) -> Iterator[None]:
         yield
     finally:
         tuner.merge_and_unload()
-        vars(model).pop("peft_config", None)  # PEFT 0.17 leaves it behind
+        vars(model).pop("peft_config", None)  # older PEFTs leave it behind
         for name, parameter in model.named_parameters():
             parameter.requires_grad_(flags[name])
 
