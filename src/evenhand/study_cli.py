@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 app = typer.Typer(help="Studies behind the documentation's promises.", no_args_is_help=True)
 
@@ -25,8 +29,7 @@ def coverage_command(
     """How often a promised bound holds on populations whose truth is known."""
     import os
 
-    from evenhand.artefacts import writable_folder, write_atomically
-    from evenhand.report.text import frame_to_csv
+    from evenhand.artefacts import writable_folder
     from evenhand.studies.coverage import batches, coverage, page, summary
     from evenhand.terminal import bar, machine
 
@@ -40,11 +43,7 @@ def coverage_command(
         )
     cells = summary(draws)
     text = page(cells, f"evenhand study coverage --replicates {replicates}", machine())
-    write_atomically(folder / "draws.csv", frame_to_csv(draws))
-    write_atomically(folder / "coverage.csv", frame_to_csv(cells))
-    write_atomically(folder / "coverage.md", text)
-    if not quiet:
-        typer.echo(text)
+    _keep(folder / "coverage.md", text, {"draws": draws, "coverage": cells}, quiet)
 
 
 @app.command("safeguards")
@@ -57,8 +56,7 @@ def safeguards_command(
     """What the default does with groups drawn by lot, tiny cells, noisy labels, few positives."""
     import os
 
-    from evenhand.artefacts import writable_folder, write_atomically
-    from evenhand.report.text import frame_to_csv
+    from evenhand.artefacts import writable_folder
     from evenhand.studies.safeguards import SCENARIOS, page, safeguards
     from evenhand.terminal import bar, machine
 
@@ -66,10 +64,7 @@ def safeguards_command(
     with bar("running", len(SCENARIOS) * seeds, quiet) as progress:
         rows = safeguards(range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update)
     text = page(rows, f"evenhand study safeguards --seeds {seeds}", machine())
-    write_atomically(folder / "safeguards.csv", frame_to_csv(rows))
-    write_atomically(folder / "safeguards.md", text)
-    if not quiet:
-        typer.echo(text)
+    _keep(folder / "safeguards.md", text, {"safeguards": rows}, quiet)
 
 
 @app.command("last-block")
@@ -85,9 +80,8 @@ def last_block_command(
     """What an adapter on a ResNet-18's last block gains over its head alone, on CelebA."""
     import os
 
-    from evenhand.artefacts import writable_folder, write_atomically
+    from evenhand.artefacts import writable_folder
     from evenhand.recipe import recipe
-    from evenhand.report.text import frame_to_csv
     from evenhand.studies.last_block import STRENGTHS, last_block, page
     from evenhand.terminal import bar, machine
 
@@ -107,7 +101,16 @@ def last_block_command(
     named = "" if weights is None else f" --weights {weights.name}"
     command = f"evenhand study last-block --data {data.name}{named} --seeds {seeds}"
     text = page(rows, command, machine())
-    write_atomically(folder / "last_block.csv", frame_to_csv(rows))
-    write_atomically(folder / "last-block.md", text)
+    _keep(folder / "last-block.md", text, {"last_block": rows}, quiet)
+
+
+def _keep(page: Path, text: str, tables: Mapping[str, pd.DataFrame], quiet: bool) -> None:
+    """Write a study's page with its tables beside it as CSV, and show the page."""
+    from evenhand.artefacts import write_atomically
+    from evenhand.report.text import frame_to_csv
+
+    for name, table in tables.items():
+        write_atomically(page.parent / f"{name}.csv", frame_to_csv(table))
+    write_atomically(page, text)
     if not quiet:
         typer.echo(text)
