@@ -497,11 +497,12 @@ def _part(value: Any, groups: str, split: str) -> tuple[Any, Any, list[Any]]:
 def _require_finite(inputs: Any, split: str) -> None:
     if not isinstance(inputs, np.ndarray) or inputs.dtype.kind != "f":
         return
-    bad = np.asarray(~np.isfinite(inputs).all(axis=tuple(range(1, inputs.ndim))))
+    within = np.abs(inputs) <= np.finfo(np.float32).max
+    bad = np.asarray(~within.all(axis=tuple(range(1, inputs.ndim))))
     if bad.any():
         raise InputError(
-            f"the inputs of {split} hold NaN or infinity in {int(bad.sum())} of {len(bad)} rows; "
-            "remove or impute them"
+            f"the inputs of {split} hold NaN, infinity or numbers beyond float32's 3.4e38 in "
+            f"{int(bad.sum())} of {len(bad)} rows; remove, impute or scale them"
         )
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from evenhand.errors import ModelError
+from evenhand.errors import InputError, ModelError
 from evenhand.head import Head
 from evenhand.models import wrap
 from evenhand.models.base import call
@@ -187,3 +187,14 @@ def test_batches_may_be_mappings_or_tuples():
 
     assert call(add, {"a": 1, "b": 2}) == 3
     assert call(add, (1, 2)) == 3
+
+
+def test_inputs_the_model_cannot_read_are_named():
+    backbone = wrap(nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2)))
+    with pytest.raises(ModelError, match=r"cannot run on a batch of shape \(2, 5\): RuntimeError"):
+        backbone.features(np.zeros((2, 5)))
+    with pytest.raises(InputError, match="1 of 3 inputs of a batch hold .* beyond float32's"):
+        backbone.features(np.array([[0.0] * 4, [1e39] * 4, [1.0] * 4]))
+    for ragged in ([[1.0] * 4, [1.0] * 3], [["a"] * 4], [None]):
+        with pytest.raises(InputError, match="differ in length or hold something that is no numb"):
+            backbone.features(ragged)

@@ -21,6 +21,8 @@ from evenhand.models.pool import pool_features, reproduces
 
 Prepare = Callable[[Sequence[Any]], Any]
 """Collate a list of raw inputs into what the model takes: a tensor, a tuple or a dict."""
+UNRUNNABLE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
+"""What a module raises at inputs of another kind or shape than it reads."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,7 +117,8 @@ class Backbone:
         before afterwards.
 
         Raises:
-            ModelError: the head does not run, runs twice, or is not what gives the logits.
+            ModelError: the model cannot run on them; its head does not run, runs twice, or is not
+                what gives the logits.
         """
         with evaluating(self.model), torch.inference_mode():
             features = self.read(self.prepare(inputs))
@@ -128,6 +131,11 @@ class Backbone:
         try:
             batch = to_device(batch, self.device)
             output = call(self.model, batch)
+        except UNRUNNABLE as error:
+            raise ModelError(
+                f"{self.name} cannot run on a batch of {shapes(batch)}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
         finally:
             hook.remove()
         if len(seen) != 1:
@@ -251,6 +259,17 @@ def call(model: nn.Module, batch: Any) -> Any:
     if isinstance(batch, tuple):
         return model(*batch)
     return model(batch)
+
+
+def shapes(batch: Any) -> str:
+    """The shape of each tensor of a batch, in words."""
+    if isinstance(batch, Tensor):
+        return f"shape {tuple(batch.shape)}"
+    if isinstance(batch, Mapping):
+        return ", ".join(f"{name} of {shapes(value)}" for name, value in batch.items())
+    if isinstance(batch, tuple):
+        return ", ".join(map(shapes, batch))
+    return f"type {type(batch).__name__}"
 
 
 def to_device(batch: Any, device: torch.device) -> Any:

@@ -20,8 +20,27 @@ class PrepareArrays:
     """Rows of numbers to one float32 tensor (B, …)."""
 
     def __call__(self, inputs: Sequence[Any]) -> torch.Tensor:
-        """Stack ``inputs``."""
-        return torch.as_tensor(np.asarray(inputs, dtype=np.float32))
+        """Stack ``inputs``.
+
+        Raises:
+            InputError: rows of different lengths, values that are no numbers, or numbers that are
+                not finite in float32: a ReLU would hide minus infinity.
+        """
+        try:
+            with np.errstate(over="ignore"):
+                stacked = np.asarray(inputs, dtype=np.float32)
+        except (TypeError, ValueError) as error:
+            raise InputError(
+                "inputs cannot be stacked as rows of numbers: they differ in length or hold "
+                "something that is no number"
+            ) from error
+        bad: Any = ~np.isfinite(stacked).reshape(len(stacked), -1).all(axis=1)
+        if bad.any():
+            raise InputError(
+                f"{int(bad.sum())} of {len(bad)} inputs of a batch hold NaN, infinity or numbers "
+                "beyond float32's 3.4e38; impute or scale them"
+            )
+        return torch.as_tensor(stacked)
 
 
 @dataclass(frozen=True)
