@@ -79,20 +79,20 @@ def audited(data):
     found = audit(path, label="y", prediction="p", groups="g", min_count=1, **scored)
     checked(found)
     if path.suffix == ".csv" and b'"' not in data and data.count(b"\n\n") == 0:
-        again(found, path, data)
+        again(found, path, data, scored)
     argv = ["audit", str(path), "--label", "y", "--prediction", "p", "--group", "g"]
     code, out, _ = command([*argv, *(["--json"] if len(data) % 2 else [])])
     assert code == 0
     assert "NaN" not in out
 
 
-def again(found, path, data):
+def again(found, path, data, scored):
     """Rows in another order, or given twice, have the same rates."""
     head, *lines = data.split(b"\n")
     lines = [line for line in lines if line.strip()]
     for other, times in ((lines[::-1], 1), (lines + lines, 2)):
         path.write_bytes(b"\n".join([head, *other]) + b"\n")
-        moved = audit(path, label="y", prediction="p", groups="g")
+        moved = audit(path, label="y", prediction="p", groups="g", **scored)
         for one, two in zip(found.parts, moved.parts, strict=True):
             assert np.array_equal(one.counts.table * times, two.counts.table)
 
