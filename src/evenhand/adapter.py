@@ -10,11 +10,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import scipy.linalg
 import torch
 
 from evenhand.errors import InputError
-from evenhand.forms import Float64, preconditioner
+from evenhand.forms import Float64, preconditioner, solved
 from evenhand.head import Head
 from evenhand.rows import FloatArray
 
@@ -111,9 +110,7 @@ class Adapted:
 
     def _unpack(self, theta: Float64) -> tuple[Float64, Float64, Float64, Float64]:
         down, up, weight, bias = np.split(theta, np.cumsum(self.sizes)[:-1])
-        plain = scipy.linalg.solve_triangular(
-            self.factor, down.reshape(-1, self.rank), lower=True, trans="T", check_finite=False
-        )
+        plain = solved(self.factor, down.reshape(-1, self.rank), transposed=True)
         return plain, up.reshape(self.rank, -1), weight.reshape(-1, self.outputs), bias
 
     def pack(self, start: Head | None) -> Float64:
@@ -165,10 +162,7 @@ class Adapted:
         )
 
     def _whiten(self, gradient: Float64) -> Float64:
-        white: Float64 = scipy.linalg.solve_triangular(
-            self.factor, gradient, lower=True, check_finite=False
-        )
-        return white.ravel()
+        return solved(self.factor, gradient).ravel()
 
     def head(self, theta: Float64) -> Head:
         """The head on the changed features."""

@@ -17,16 +17,35 @@ Floats = npt.NDArray[np.floating[Any]]
 
 
 class Pass:
-    """Heads on their way over the rows."""
+    """Heads on their way over the rows, and their logits where a second way is to come."""
 
     def __init__(self, stream: Stream, heads: Float64, folds: Sequence[int]) -> None:
-        self.stream = stream
+        self.stream, self.shape = stream, heads.shape
         flat = heads.reshape(-1, heads.shape[2])
         self.weight = np.ascontiguousarray(flat[:, :-1], dtype=stream.dtype)
         self.bias = flat[:, -1:].astype(stream.dtype)
-        self.columns = heads.shape[0]
         self.left_out = np.asarray(folds)
         self.masked = stream.folds is not None and bool((self.left_out >= 0).any())
+        self.kept = False
+        self._logits: Floats | None = None
+
+    def keep(self, rows: int) -> None:
+        """Keep the logits of all rows, as they are computed."""
+        self._logits = np.empty((len(self.weight), rows), dtype=self.weight.dtype)
+
+    def complete(self) -> None:
+        """All rows were passed over: logits that are kept are there."""
+        self.kept = self._logits is not None
+
+    def logits(self, x: Floats, span: slice) -> Floats:
+        """(C m, n) the heads' logits on the rows ``x``, which are those of ``span``."""
+        if self.kept and self._logits is not None:
+            return self._logits[:, span]
+        logits: Floats = self.weight @ x.T
+        logits += self.bias
+        if self._logits is not None:
+            self._logits[:, span] = logits
+        return logits
 
 
 class Chunk:
@@ -41,15 +60,15 @@ class Chunk:
         self.edges: npt.NDArray[np.int64] | None = None
         if by_cell:
             order = np.argsort(atoms, kind="stable")
-            x, labels, atoms = x[order], labels[order], atoms[order]
+            x = np.take(x, order, axis=0)  # other threads may work meanwhile; x[order] bars them
+            labels, atoms = labels[order], atoms[order]
             folds = None if folds is None else folds[order]
             weights = None if weights is None else weights[order]
             self.edges = np.searchsorted(atoms, np.arange(stream.number + 1))
         self.x: Floats = np.asarray(x, dtype=stream.dtype)
         self.labels, self.atoms = labels, atoms
-        logits = passing.weight @ self.x.T
-        logits += passing.bias
-        self.z: Floats = logits.reshape(passing.columns, stream.outputs, len(labels))
+        heads, m, _ = passing.shape
+        self.z: Floats = passing.logits(self.x, span).reshape(heads, m, len(labels))
         self.weights: Floats | None = None if weights is None else weights.astype(stream.dtype)
         self.counts: npt.NDArray[np.bool_] | None = None
         if folds is not None:
@@ -100,7 +119,9 @@ class Chunk:
             if steep is not None:
                 steep *= self.counts[:, 0]
         if self.edges is None:
-            self._add_spread(p, steep, sums, lean)
+            for number, column in enumerate(p.reshape(-1, p.shape[2])):
+                by_atom = np.bincount(self.atoms, column, self.number + 1)[:-1]
+                sums.reshape(self.number, -1)[:, number] += by_atom
             return
         for atom in np.flatnonzero(np.diff(self.edges)):
             rows = slice(int(self.edges[atom]), int(self.edges[atom + 1]))
@@ -108,18 +129,6 @@ class Chunk:
             if steep is not None and lean is not None:
                 lean[atom, :, :-1] += steep[:, rows] @ self.x[rows]
                 lean[atom, :, -1] += steep[:, rows].sum(axis=1, dtype=np.float64)
-
-    def _add_spread(
-        self, p: Floats, steep: Floats | None, sums: Float64, lean: Float64 | None
-    ) -> None:
-        """The same of rows in any order: a column for each cell, 0 for the rows of others."""
-        inside = self.atoms == np.arange(self.number)[:, None]
-        for atom in range(self.number):
-            sums[atom] += (p * inside[atom]).sum(axis=2, dtype=np.float64)
-        if steep is not None and lean is not None:
-            apart = (inside[:, None] * steep).reshape(-1, len(self.labels))
-            lean[:, :, :-1] += (apart @ self.x).reshape(*lean.shape[:2], -1)
-            lean[:, :, -1] += apart.sum(axis=1, dtype=np.float64).reshape(lean.shape[:2])
 
     def spread(self, slopes: dict[float, Float64]) -> Floats:
         """(C, m, n) slopes at the logits, of slopes (A, C, m) at the atomic cells' soft sums."""
@@ -151,9 +160,10 @@ def release(rows: Any) -> None:
 
 
 def sigmoid(z: Floats) -> Floats:
-    """1 / (1 + exp(-z)), of any size."""
-    small = np.exp(-np.abs(z))
-    large = 1 / (1 + small)
-    small *= large
-    found: Floats = np.where(z >= 0, large, small)
+    """1 / (1 + exp(-z)), of any size; small ones to their last digit."""
+    found: Floats = np.negative(z)
+    with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
+        np.exp(found, out=found)
+    found += 1
+    np.reciprocal(found, out=found)
     return found

@@ -17,6 +17,9 @@ CORRECTIONS = 20
 """Points and gradients L-BFGS remembers where there is room."""
 MEMORY_BYTES = 512 << 20
 """Of those points and gradients."""
+TRIES, FEW_TRIES = 20, 5
+"""Points a line search tries, at most; few where the first is good, so that only rounding can fail
+it, and each is a pass over the data."""
 NEGLIGIBLE = 1e-6
 """A fit that rounding keeps from its tolerance has converged where no more than this is left of the
 objective, in nats, by the solver's own model of its curvature (within a factor of 100 of what is
@@ -92,6 +95,7 @@ def minimise(
                 "maxcor": corrections_for(start),
                 "gtol": unit * tolerance,
                 "ftol": 0.0,
+                "maxls": FEW_TRIES if preconditioned else TRIES,
                 "maxfun": max_evaluations,
                 "maxiter": max_evaluations,
             },

@@ -152,7 +152,7 @@ class _Driver:
         forms = [one.form for one in begun]
         starts = [one.theta for one in begun]
         # The first pass tells the penalties' curvature on all rows, and is the first evaluation.
-        look = _Look(self.stream, parts, strengths, forms, starts)
+        look = _Look(self.stream, parts, strengths, forms, starts, curved=True)
         for number, begin in enumerate(begun):
             again = look.stiffened(number, begin)
             forms[number], starts[number] = again.form, again.theta
@@ -185,7 +185,14 @@ class _Driver:
 
 
 class _Look:
-    """One pass: the objectives of several heads, and their gradients in the weights."""
+    """The objectives of several heads at some points, and their gradients in the weights.
+
+    One pass over the rows, or two where the features are in memory or classes more than two and
+    there is a penalty.
+
+    Args:
+        curved: the penalties' curvature is wanted too; for two classes.
+    """
 
     def __init__(
         self,
@@ -194,28 +201,31 @@ class _Look:
         strengths: Sequence[float],
         forms: Sequence[Linear],
         thetas: Sequence[Float64],
+        curved: bool = False,
     ) -> None:
         self.parts, self.strengths = parts, strengths
         heads = np.stack([f.plain(theta).T for f, theta in zip(forms, thetas, strict=True)])
         folds = [part.fold for part in parts]
-        self.sums = sums = stream.sums(heads, folds, steepnesses(parts, strengths))
+        betas = steepnesses(parts, strengths)
+        once = not betas or (stream.outputs == 1 and (curved or not stream.held))
+        self.sums = sums = stream.sums(heads, folds, betas, whole=once)
         if not (np.isfinite(sums.loss).all() and np.isfinite(sums.slope).all()):
             refuse(stream)
-        rows = np.array([part.rows for part in parts])
-        self.values = sums.loss / rows
-        self.slope = sums.slope / rows[:, None, None]
+        share = 1 / np.array([part.rows for part in parts], dtype=np.float64)
+        self.values = sums.loss * share
         pulled = {beta: np.zeros_like(soft) for beta, soft in sums.soft.items()}
         for number, (part, strength) in enumerate(zip(parts, strengths, strict=True)):
-            if not strength:
-                continue
-            value, slopes = penalties(part, sums, number, strength)
-            self.values[number] += value
-            for beta, by_atom in slopes.items():
-                if sums.lean:
-                    self.slope[number, 0] += by_atom[:, 0] @ sums.lean[beta][:, number]
-                pulled[beta][:, number] = by_atom
-        if pulled and not sums.lean:
-            self.slope += stream.pull(heads, folds, pulled)
+            if strength:
+                value, slopes = penalties(part, sums, number, strength)
+                self.values[number] += value
+                for beta, by_atom in slopes.items():
+                    pulled[beta][:, number] = by_atom
+        if once:
+            self.slope = sums.slope * share[:, None, None]
+            for beta, by_atom in pulled.items():
+                self.slope[:, 0] += np.einsum("ac,acd->cd", by_atom[:, :, 0], sums.lean[beta])
+        else:
+            self.slope = stream.gradient(share, pulled)
 
     def answer(self, number: int, form: Linear, theta: Float64) -> tuple[float, Float64]:
         """One head's objective, and its gradient in the parameters ``theta`` of ``form``."""
@@ -240,7 +250,7 @@ def evaluate_heads(
     forms: Sequence[Linear],
     thetas: Sequence[Float64],
 ) -> list[tuple[float, Float64]]:
-    """The objectives of several heads and their gradients, in one pass (two for K > 2 classes)."""
+    """The objectives of several heads and their gradients, in one pass or two."""
     look = _Look(stream, parts, strengths, forms, thetas)
     pairs = zip(forms, thetas, strict=True)
     return [look.answer(number, form, theta) for number, (form, theta) in enumerate(pairs)]
@@ -281,7 +291,7 @@ def _on_sample(
             )
         begun = last[one.ridge]
         if one.strength:
-            look = _Look(sample, [part], [one.strength], [begun.form], [begun.theta])
+            look = _Look(sample, [part], [one.strength], [begun.form], [begun.theta], curved=True)
             begun = look.stiffened(0, begun)
         minimum = _settle(sample, part, one.strength, begun, tolerance)
         last[one.ridge] = known[key] = _Begun(begun.form, minimum.at)

@@ -2,13 +2,15 @@
 
 A pass reads the features a chunk at a time, once, whatever the number of heads: the product with
 all their weights, the slopes of the log-loss, and their products with the same chunk while it is
-in cache. For two classes the soft gaps take no second read: beside the sum of each cell's soft
-decisions the pass collects its derivative in the weights,
+in cache. Where a read is dear, as from a disk, the soft gaps of two classes take no second one:
+beside the sum of each cell's soft decisions the pass collects its derivative in the weights,
 
     J_c = sum over the rows of cell c of beta p (1 - p) x,
 
-so that the gradient of any function of the cells' means is a combination of the J_c. For K classes
-J_c would have K times the weights' numbers: the means take a pass of their own.
+so that the gradient of any function of the cells' means is a combination of the J_c. Elsewhere the
+pass keeps the logits instead, and a second one multiplies the features with the slopes of it all:
+two reads and two products, where the J_c cost a product for each cell. For K classes a J_c would
+have K times the weights' numbers.
 
 Sums are float64 across chunks. Processes that share the rows each pass over their own, and add up.
 """
@@ -34,10 +36,10 @@ from evenhand.groups import IntArray
 Total = TypeVar("Total")
 CHUNK_BYTES = 8 << 20
 """Of a chunk of features, and of each temporary beside it: what the last cache holds."""
-FEW_SUMS = 16
-"""Heads times cells up to which every head's slopes are spread over the cells' columns instead."""
-MIN_CHUNK, MAX_CHUNK = 256, 1 << 16
-_DONE, _CHECK, _SUMS, _PULL = range(4)
+KEPT_BYTES = 256 << 20
+"""Of the logits kept from one pass to the next, at most; more are computed twice."""
+MIN_CHUNK, ONCE_CHUNK, MAX_CHUNK = 256, 1 << 14, 1 << 16
+_DONE, _CHECK, _SUMS, _GRADIENT = range(4)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,14 +48,16 @@ class Sums:
 
     Attributes:
         loss: (C,) sums of the log-loss.
-        slope: (C, m, d + 1) sums of its gradient in the weights, the bias last.
         soft: beta to (A, C, m), the sums of soft decisions in each atomic cell.
-        lean: beta to (A, C, d + 1), their derivative in the weights; for two classes only.
+        slope: (C, m, d + 1) sums of the log-loss's gradient in the weights, the bias last; empty
+            where :meth:`Stream.gradient` is to follow.
+        lean: beta to (A, C, d + 1), the derivative of ``soft`` in the weights; likewise, and for
+            two classes only.
     """
 
     loss: Float64
-    slope: Float64
     soft: dict[float, Float64]
+    slope: Float64
     lean: dict[float, Float64]
 
     def __iadd__(self, other: Sums) -> Sums:
@@ -63,7 +67,7 @@ class Sums:
 
     def arrays(self) -> list[Float64]:
         """All sums, in a fixed order."""
-        return [self.loss, self.slope, *self.soft.values(), *self.lean.values()]
+        return [self.loss, *self.soft.values(), self.slope, *self.lean.values()]
 
 
 class Stream:
@@ -102,14 +106,30 @@ class Stream:
         self.outputs = 1 if classes == 2 else classes
         self.width = int(features.shape[1])
         self.passes = 0
+        self._last: Pass | None = None
         self._libraries = ThreadpoolController()
 
-    def chunks(self, columns: int = 1) -> Iterator[slice]:
-        """Spans of rows whose features and ``columns`` numbers each stay in cache."""
-        widest = max(self.width, columns) * self.dtype.itemsize
-        step = int(np.clip(CHUNK_BYTES // widest, MIN_CHUNK, MAX_CHUNK))
-        for start in range(0, len(self.labels), step):
-            yield slice(start, min(start + step, len(self.labels)))
+    @property
+    def held(self) -> bool:
+        """Whether the features are in memory, where reading them twice is cheap."""
+        mapped = getattr(self.features, "_mmap", None)
+        return isinstance(self.features, np.ndarray) and mapped is None
+
+    def chunks(self, columns: int = 1, *, once: bool = False) -> Iterator[slice]:
+        """Spans of rows whose features and ``columns`` numbers each stay in cache.
+
+        The features need not where each is used ``once``, unless they are to be converted.
+        """
+        direct = once and self.held and self.features.dtype == self.dtype
+        widest = max(1 if direct else self.width, columns) * self.dtype.itemsize
+        most = ONCE_CHUNK if direct else MAX_CHUNK
+        step = int(np.clip(CHUNK_BYTES // widest, MIN_CHUNK, most))
+        rows, threads = len(self.labels), max(1, torch.get_num_threads())
+        # As many for each thread, of one size.
+        number = max(1, threads * -(-rows // (threads * step)))
+        step = max(1, min(MIN_CHUNK, step), -(-rows // number))
+        for start in range(0, rows, step):
+            yield slice(start, min(start + step, rows))
 
     @contextmanager
     def driven(self) -> Iterator[bool]:
@@ -154,11 +174,11 @@ class Stream:
                 with suppress(InputError):  # the first process says so
                     self.require_finite()
                 continue
-            heads, folds, betas = hear(None), hear(None).tolist(), hear(None).tolist()
+            betas = hear(None).tolist()
             if said == _SUMS:
-                self.sums(heads, folds, betas)
+                self.sums(hear(None), hear(None).tolist(), betas, whole=bool(hear(None)[0]))
             else:
-                self.pull(heads, folds, {beta: hear(None) for beta in betas})
+                self.gradient(hear(None), {beta: hear(None) for beta in betas})
 
     def require_finite(self) -> None:
         """Read all rows for features that no arithmetic can be done with.
@@ -184,70 +204,83 @@ class Stream:
                 "their squares overflow; standardise them"
             )
 
-    def sums(self, heads: Float64, folds: Sequence[int], betas: Sequence[float]) -> Sums:
-        """One pass: everything about heads (C, m, d + 1) that a fit needs, over all processes.
+    def sums(
+        self, heads: Float64, folds: Sequence[int], betas: Sequence[float], *, whole: bool
+    ) -> Sums:
+        """One pass: what a fit needs of heads (C, m, d + 1), over all processes.
 
         Args:
             heads: their weights, the bias last.
             folds: (C,) the fold each leaves out; -1: none.
             betas: steepnesses of the soft decisions to sum; none for the log-loss alone.
+            whole: with all derivatives, in this one pass; for more than two classes only where
+                there are no ``betas``. False: they are left to :meth:`gradient`.
         """
         self.passes += 1
-        self._ask(np.array([_SUMS]), heads, np.array(folds), np.array(betas, dtype=np.float64))
-        passing = Pass(self, heads, folds)
+        self._ask(np.array([_SUMS]), np.array(betas, dtype=np.float64))
+        self._ask(heads, np.array(folds), np.array([whole]))
         columns, m, wide = heads.shape
+        self._last = passing = Pass(self, heads, folds)
+        if not whole and columns * m * len(self.labels) * self.dtype.itemsize <= KEPT_BYTES:
+            passing.keep(len(self.labels))
 
         def nothing() -> Sums:
             soft = {beta: np.zeros((self.number, columns, m)) for beta in betas}
-            leaning = betas if m == 1 else ()
+            leaning = betas if whole else ()
             lean = {beta: np.zeros((self.number, columns, wide)) for beta in leaning}
-            return Sums(np.zeros(columns), np.zeros(heads.shape), soft, lean)
+            return Sums(np.zeros(columns), soft, np.zeros(heads.shape if whole else 0), lean)
 
         def add(total: Sums, span: slice) -> None:
-            # Few heads are spared the copy that puts a chunk's rows in order of their cells.
-            many = columns * self.number > FEW_SUMS
-            chunk = Chunk(passing, span, by_cell=bool(betas) and many)
+            chunk = Chunk(passing, span, by_cell=bool(total.lean))
             loss, delta = chunk.log_loss()
             total.loss[:] += loss
-            chunk.add_back(delta, total.slope)
+            if whole:
+                chunk.add_back(delta, total.slope)
             for beta in betas:
                 chunk.add_soft(beta, total.soft[beta], total.lean.get(beta))
 
-        total = self._over_chunks(nothing, add, columns * m)
+        total = self._over_chunks(nothing, add, self.chunks(columns * m, once=not whole))
+        passing.complete()
         if self.world.size > 1:
             for array in total.arrays():
                 array[...] = self.world.sum(array)
         return total
 
-    def pull(self, heads: Float64, folds: Sequence[int], slopes: dict[float, Float64]) -> Float64:
-        """(C, m, d + 1) the gradient in the weights of a function of the cells' soft sums.
+    def gradient(self, share: Float64, slopes: dict[float, Float64]) -> Float64:
+        """(C, m, d + 1) the gradient, in the weights of the heads last summed, of their objectives.
 
-        A second pass, for more than two classes.
+        A second pass, which follows :meth:`sums`.
 
         Args:
-            heads: as for :meth:`sums`.
-            folds: likewise.
-            slopes: beta to (A, C, m), the function's gradient at the soft sums.
+            share: (C,) what the sums of the log-loss are multiplied by.
+            slopes: beta to (A, C, m), the gradient of the rest at the soft sums.
         """
-        self.passes += 1
-        self._ask(np.array([_PULL]), heads, np.array(folds), np.array(list(slopes)))
-        self._ask(*slopes.values())
-        passing = Pass(self, heads, folds)
+        if self._last is None:
+            raise RuntimeError("gradient follows sums")
+        passing, self.passes = self._last, self.passes + 1
+        self._ask(np.array([_GRADIENT]), np.array(list(slopes)), share, *slopes.values())
 
         def add(total: Float64, span: slice) -> None:
             chunk = Chunk(passing, span, by_cell=False)
-            chunk.add_back(chunk.spread(slopes), total)
+            slope = chunk.log_loss()[1]
+            slope *= share.astype(slope.dtype)[:, None, None]
+            slope += chunk.spread(slopes)
+            chunk.add_back(slope, total)
 
         def nothing() -> Float64:
-            return np.zeros(heads.shape)
+            return np.zeros(passing.shape)
 
-        return self.world.sum(self._over_chunks(nothing, add, heads.shape[0] * heads.shape[1]))
+        spans = self.chunks(len(passing.weight), once=passing.kept)
+        return self.world.sum(self._over_chunks(nothing, add, spans))
 
     def _over_chunks(
-        self, nothing: Callable[[], Total], add: Callable[[Total, slice], None], columns: int
+        self,
+        nothing: Callable[[], Total],
+        add: Callable[[Total, slice], None],
+        chunks: Iterator[slice],
     ) -> Total:
         """Sums over this process's chunks; its threads take every so many-th chunk each."""
-        spans = list(self.chunks(columns))
+        spans = list(chunks)
         threads = max(1, min(torch.get_num_threads(), len(spans)))
 
         def work(first: int) -> Total:
@@ -260,9 +293,9 @@ class Stream:
         with self._libraries.limit(limits=1):
             if threads == 1:
                 return work(0)
-            with ThreadPoolExecutor(threads) as pool:
-                totals = list(pool.map(work, range(threads)))
-        total = totals[0]
-        for other in totals[1:]:
-            total += other  # type: ignore[operator]
+            with ThreadPoolExecutor(threads - 1) as pool:
+                others = pool.map(work, range(1, threads))
+                total = work(0)
+                for other in others:
+                    total += other  # type: ignore[operator]
         return total
