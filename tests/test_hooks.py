@@ -202,6 +202,26 @@ def test_mappings_objects_with_logits_and_progress(trained):
         group_fisher(Model(), [batch])
 
 
+def test_layers_called_by_keyword_and_models_that_give_more_than_logits(trained):
+    rows, head = trained(n=30)
+
+    class Model(nn.Module):
+        def __init__(self, end):
+            super().__init__()
+            self.classifier, self.end = linear_of(head), end
+
+        def forward(self, x):
+            return self.end(self.classifier(input=x))
+
+    for end in (lambda z: (z, "more"), lambda z: {"logits": z}):
+        found = group_fisher(Model(end), batches(rows, 7))
+        np.testing.assert_allclose(
+            found["classifier"].row_sums, head_fisher(rows, head).row_sums, atol=1e-10
+        )
+    with pytest.raises(ModelError, match="the model gives a list without logits"):
+        group_fisher(Model(lambda z: []), batches(rows, 7))
+
+
 def test_shards_merge(trained):
     rows, head = trained(n=100, groups=2, unknown=0.1)
     model = nn.Sequential(linear_of(head))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from evenhand.errors import InputError, ModelError
 from evenhand.fisher import GroupFisher, Kind, check_kind
 from evenhand.layer_sums import LayerSums, Members
+from evenhand.models.pool import logits_of
 from evenhand.targets import find_targets
 
 Batch = Mapping[str, Any] | Sequence[Any]
@@ -33,8 +34,8 @@ def group_fisher(
     The model must treat the samples of a batch apart: it is run in eval mode, and left as found.
 
     Args:
-        model: called with a batch's inputs; returns logits (B, K), or an object that has
-            ``logits``.
+        model: called with a batch's inputs; returns logits (B, K), a tuple that starts with them,
+            or an object that has ``logits``.
         batches: tuples ``(inputs, labels, groups)``, or mappings with ``labels``, the column named
             ``groups`` and the model's keyword arguments. A group is an integer (-1: unknown) or a
             string (None: unknown).
@@ -49,7 +50,8 @@ def group_fisher(
         Module path to its sums, groups in the order of their names.
 
     Raises:
-        ModelError: no such layer, or one that runs more or less than once a forward pass.
+        ModelError: no such layer, or one that runs more or less than once a forward pass, or a
+            model without logits.
         InputError: batches of another form, or none, or values that are not finite.
     """
     check_kind(kind)
@@ -104,8 +106,13 @@ def _accumulate(
 ) -> None:
     caught: dict[str, tuple[Tensor, Tensor]] = {}
 
-    def catch(name: str) -> Callable[[nn.Module, tuple[Tensor, ...], Tensor], Tensor]:
-        def hook(module: nn.Module, args: tuple[Tensor, ...], output: Tensor) -> Tensor:
+    def catch(name: str) -> Callable[..., Tensor]:
+        def hook(
+            module: nn.Module,
+            args: tuple[Tensor, ...],
+            named: Mapping[str, Tensor],
+            output: Tensor,
+        ) -> Tensor:
             if name in caught:
                 raise ModelError(
                     f"module {name!r} runs more than once a forward pass: its samples' gradients "
@@ -114,19 +121,23 @@ def _accumulate(
             if not output.requires_grad:
                 output.requires_grad_()
             # Copies: what follows may work in place, and would change what is kept here.
-            caught[name] = (args[0].detach().clone(), output)
+            read = args[0] if args else named["input"]
+            caught[name] = (read.detach().clone(), output)
             return output.clone()
 
         return hook
 
-    handles = [module.register_forward_hook(catch(name)) for name, module in targets.items()]
+    handles = [
+        module.register_forward_hook(catch(name), with_kwargs=True)
+        for name, module in targets.items()
+    ]
     try:
         with torch.enable_grad():
             output = model(**inputs) if isinstance(inputs, Mapping) else model(inputs)
     finally:
         for handle in handles:
             handle.remove()
-    logits = output if isinstance(output, Tensor) else output.logits
+    logits = logits_of(output)
     idle = [name for name in targets if name not in caught]
     if idle:
         raise ModelError(f"module {idle[0]!r} did not run in the forward pass")

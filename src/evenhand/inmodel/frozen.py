@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from evenhand.errors import ModelError
 from evenhand.models.base import call
+from evenhand.models.pool import logits_of
 
 TOLERANCE = 1e-4
 """Largest difference of the logits, as a share of the largest, at which a cut is taken."""
@@ -137,16 +138,6 @@ def hollow(batch: Any) -> Any:
     if isinstance(batch, Tensor) and batch.is_floating_point():
         return torch.zeros((), dtype=batch.dtype, device=batch.device).expand(batch.shape)
     return batch
-
-
-def logits_of(output: Any) -> Tensor:
-    """The logits of what a model returns."""
-    if isinstance(output, Tensor):
-        return output
-    found = output.get("logits") if isinstance(output, Mapping) else output[0]
-    if not isinstance(found, Tensor):
-        raise ModelError(f"the model returned a {type(output).__name__} without logits")
-    return found
 
 
 @dataclass

@@ -13,9 +13,10 @@ from torch import Tensor, nn
 
 from evenhand.errors import InputError
 from evenhand.inmodel.batches import FixedBatches, GivenBatches, group_codes
-from evenhand.inmodel.frozen import Feed, logits_of
+from evenhand.inmodel.frozen import Feed
 from evenhand.inmodel.loss import GapLoss
 from evenhand.models.base import Backbone, call, to_device
+from evenhand.models.pool import logits_of
 from evenhand.rows import FloatArray
 
 HEAD_STEP = 10

@@ -32,6 +32,21 @@ def model_logits(output: Any) -> Tensor | None:
     return output if isinstance(output, Tensor) else None
 
 
+def logits_of(output: Any) -> Tensor:
+    """The logits in what a model returned.
+
+    Raises:
+        ModelError: there are none.
+    """
+    logits = model_logits(output)
+    if logits is None:
+        raise ModelError(
+            f"the model gives a {type(output).__name__} without logits: it must give a tensor, a "
+            "tuple that starts with one, or an object that has logits"
+        )
+    return logits
+
+
 def pool_features(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: str) -> Tensor:
     """(B, d) the features of each example.
 
