@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import platform
 import time
 import warnings
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -16,7 +15,6 @@ import numpy as np
 
 from evenhand.bounds import Bound, parse_bounds
 from evenhand.checks import (
-    known_groups,
     plan,
     require_gap,
     require_groups,
@@ -27,7 +25,6 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.even import Evened, even_out, frontier
 from evenhand.factorization import NoSavingWarning, factorize, rank_of
-from evenhand.groups import Groups, as_groups
 from evenhand.methods.adapters import adapted_fit, hidden_inputs_of, hidden_rows, network_of
 from evenhand.methods.base import Fitted, fitted_head
 from evenhand.methods.heads import as_fitted, pretrained, transfer
@@ -36,10 +33,10 @@ from evenhand.neutralization import Weights, alpha_weights, neutralize
 from evenhand.pipeline import Stage, score, task_stage
 from evenhand.ranks import choose_rank, compressed_head
 from evenhand.record import UNCONVERGED, Record, Run
-from evenhand.report.text import plain_number
 from evenhand.select import Rule
 from evenhand.solver import fit_path
-from evenhand.tasks.base import Examples, Task
+from evenhand.tasks.arrays import task_of
+from evenhand.wording import asked, decided, empty_cells, floor_notes
 
 if TYPE_CHECKING:
     from torch import nn
@@ -173,7 +170,7 @@ def finetune(
     from evenhand.models import wrap
 
     rule = make_rule(bound, criterion, confidence, max_cost, error)
-    task = _task(train, valid, test, groups, classes, name)
+    task = task_of(train, valid, test, groups, classes, name)
     backbone = wrap(model, head, classes=task.classes)
     stage = task_stage(task, backbone, seed=seed, use_cache=False, progress=progress)
     config = {
@@ -273,15 +270,15 @@ def finetune_stage(
     notes = [
         *stage.notes,
         *row_warnings(problem.development, rule.criteria),
-        *_undefined(stage.test, rule),
+        *empty_cells(stage.test),
         *result_warnings(problem.development, evened.families, evened.choice),
-        *_floor_notes(floors, rule),
+        *floor_notes(floors, rule),
     ]
     seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
     run = Run(
         "finetune",
-        _asked(stage, rule, strength),
-        _decided(evened, before, after, rule),
+        asked(stage, rule, strength),
+        decided(evened, before, after, rule),
         tuple(records),
         before,
         after,
@@ -355,64 +352,6 @@ def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, An
     return points
 
 
-def _asked(stage: Stage, rule: Rule, strength: float | None) -> str:
-    rows = stage.problem.development
-    what = f"Fine-tune {stage.backbone.name} on {stage.task} ({len(rows):,} rows"
-    groups = f"; groups of {rows.groups.attribute}: {known_groups(rows.groups)})"
-    if strength is not None:
-        aim = f"with the {rule.criterion.value.replace('_', ' ')} penalty at strength {strength:g}"
-    elif rule.bounds:
-        limits = " and ".join(f"{b.criterion.symbol} at most {b.limit:g}" for b in rule.bounds)
-        aim = f"with {limits} on new rows, at confidence {rule.confidence:g}"
-    else:
-        aim = (
-            f"with the smallest {rule.criterion.symbol} that costs at most {rule.max_cost:g} "
-            "points of error"
-        )
-    return f"{what}{groups} {aim}."
-
-
-def _decided(evened: Evened, before: Record, after: Record, rule: Rule) -> str:
-    criterion = rule.criteria[0]
-    promise = {
-        True: " The bound is promised for new rows of the same distribution.",
-        False: " The bound is NOT promised.",
-        None: "",
-    }[evened.choice.promised]
-    return (
-        f"Chosen: {_in_words(evened)} ({evened.choice.reason}).{promise} On the test rows "
-        f"{criterion.symbol} is {plain_number(after.gap(criterion))}, against "
-        f"{plain_number(before.gap(criterion))} for transfer learning, "
-        f"and the error {after.error:.2f} against {before.error:.2f}."
-    )
-
-
-def _in_words(evened: Evened) -> str:
-    if evened.fit is None:
-        return "the old head, unchanged"
-    what = "an adapter and a head" if evened.adapter else "a head"
-    strength, _, offset = evened.setting.removeprefix("adapter ").partition(" at ")
-    return f"{what} at strength {strength}" + (f", offset {offset}" if offset else "")
-
-
-def _floor_notes(floors: Mapping[Criterion, float], rule: Rule) -> list[str]:
-    return [
-        f"the noise floor of {criterion.symbol} on these rows is about {floor:.3f}: no smaller "
-        f"bound could be promised at confidence {rule.confidence:g}"
-        for criterion, floor in floors.items()
-    ]
-
-
-def _undefined(test: Any, rule: Rule) -> list[str]:
-    cells = Counts.of(test.labels, test.labels, test.groups, test.classes)
-    return [
-        f"group {name!r} has 0 test rows with label {label!r}: its rate there is n/a"
-        for g, name in enumerate(cells.group_names)
-        for y, label in enumerate(cells.class_names)
-        if not cells.cells[g, y]
-    ]
-
-
 def _provenance(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
     problem = stage.problem
     packages = ("evenhand", "torch", "numpy", "scipy", "scikit-learn")
@@ -429,84 +368,3 @@ def _provenance(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
         "machine": f"{platform.machine()} {platform.system()}",
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
-
-
-def _task(
-    train: Any, valid: Any, test: Any, groups: str, classes: Sequence[str] | None, name: str
-) -> Task:
-    parts = {
-        split: _part(value, groups, split)
-        for split, value in {"train": train, "valid": valid, "test": test}.items()
-    }
-    for split, (inputs, labels, _) in parts.items():
-        if not len(labels):
-            raise InputError(f"{split} has 0 rows; give it some, all three splits are needed")
-        _require_finite(inputs, split)
-    together = Groups.from_values(
-        np.concatenate([np.asarray(part[2], dtype=object) for part in parts.values()]), groups
-    )
-    highest = max(int(np.max(part[1], initial=0)) for part in parts.values())
-    names = tuple(classes) if classes else tuple(str(k) for k in range(highest + 1))
-    examples, start = {}, 0
-    for split, (inputs, labels, values) in parts.items():
-        rows = slice(start, start + len(values))
-        examples[split] = Examples(inputs, np.asarray(labels), together[rows])
-        start += len(values)
-    return Task(
-        name=name,
-        classes=names,
-        label="label",
-        train=examples["train"],
-        valid=examples["valid"],
-        test=examples["test"],
-        fingerprint=_fingerprint(examples.values()),
-    )
-
-
-def _fingerprint(parts: Iterable[Examples]) -> str:
-    """sha256 of the labels and groups, and of inputs that are arrays."""
-    digest = hashlib.sha256()
-    for part in parts:
-        arrays = [part.labels, part.groups.codes]
-        if isinstance(part.inputs, np.ndarray):
-            arrays.append(part.inputs)
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
-
-
-def _part(value: Any, groups: str, split: str) -> tuple[Any, Any, list[Any]]:
-    if isinstance(value, Examples):
-        names = (*value.groups.names, None)
-        return value.inputs, value.labels, [names[code] for code in value.groups.codes]
-    if isinstance(value, Mapping):
-        missing = [key for key in ("inputs", "labels", groups) if key not in value]
-        if missing:
-            raise InputError(
-                f"{split} has no {missing[0]!r}; its keys are {', '.join(map(str, value))}"
-            )
-        return value["inputs"], np.asarray(value["labels"]), _names(value[groups])
-    if isinstance(value, tuple) and len(value) == 3:
-        return value[0], np.asarray(value[1]), _names(value[2])
-    raise InputError(
-        f"{split} must be (inputs, labels, groups), a mapping or Examples, "
-        f"found {type(value).__name__}"
-    )
-
-
-def _require_finite(inputs: Any, split: str) -> None:
-    if not isinstance(inputs, np.ndarray) or inputs.dtype.kind != "f":
-        return
-    within = np.abs(inputs) <= np.finfo(np.float32).max
-    bad = np.asarray(~within.all(axis=tuple(range(1, inputs.ndim))))
-    if bad.any():
-        raise InputError(
-            f"the inputs of {split} hold NaN, infinity or numbers beyond float32's 3.4e38 in "
-            f"{int(bad.sum())} of {len(bad)} rows; remove, impute or scale them"
-        )
-
-
-def _names(values: Any) -> list[Any]:
-    coded = as_groups(values)
-    names = (*coded.names, None)
-    return [names[code] for code in coded.codes]
