@@ -44,7 +44,7 @@ FIRST = {
     "paper": ("table3", "all", "fig9", "sensitivity"),
     "init": ("table", "images", "text", "sound"),
     "cache": ("list", "clear", "burn"),
-    "study": ("coverage", "safeguards", "none"),
+    "study": ("coverage", "safeguards", "last-block", "none"),
     "rerun": ("nowhere", "."),
 }
 words = st.one_of(st.sampled_from(WORDS), st.text(string.printable, max_size=8))
@@ -73,9 +73,10 @@ def no_work(monkeypatch, tmp_path):
         "evenhand.recipe.Recipe.stage",
         "evenhand.recipe.Recipe.extract",
         "evenhand.compare.run.compare",
-        "evenhand.paper.work.run_plan",
+        "evenhand.paper.again.run_plan",
         "evenhand.studies.coverage.coverage",
         "evenhand.studies.safeguards.safeguards",
+        "evenhand.studies.last_block.last_block",
     ):
         monkeypatch.setattr(target, begin)
     monkeypatch.chdir(tmp_path)

@@ -15,6 +15,8 @@ from evenhand.integrations.trainer import FairTrainer  # noqa: E402
 # Named as they are, so that any other warning is still an error.
 pytestmark = [
     pytest.mark.filterwarnings("ignore:'pin_memory' argument is set as true:UserWarning"),
+    # transformers, where checkpoints follow one another faster than a disk's clock tells
+    pytest.mark.filterwarnings("ignore:mtime may not be reliable:UserWarning"),
 ]
 
 

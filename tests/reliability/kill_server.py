@@ -88,6 +88,8 @@ def run(arguments, told, fatal=0, sent=signal.SIGKILL):
         code = 99
         try:
             os.dup2(os.open(told / "errors", os.O_CREAT | os.O_WRONLY | os.O_TRUNC), 2)
+            # A shell's background jobs are born deaf to ctrl-C.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
             counter = Counter(fatal, sent)
             counter.watch_content()
             for owner, name in ((os, "fsync"), (os, "replace"), (os, "rename")):

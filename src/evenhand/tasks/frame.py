@@ -123,32 +123,39 @@ def _csv(
             warnings.simplefilter("error", pd.errors.ParserWarning)
             frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)
     except (pd.errors.ParserError, pd.errors.ParserWarning):
-        bad: list[list[str]] = []
         try:
-            with warnings.catch_warnings():
-                warnings.simplefilter("error", pd.errors.ParserWarning)
-                frame = pd.read_csv(
-                    io.StringIO(text),
-                    engine="python",
-                    index_col=False,
-                    on_bad_lines=lambda fields: bad.append(fields),
-                    **options,
-                )
-        except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
+            narrow, kept, bad = _without_wide_lines(text, mark, len(header))
+            frame = pd.read_csv(narrow, low_memory=False, index_col=False, **options)
+        except (pd.errors.ParserError, csv.Error) as error:
             raise InputError(
                 f"{label} cannot be read as CSV: {error}; its header has {len(header)} columns "
                 f"parted by {mark!r}"
             ) from error
-        if len(bad) > MAX_BAD_LINES * (len(frame) + len(bad)):
+        if bad > MAX_BAD_LINES * (kept + bad):
             raise InputError(
-                f"{label}: {len(bad)} lines of {len(frame) + len(bad)} have more fields than its "
+                f"{label}: {bad} lines of {kept + bad} have more fields than its "
                 f"{len(header)} columns; is {mark!r} the delimiter?"
             ) from None
-        notes = (
-            f"{label}: {len(bad)} lines with more fields than the {len(header)} columns left out",
-        )
+        notes = (f"{label}: {bad} lines with more fields than the {len(header)} columns left out",)
     frame.columns = [str(column).strip() for column in frame.columns]
     return frame, notes
+
+
+def _without_wide_lines(text: str, mark: str, width: int) -> tuple[io.StringIO, int, int]:
+    """The CSV without the lines of more than ``width`` fields; how many it has, and had of those.
+
+    pandas's own ``on_bad_lines`` counts otherwise from one version to the next.
+    """
+    narrow, kept, bad = io.StringIO(), -1, 0
+    writer = csv.writer(narrow, delimiter=mark)
+    for fields in csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True):
+        if len(fields) > width:
+            bad += 1
+        elif fields:
+            writer.writerow(fields)
+            kept += 1
+    narrow.seek(0)
+    return narrow, kept, bad
 
 
 def _unpacked(data: bytes, label: str) -> bytes:

@@ -70,7 +70,7 @@ def save(ax: Axes, path: str | Path) -> Path:
     kind = path.suffix.lstrip(".").lower()
     if kind not in FORMATS:
         raise InputError(f"cannot save {path.name}: the name must end in {', '.join(FORMATS)}")
-    figure = ax.get_figure(root=True)
+    figure = ax.get_figure()
     if figure is None:
         raise InputError("the axes belong to no figure")
     undated = {"svg": {"Date": None}, "pdf": {"CreationDate": None}}.get(kind)
@@ -78,5 +78,5 @@ def save(ax: Axes, path: str | Path) -> Path:
     with mpl.rc_context({"svg.hashsalt": "evenhand"}), warnings.catch_warnings():
         # a name may hold a sign the font lacks; a box is drawn for it
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
-        figure.savefig(buffer, format=kind, dpi=150, metadata=undated)
+        figure.figure.savefig(buffer, format=kind, dpi=150, metadata=undated)
     return write_atomically(path, buffer.getvalue())
