@@ -38,6 +38,7 @@ def test_json_holds_the_verdicts(folder, adult):
 
 
 def test_cells_of_another_model_are_refused(folder, adult):
+    assert run("fig5", "--seeds", 1, "--output", folder, "--jobs", 1).exit_code == 0
     mark = folder / "cells" / "adult-mlp2" / "made-from.json"
     kept = mark.read_text(encoding="utf-8")
     mark.write_text(sealed({"evenhand": "0.0.1", "task": "another"}), encoding="utf-8")
