@@ -62,9 +62,9 @@ class ClosedForm:
     weight: Array
     bias: Array
     groups: int
-    expected: bool = False
-    diagonal: bool = False
-    kronecker: bool = False
+    expected: bool
+    diagonal: bool
+    kronecker: bool
 
     def in_dtype(self, dtype: npt.DTypeLike) -> ClosedForm:
         """The same, computed in another dtype."""
@@ -95,9 +95,9 @@ class ClosedForm:
         with np.errstate(over="ignore", invalid="ignore"):
             e = x @ self.weight
             e += self.bias
-            highest = e.max(axis=1, initial=-np.inf)
+            highest = e.max(axis=1)
             # A feature that is not finite leaves no logit of its row finite.
-            if len(x) and not np.isfinite(highest).all():
+            if not np.isfinite(highest).all():
                 _refuse_unless_finite(features)
                 return None
             e -= highest[:, None]
@@ -134,9 +134,8 @@ class ClosedForm:
             e[one] = others * others
         edges = np.searchsorted(codes, np.arange(self.groups + 1))
         full = np.empty((self.groups, *self.weight.shape), dtype=x.dtype)
-        for group in range(self.groups):
-            of = slice(edges[group], edges[group + 1])
-            np.matmul(xx[of].T, e[of], out=full[group])
+        for group, (start, end) in enumerate(pairwise(edges)):
+            np.matmul(xx[start:end].T, e[start:end], out=full[group])
         return FisherSums((members * norms) @ xx, full, kronecker)
 
 
@@ -154,7 +153,7 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
         InputError: a feature is not finite, or overflows float64 when squared.
     """
     d, k = form.weight.shape
-    wide = form.kronecker or d <= DOUBLE_WIDTH or rows.features.dtype.itemsize > 4
+    wide = form.kronecker or d <= DOUBLE_WIDTH or not np.can_cast(rows.features.dtype, np.float32)
     quick = form if wide else form.in_dtype(np.float32)
     codes = rows.groups.codes
 
@@ -183,11 +182,15 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
 
 
 def _parts(rows: int, form: ClosedForm) -> list[slice]:
-    """Equal chunks that stay in cache, the same for any number of threads."""
+    """Equal chunks that stay in cache, the same for any number of threads.
+
+    From five on their number is a multiple of eight, so that two, four or eight threads have as
+    many chunks each.
+    """
     d, k = form.weight.shape
     bytes_each = min(max(CHUNK_BYTES, 2 * form.weight.nbytes), 4 * CHUNK_BYTES)
     number = -(-rows * (2 * d + k) * form.weight.itemsize // bytes_each)
-    number = min(rows, number if number < 5 else 8 * max(1, round(number / 8)))
+    number = min(rows, number if number < 5 else 8 * round(number / 8))
     edges = np.linspace(0, rows, number + 1).round().astype(np.int64)
     return [slice(int(at), int(end)) for at, end in pairwise(edges)]
 
