@@ -1,13 +1,16 @@
 import itertools
+from dataclasses import FrozenInstanceError
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from scipy.stats import norm
+from scipy.stats import chi2, norm
 
 from evenhand.bounds import (
+    CONFIDENCE,
+    SMALL_CELL,
     Bound,
     critical_value,
     may_be_noise,
@@ -30,21 +33,28 @@ def cells_of(table, criterion, c):
     return {"dp": every[:1], "eopp": every[1:2], "eo": every[1:]}[criterion]
 
 
-def looped(table, criterion, z):
-    uppers = []
+def pairs_of(table, criterion):
+    """[[(difference, variance) by rate] of each pair of groups and class that has the rows]."""
+    pairs = []
     classes = [1] if table.shape[-1] == 2 else range(table.shape[-1])
     for c, (one, other) in itertools.product(classes, itertools.combinations(range(len(table)), 2)):
-        difference = variance = 0.0
+        pair = []
         for rate in cells_of(table, criterion, c):
             (k1, n1), (k2, n2) = rate[one], rate[other]
             if not n1 or not n2:
                 break
-            difference += abs(k1 / n1 - k2 / n2)
-            for k, n in ((k1, n1), (k2, n2)):
-                p = (k + 1) / (n + 2)
-                variance += p * (1 - p) / n
+            smooth = [((k + 1) / (n + 2), n) for k, n in ((k1, n1), (k2, n2))]
+            pair.append((k1 / n1 - k2 / n2, sum(p * (1 - p) / n for p, n in smooth)))
         else:
-            uppers.append(difference + z * np.sqrt(variance))
+            pairs.append(pair)
+    return pairs
+
+
+def looped(table, criterion, z):
+    uppers = [
+        sum(abs(d) for d, _ in pair) + z * np.sqrt(sum(v for _, v in pair))
+        for pair in pairs_of(table, criterion)
+    ]
     return max(uppers, default=np.nan)
 
 
@@ -57,6 +67,49 @@ tables = st.tuples(st.integers(2, 4), st.integers(2, 4)).flatmap(
 def test_upper_bound_is_that_of_a_loop(table, criterion, z):
     np.testing.assert_allclose(upper_bound(table, criterion, z), looped(table, criterion, z))
     assert not upper_bound(table, criterion, z) < gap(table, criterion) - 1e-12
+
+
+few_rows = st.tuples(st.integers(2, 4), st.integers(2, 4)).flatmap(
+    lambda shape: arrays(np.int64, (shape[0], shape[1], shape[1]), elements=st.integers(0, 3))
+)
+
+
+@given(tables | few_rows, st.sampled_from(["dp", "eo", "eopp"]), st.floats(0, 3))
+def test_noise_floor_is_that_of_a_loop_over_the_pairs_that_have_rows(table, criterion, z):
+    errors = [np.sqrt(sum(v for _, v in pair)) for pair in pairs_of(table, criterion)]
+    assert noise_floor(table, criterion, z) == pytest.approx(z * max(errors, default=0))
+
+
+@given(
+    tables | few_rows,
+    st.sampled_from(["dp", "eo", "eopp"]),
+    st.sampled_from([0.5, 0.9, 0.95, 0.999999]),
+)
+def test_noise_is_what_no_pair_s_chi_square_test_rejects(table, criterion, level):
+    """Bonferroni: each test at (1 - level) over as many tests as there are pairs with rows."""
+    pairs = pairs_of(table, criterion)
+    by_chance = [chi2.sf(sum(d**2 / v for d, v in pair), df=len(pair)) for pair in pairs]
+    if by_chance and min(by_chance) == pytest.approx((1 - level) / len(pairs), rel=1e-6):
+        return
+    rejected = any(p < (1 - level) / len(pairs) for p in by_chance)
+    assert may_be_noise(table, criterion, level) == (not rejected)
+
+
+@pytest.mark.parametrize("level", [0.0, 0.3, 0.95])
+def test_equal_rates_are_noise_at_any_level(level):
+    table = np.array([[[90, 10], [10, 30]]] * 2)
+    for criterion in ("dp", "eo", "eopp"):
+        assert may_be_noise(table, criterion, level)
+
+
+def test_noise_is_judged_at_95_percent_by_default():
+    """20 and 30 of 100: p = .10. 20 and 35: p = .017, beyond .05 by one pair, within by six."""
+    two = np.array([[[80, 20], [0, 0]], [[65, 35], [0, 0]]])
+    assert not may_be_noise(two, "dp")
+    assert may_be_noise(two, "dp", 0.99)
+    assert may_be_noise(np.array([[[80, 20], [0, 0]], [[70, 30], [0, 0]]]), "dp")
+    between = np.array([[[72, 28], [0, 0]]] * 2)
+    assert may_be_noise(np.concatenate([two, between]), "dp")
 
 
 def test_many_tables_at_once():
@@ -73,6 +126,10 @@ def test_critical_value_is_larger_where_cells_are_small_or_rows_few():
     assert critical_value(0.9, large, 17_000, 200) == pytest.approx(1.6449, abs=1e-4)
     assert critical_value(0.95, large, 17_000, 10) == pytest.approx(norm.ppf(0.95))
     assert critical_value(0.9, np.array([0, 600]), 17_000, 10) == pytest.approx(1.2816, abs=1e-4)
+    assert critical_value(0.9, np.array([1, 600]), 17_000, 10) == pytest.approx(1.6449, abs=1e-4)
+    assert critical_value(0.9, large, 1000, 10) == pytest.approx(1.2816, abs=1e-4)
+    assert critical_value(0.9, large, 999, 10) == pytest.approx(1.6449, abs=1e-4)
+    assert (CONFIDENCE, SMALL_CELL) == (0.9, 500)
     for confidence in (0.5, 1.0, 0.0, 2.0, float("nan")):
         with pytest.raises(InputError, match=r"\(0.5, 1\)"):
             critical_value(confidence, large, 1000, 2)
@@ -109,6 +166,7 @@ def test_one_group_or_empty_cells_are_not_a_number():
     one = np.ones((1, 2, 2), int)
     assert np.isnan(upper_bound(one, "eo", 1.0))
     assert may_be_noise(one, "eo")
+    assert noise_floor(one, "eo", 1.0) == 0
     empty = np.array([[[5, 5], [0, 0]], [[5, 5], [3, 3]]])
     assert np.isnan(upper_bound(empty, "eo", 1.0))
     assert np.isfinite(upper_bound(empty, "dp", 1.0))
@@ -123,6 +181,9 @@ def test_bounds_are_written_and_read():
     assert parse_bounds({"dp": 0.1, "eo": 0.2}) == (Bound("dp", 0.1), Bound("eo", 0.2))
     assert parse_bounds([bound]) == (bound,)
     assert Bound("eo", 1.5).limit == 1.5
+    assert len({bound, Bound("eo", 0.1), Bound("eo", 0.2)}) == 2
+    with pytest.raises(FrozenInstanceError):
+        bound.limit = 0.5
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from evenhand.criteria import Criterion
+from evenhand.distributed import World
 from evenhand.errors import InputError
 from evenhand.gaps import BETA, MIN_CELL, SHRINK, gap_term, gap_terms
 from evenhand.groups import Groups
@@ -109,7 +110,7 @@ def test_for_two_large_groups_it_is_the_squared_difference():
 def test_options_change_what_they_say():
     labels, coded, names = case(2, 2, small=10)
     logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
-    for options in ({"shrink": 0.0}, {"beta": 2.0}, {"min_cell": 1}):
+    for options in ({"shrink": 0.0}, {"beta": 2.0}, {"beta": 0.5}, {"min_cell": 1}):
         term = gap_term(labels, coded, names, "eo", weight=3.0, **options)
         value, _ = Objective(labels, [term])(logits, 1.0)
         chosen = {"beta": 4.0, "shrink": SHRINK, "min_cell": MIN_CELL} | options
@@ -118,6 +119,46 @@ def test_options_change_what_they_say():
         expected = formula(logits, labels, coded, names, criterion, **chosen)
         plain, _ = Objective(labels)(logits, 1.0)
         assert value - plain == pytest.approx(3 * float(expected))
+
+
+@pytest.mark.parametrize("criterion", list(Criterion))
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_row_that_counts_n_times_is_n_rows(criterion, classes):
+    labels, coded, names = case(3, classes, n=300)
+    counts = np.random.default_rng(0).integers(1, 4, len(labels))
+    apart = Groups(np.repeat(coded.codes, counts), coded.names)
+    (expected,) = gap_terms(np.repeat(labels, counts), apart, names, criterion)
+    (found,) = gap_terms(labels, coded, names, criterion, counts=counts)
+    np.testing.assert_array_equal(found.sizes, expected.sizes)
+    np.testing.assert_array_equal(found.contrast, expected.contrast)
+    np.testing.assert_array_equal(np.repeat(found.cell, counts), expected.cell)
+    assert found.dropped == expected.dropped
+    assert expected.active
+
+
+class Three(World):
+    """A process beside two others that hold the rows given, labelled 0 alone."""
+
+    def __init__(self, rows):
+        super().__init__(rank=0, size=3)
+        object.__setattr__(self, "rows", rows)
+
+    def sum(self, values):
+        return values + np.pad(self.rows, (0, len(values) - len(self.rows)))
+
+
+@pytest.mark.parametrize("criterion", ["dp", "eo"])
+def test_cells_are_as_large_as_in_all_processes(criterion):
+    """40 rows here, 60 elsewhere: a cell too small here counts, one that is not here too."""
+    labels, codes = np.zeros(40, int), np.arange(40) % 2
+    elsewhere = np.array([10, 10, 40])
+    groups = Groups(codes, ("a", "b", "c"))
+    (found,) = gap_terms(labels, groups, ("n", "y"), criterion, world=Three(elsewhere))
+    assert found.sizes.tolist() == [30, 30, 40]
+    everywhere = Groups(np.concatenate([codes, np.repeat([0, 1, 2], elsewhere)]), groups.names)
+    (together,) = gap_terms(np.zeros(100, int), everywhere, ("n", "y"), criterion)
+    np.testing.assert_array_equal(found.contrast, together.contrast)
+    np.testing.assert_array_equal(found.cell, together.cell[:40])
 
 
 def test_a_mix_is_the_weighted_sum():

@@ -134,7 +134,7 @@ def _rate_rows(table: npt.NDArray[Any], criterion: Criterion, shape: tuple[int, 
         rows = cells[..., None, :, :]
     else:
         rows = np.stack([cells, group - cells], axis=-3)
-    return np.broadcast_to(rows[..., 1:] if table.shape[-1] == 2 else rows, shape)
+    return np.broadcast_to(rows[..., -shape[-1] :], shape)
 
 
 def parse_bounds(bounds: Mapping[str, float] | list[Bound] | Bound | None) -> tuple[Bound, ...]:

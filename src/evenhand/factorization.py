@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from dataclasses import dataclass
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -83,6 +84,7 @@ def factorize(
     Warns:
         NoSavingWarning: r (d + k) >= d k.
     """
+    asked = rank_of(rank, head)
     weight = np.asarray(head.weight, dtype=np.float64)
     centre_of_features = None if mean is None else _feature_mean(mean, head)
     target = weight - weight.mean(axis=1, keepdims=True) if centre else weight
@@ -95,11 +97,11 @@ def factorize(
         weighted = left @ target @ right
     else:
         weighted = _row_weights(importance, head)[:, None] * target
-    scale = max(float(weighted.max(initial=0)), -float(weighted.min(initial=0)))
+    scale = max(weighted.max(), -weighted.min())
     if scale > 0:
         weighted /= scale
-    s, vt = _svd(weighted, rank_of(rank, head), seed)
-    r = _rank(rank, s, head)
+    s, vt = _svd(weighted, asked, seed)
+    r = asked or _rank_that_keeps(cast(float, rank), s)
     inner, up = vt[:r].T, vt[:r]
     if kronecker is not None:
         inner, up = right @ inner, up @ right_inverse
@@ -160,7 +162,7 @@ def _row_weights(importance: npt.ArrayLike | None, head: Head) -> Float64:
         )
     if not (np.isfinite(weights).all() and (weights > 0).all()):
         raise InputError("row weights must be positive and finite; neutralize() gives such weights")
-    return weights / weights.max(initial=np.finfo(np.float64).tiny)
+    return weights / weights.max()
 
 
 def rank_of(rank: int | float | None, head: Head) -> int | None:
@@ -189,29 +191,25 @@ def rank_of(rank: int | float | None, head: Head) -> int | None:
     return int(rank)
 
 
-def _rank(rank: int | float | None, singular: Float64, head: Head) -> int:
-    asked = rank_of(rank, head)
-    if asked is not None:
-        return asked
+def _rank_that_keeps(share: float, singular: Float64) -> int:
     energy = np.cumsum(singular**2)
-    return int(np.searchsorted(energy, float(rank or 0) * energy[-1] * (1 - 1e-12)) + 1)
+    return int(np.searchsorted(energy, share * energy[-1] * (1 - 1e-12)) + 1)
 
 
 def _svd(matrix: Float64, rank: int | None, seed: int) -> tuple[Float64, Float64]:
     """S, Vᵀ; randomised where it pays, and then only if a further iteration changes nothing."""
-    if rank is None or matrix.size < RANDOMISED_SIZE or rank * RANDOMISED_SHARE > min(matrix.shape):
-        _, s, vt = np.linalg.svd(matrix, full_matrices=False)
-        return s, vt
-    from sklearn.utils.extmath import randomized_svd
+    large = matrix.size >= RANDOMISED_SIZE
+    if large and rank is not None and rank * RANDOMISED_SHARE <= min(matrix.shape):
+        from sklearn.utils.extmath import randomized_svd
 
-    for iterations in (4, 8, 16):
-        u, s, vt = randomized_svd(
-            matrix, rank, n_oversamples=max(10, rank), n_iter=iterations, random_state=seed
-        )
-        # Aᵀu = vs holds by construction; that Av = us shows the subspace has settled.
-        residual = matrix @ vt.T - u * s
-        if np.linalg.norm(residual) <= RANDOMISED_TOLERANCE * np.linalg.norm(s):
-            return s, vt
+        for iterations in (4, 8, 16):
+            u, s, vt = randomized_svd(
+                matrix, rank, n_oversamples=max(10, rank), n_iter=iterations, random_state=seed
+            )
+            # Aᵀu = vs holds by construction; that Av = us shows the subspace has settled.
+            residual = matrix @ vt.T - u * s
+            if np.linalg.norm(residual) <= RANDOMISED_TOLERANCE * np.linalg.norm(s):
+                return s, vt
     _, s, vt = np.linalg.svd(matrix, full_matrices=False)
     return s, vt
 

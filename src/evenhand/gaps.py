@@ -112,13 +112,9 @@ def gap_term(
     cell = np.where(groups.known, strata * g + groups.codes, -1)
     if criterion is Criterion.EQUAL_OPPORTUNITY and k == 2:
         cell = np.where(labels == 1, cell, -1)
-    count = (k if by_label else 1) * g
     inside = cell >= 0
-    if counts is None:
-        sizes = np.bincount(cell[inside], minlength=count)
-    else:
-        sizes = np.zeros(count, dtype=np.int64)
-        np.add.at(sizes, cell[inside], counts[inside])
+    sizes = np.zeros(k * g, dtype=np.int64)
+    np.add.at(sizes, cell[inside], 1 if counts is None else counts[inside])
     sizes = world.sum(sizes)
     large = sizes >= max(1, min_cell)
     dropped = tuple(

@@ -85,15 +85,13 @@ def neutralize(
             raise InputError("all groups have 0 rows, so the importance is undefined")
         return _floored(np.sqrt(fisher.pooled), floor)
     shares = _shares(fisher, weights)
-    empty = [
-        n for n, c, a in zip(fisher.group_names, fisher.counts, shares, strict=True) if c == 0 and a
-    ]
-    if empty:
+    used = shares > 0
+    empty = np.flatnonzero(used & (fisher.counts == 0))
+    if empty.size:
         raise InputError(
-            f"group {empty[0]!r} has 0 rows, so its importance is undefined; "
+            f"group {fisher.group_names[empty[0]]!r} has 0 rows, so its importance is undefined; "
             "give rows of it, or weights that leave it out"
         )
-    used = shares > 0
     return _floored(shares[used] @ np.sqrt(fisher.importance[used]), floor)
 
 
