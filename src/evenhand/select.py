@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -104,11 +105,11 @@ class Choice:
         return self.family is None
 
 
-@dataclass(frozen=True, eq=False)
-class _Scored:
+class _Scored(NamedTuple):
     """All candidates of all families in one flat list, the old head (if any) last.
 
-    ``plain`` is transfer learning's confusion matrix; ``differing`` as :class:`Candidates` has it.
+    ``plain`` is transfer learning's confusion matrix; ``differing`` as :class:`Candidates` has it;
+    ``transfer`` and ``old`` are places in the list.
     """
 
     where: list[tuple[int | None, tuple[int, int] | None]]
@@ -119,7 +120,7 @@ class _Scored:
     gap: dict[Criterion, Array]
     upper: dict[Criterion, Array]
     transfer: int
-    has_old: bool
+    old: int | None
 
 
 def select(
@@ -160,18 +161,17 @@ def select(
     scored = _score(families, rule, old, old_loss, z)
     floors = {c: noise_floor(scored.tables[scored.transfer], c, z) for c in rule.criteria}
     allowed = _allowed(scored, rule)
-    fair = None if force else _already_fair(scored, rule, allowed)
     if force is not None:
         chosen, reason = scored.where.index(force), "the strength asked for"
-        promised = bool(_within(scored, rule)[chosen]) if rule.bounds else None
-    elif fair is not None:
+    elif not allowed.any():
+        raise InputError("the rule's error is undefined for every candidate")
+    elif (fair := _already_fair(scored, rule, allowed)) is not None:
         chosen, reason = fair
-        promised = bool(_within(scored, rule)[chosen]) if rule.bounds else None
     elif rule.bounds:
-        chosen, promised, reason = _choose_within(scored, rule, allowed, floors)
+        chosen, reason = _choose_within(scored, rule, allowed, floors)
     else:
         chosen, reason = _choose_cheap(scored, rule, allowed)
-        promised = None
+    promised = bool(_within(scored, rule)[chosen]) if rule.bounds else None
     if promised and cells.min() < MIN_CELL:
         promised = False
         reason += f"; not promised, since a cell has only {cells.min()} rows"
@@ -216,25 +216,23 @@ def _score(
     where: list[tuple[int | None, tuple[int, int] | None]] = []
     tables, totals, losses, differing = [], [], [], []
     for number, family in enumerate(families):
-        shape = family.tables.shape
-        where += [(number, (s, o)) for s in range(shape[0]) for o in range(shape[1])]
-        tables.append(family.tables.reshape(-1, *shape[2:]))
-        totals.append(family.totals.reshape(-1, *shape[3:]))
+        strengths, offsets, _, _, classes = family.tables.shape
+        where += [(number, (s, o)) for s in range(strengths) for o in range(offsets)]
+        tables.append(np.concatenate(family.tables))
+        totals.append(np.concatenate(family.totals))
         at_zero = np.array(family.offsets) == 0
         losses.append(np.where(at_zero, family.log_loss[:, None], np.inf).ravel())
-        unsure = family.differing
-        classes = shape[-1]
         differing.append(
-            np.zeros((shape[0] * shape[1], classes))
-            if unsure is None
-            else unsure.reshape(-1, classes)
+            np.zeros((strengths * offsets, classes))
+            if family.differing is None
+            else np.concatenate(family.differing)
         )
     if old is not None:
         where.append((None, None))
         tables.append(old.table[None])
         totals.append(old.total[None])
-        losses.append(np.array([np.inf if old_loss is None else old_loss]))
-        differing.append(np.zeros((1, old.table.shape[-1])))
+        losses.append(np.array([old_loss], dtype=np.float64))
+        differing.append(np.zeros((1, len(old.class_names))))
     every = np.concatenate(tables)
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
@@ -249,17 +247,16 @@ def _score(
         {c: gap(every, c) for c in rule.criteria},
         {c: upper_bound(every, c, z) for c in rule.criteria},
         families[0].offsets.index(0.0),
-        old is not None,
+        None if old is None else len(where) - 1,
     )
 
 
 def _allowed(scored: _Scored, rule: Rule) -> npt.NDArray[np.bool_]:
     """What has an error that is known and, by the guard, no upper bound above the old head's."""
     allowed = np.isfinite(scored.error)
-    if rule.guard and scored.has_old:
+    if rule.guard and scored.old is not None:
         for upper in scored.upper.values():
-            if not np.isnan(upper[-1]):
-                allowed &= ~(upper > upper[-1])
+            allowed &= ~(upper > upper[scored.old])
     return allowed
 
 
@@ -276,45 +273,49 @@ def _already_fair(
     """Keep what is there where its gaps may be noise: fitting noise costs error for nothing."""
     if not rule.guard:
         return None
-    transfer, old = scored.transfer, len(scored.where) - 1
-    reference = old if scored.has_old else transfer
-    noise = all(may_be_noise(scored.tables[reference], c) for c in rule.criteria)
-    if not noise or not _within(scored, rule)[reference]:
+    transfer, old = scored.transfer, scored.old
+    reference = transfer if old is None else old
+
+    def noise(place: int) -> bool:
+        return all(may_be_noise(scored.tables[place], c) for c in rule.criteria)
+
+    if not noise(reference) or not _within(scored, rule)[reference]:
         return None
-    if scored.has_old and scored.error[transfer] >= scored.error[old] - rule.max_cost:
+    if old is not None and scored.error[transfer] >= scored.error[old] - rule.max_cost:
         return old, "already fair: the old head's gap may be noise, so the model is left as it was"
-    if allowed[transfer] and may_be_noise(scored.tables[transfer], rule.criteria[0]):
+    if allowed[transfer] and noise(transfer):
         return transfer, "already fair: transfer learning's gap may be noise, so nothing is evened"
     return None
 
 
 def _choose_within(
     scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_], floors: dict[Criterion, float]
-) -> tuple[int, bool, str]:
+) -> tuple[int, str]:
     asked = " and ".join(str(bound) for bound in rule.bounds)
     within = _within(scored, rule) & allowed
     if within.any():
-        chosen = int(np.where(within, scored.error, np.inf).argmin())
-        return chosen, True, f"the lowest error with {asked} at confidence {rule.confidence:g}"
-    excess = np.max(
-        [np.nan_to_num(scored.upper[b.criterion] / b.limit, nan=np.inf) for b in rule.bounds],
-        axis=0,
-    )
-    chosen = int(np.where(allowed, excess, np.inf).argmin())
+        chosen = _lowest(within, scored.error)
+        return chosen, f"the lowest error with {asked} at confidence {rule.confidence:g}"
+    # a gap that no two groups define is so for every candidate: it cannot tell them apart
+    excess = np.fmax.reduce([scored.upper[b.criterion] / b.limit for b in rule.bounds])
+    chosen = _lowest(allowed, excess, scored.error)
     smallest = " and ".join(
         f"{b.criterion}<={scored.upper[b.criterion][chosen]:.3f}" for b in rule.bounds
     )
+    unknown = [b.criterion for b in rule.bounds if np.isnan(scored.upper[b.criterion][chosen])]
+    if unknown:
+        return chosen, (
+            f"{asked} is not promised: no two groups have the rows {unknown[0]} compares"
+        )
     below = [b for b in rule.bounds if b.limit < floors[b.criterion]]
     why = (
         f"the bound lies below the noise floor of these rows ({floors[below[0].criterion]:.3f})"
         if below
         else "no candidate's upper bound is within it"
     )
-    return (
-        chosen,
-        False,
+    return chosen, (
         f"{asked} is not promised: {why}; chosen is the smallest upper bound, "
-        f"and the smallest bound that could be promised is {smallest}",
+        f"and the smallest bound that could be promised is {smallest}"
     )
 
 
@@ -323,15 +324,23 @@ def _choose_cheap(scored: _Scored, rule: Rule, allowed: npt.NDArray[np.bool_]) -
     affordable = allowed & (cost <= rule.max_cost) & _decides(scored)
     criterion = rule.criterion
     if affordable.any():
-        gaps = np.where(affordable, np.nan_to_num(scored.gap[criterion], nan=np.inf), np.inf)
-        return int(gaps.argmin()), (
+        return _lowest(affordable, scored.gap[criterion], scored.error), (
             f"the smallest {criterion.symbol} at a cost of at most {rule.max_cost:g} points of "
             f"error, at confidence {COST_CONFIDENCE:g}"
         )
-    return int(np.where(allowed, scored.error, np.inf).argmin()), (
+    return _lowest(allowed, scored.error), (
         f"no candidate as fair as the old head costs at most {rule.max_cost:g} points of error "
         "over transfer learning; chosen is the lowest error among those as fair"
     )
+
+
+def _lowest(among: npt.NDArray[np.bool_], *values: Array) -> int:
+    """The place, ``among`` those, of the lowest of the first values; of equal ones, the next's.
+
+    Undefined values are equal, and the highest.
+    """
+    places = np.flatnonzero(among)
+    return int(places[np.lexsort([value[places] for value in reversed(values)])[0]])
 
 
 def _decides(scored: _Scored) -> npt.NDArray[np.bool_]:
@@ -341,7 +350,7 @@ def _decides(scored: _Scored) -> npt.NDArray[np.bool_]:
     error: nobody asks for that one without saying so.
     """
     given = scored.tables.sum(axis=(1, 2))
-    return (given >= MIN_GIVEN * given[scored.transfer]).all(axis=-1)
+    return (given >= MIN_GIVEN * given[scored.transfer]).all(axis=1)
 
 
 def _cost_margin(scored: _Scored, rule: Rule) -> Array:
@@ -360,7 +369,7 @@ def _cost_margin(scored: _Scored, rule: Rule) -> Array:
 def _prices(confusion: IntArray, metric: ErrorMetric) -> Array:
     """(K,) points of error that one more row of each label costs, decided wrongly, not rightly."""
     classes = len(confusion)
-    wrong = np.where(np.eye(classes, dtype=bool), -1, confusion).argmax(axis=1)
+    wrong = np.where(np.eye(classes, dtype=bool), -np.inf, confusion).argmax(axis=1)
     one = np.eye(classes, dtype=confusion.dtype)
     prices = [
         metric(confusion + np.outer(one[label], one[wrong[label]]))
