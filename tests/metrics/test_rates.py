@@ -15,6 +15,55 @@ any_table = st.tuples(st.integers(1, 4), st.integers(2, 4)).flatmap(
 )
 
 
+RATES = [
+    rates.base_rate,
+    rates.selection_rate,
+    rates.true_positive_rate,
+    rates.false_positive_rate,
+    rates.precision,
+]
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+@pytest.mark.parametrize("groups", [1, 4])
+def test_tables_of_any_leading_shape_are_each_on_its_own(groups, classes):
+    """Thousands of candidates or replicates are scored at once."""
+    stacked = np.random.default_rng(0).integers(0, 5, (2, 6, groups, classes, classes))
+    stacked[0, 0] = 0
+    shapes = {rate: (groups, classes) for rate in RATES} | {rates.worst_group_accuracy: ()}
+    for criterion in Criterion:
+        of = 1 if criterion is not Criterion.EQUALIZED_ODDS else 2
+        kept = 1 if classes == 2 else classes
+        shapes[lambda t, c=criterion: rates.criterion_rates(t, c)] = (of, groups, kept)
+        shapes[lambda t, c=criterion: rates.pairwise_gaps(t, c)] = (groups, groups)
+        shapes[lambda t, c=criterion: rates.gap(t, c)] = ()
+    for one in (rates.accuracy, *rates.ERRORS.values()):
+        shapes[one] = (groups,)  # of each group's confusion matrix
+    for function, shape in shapes.items():
+        found = function(stacked)
+        assert found.shape == (2, 6, *shape)
+        for place in np.ndindex(2, 6):
+            assert np.array_equal(found[place], function(stacked[place]), equal_nan=True)
+
+
+def test_rates_by_hand():
+    table = np.array([[[6, 2, 0], [1, 3, 0], [0, 5, 3]]])  # [label, prediction] of 20 rows
+    by_hand = {
+        rates.base_rate: [8 / 20, 4 / 20, 8 / 20],
+        rates.selection_rate: [7 / 20, 10 / 20, 3 / 20],
+        rates.true_positive_rate: [6 / 8, 3 / 4, 3 / 8],
+        rates.false_positive_rate: [1 / 12, 7 / 16, 0],
+        rates.precision: [6 / 7, 3 / 10, 1],
+    }
+    for rate, expected in by_hand.items():
+        assert rate(table)[0] == pytest.approx(expected), rate.__name__
+    assert rates.accuracy(table[0]) == 0.6
+    assert rates.accuracy_error(table[0]) == pytest.approx(40)
+    assert rates.balanced_error(table[0]) == pytest.approx(100 - 100 * (6 / 8 + 3 / 4 + 3 / 8) / 3)
+    f1 = [2 * 6 / 15, 2 * 3 / 14, 2 * 3 / 11]
+    assert rates.f1_error(table[0]) == pytest.approx(100 - 5 * (8 * f1[0] + 4 * f1[1] + 8 * f1[2]))
+
+
 def unrolled(table):
     """The rows a table counts: labels, predictions, groups."""
     cells = np.argwhere(np.ones(table.shape, dtype=bool))
@@ -81,6 +130,7 @@ def test_a_rate_without_rows_is_not_a_number():
     assert np.isnan(rates.gap(table, "equalized_odds"))
     assert rates.gap(table, "demographic_parity") == pytest.approx(0.4)
     assert rates.undefined_rates(table, "equalized_odds") == 1
+    assert rates.undefined_rates(table * [[[1], [0]]], "equalized_odds") == 2
     assert np.isnan(rates.gap(table[:1], "demographic_parity"))
 
 

@@ -122,7 +122,7 @@ def criterion_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> Arra
         rates = true_positive_rate(table)[..., None, :, :]
     else:
         rates = np.stack([true_positive_rate(table), false_positive_rate(table)], axis=-3)
-    return rates[..., 1:] if table.shape[-1] == 2 else rates
+    return rates[..., 1:] if rates.shape[-1] == 2 else rates
 
 
 def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
@@ -140,7 +140,7 @@ def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
 def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
     """(...,) the largest gap over all pairs of groups for which it is defined, else NaN."""
     pairs = pairwise_gaps(table, criterion)
-    g = pairs.shape[-1]
+    g = table.shape[-3]
     if g < 2:
         return np.full(pairs.shape[:-2], np.nan)
     upper = pairs[..., *np.triu_indices(g, k=1)]
