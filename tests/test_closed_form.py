@@ -157,11 +157,11 @@ def empty(n, d, k):
 
 
 @pytest.mark.parametrize(
-    ("d", "k", "mebibytes"), [(100, 100, 1), (100, 10, 1), (512, 512, 2), (2048, 512, 4)]
+    ("d", "k", "mebibytes"), [(100, 10, 1), (200, 100, 1.95), (512, 2, 4), (2048, 512, 4)]
 )
 def test_chunks_are_equal_and_of_the_size_of_a_cache(lengths, d, k, mebibytes):
     each = (2 * d + k) * 4
-    n = 40 * (mebibytes * 2**20 // each)
+    n = 40 * int(mebibytes * 2**20 / each)
     summed(*empty(n, d, k))
     assert sum(lengths) == n
     assert max(lengths) - min(lengths) <= 1
@@ -173,7 +173,7 @@ def test_chunks_are_equal_and_of_the_size_of_a_cache(lengths, d, k, mebibytes):
     [(0, 0), (0.5, 1), (1.5, 2), (2.5, 3), (3.9, 4), (4.5, 8), (8.5, 8), (13.2, 16), (20.6, 24)],
 )
 def test_four_chunks_or_as_many_for_two_four_and_eight_threads(lengths, full, number):
-    summed(*empty(int(full * 2**20 / (300 * 4)), 100, 100))
+    summed(*empty(int(full * 1024), 100, 100))
     assert len(lengths) == number
 
 
@@ -212,6 +212,7 @@ def run(monkeypatch):
             return whole(form, features, labels, codes)
 
         monkeypatch.setattr(module, "SMALL", small)
+        monkeypatch.setattr(module, "CHUNK_ROWS", 0)
         monkeypatch.setattr(module, "CHUNK_BYTES", -(-64 * 13 * 8 // chunks))
         monkeypatch.setattr(module, "ThreadpoolController", blas)
         monkeypatch.setattr(ClosedForm, "__call__", called)

@@ -1,5 +1,7 @@
 """The closed form against slow oracles, and what must not change it."""
 
+from dataclasses import FrozenInstanceError
+
 import numpy as np
 import pytest
 import torch
@@ -301,10 +303,63 @@ def test_a_group_without_rows_has_no_importance(trained):
 
 def test_no_rows_give_zero_sums():
     rows, head = case(0)
+    assert softmax(np.zeros((0, 3))).shape == (0, 3)
     empty = collect(rows[:0], head)
     assert not empty.row_sums.any()
     assert empty.counts.tolist() == [0, 0, 0]
     assert_equal(empty + collect(rows, head), collect(rows, head))
+
+
+def test_parts_with_other_groups_merge_by_name_and_numbers_count_as_numbers():
+    rows, head = case(0, n=80)
+    values = np.array(["9", "10", "x", "-3", None])[np.random.default_rng(0).integers(0, 5, 80)]
+    order = ("-3", "9", "10", "x")
+    codes = np.array([order.index(one) if one else -1 for one in values])
+    whole = Rows(rows.features, rows.labels, Groups(codes, order), rows.classes)
+    first = np.isin(codes, (-1, 1)) | ((codes == 2) & (np.arange(80) < 40))
+
+    def part(of, collect):
+        groups = Groups.from_values(values[of])
+        return collect(Rows(rows.features[of], rows.labels[of], groups, rows.classes), head)
+
+    one, two = part(first, collect), part(~first, collect)
+    assert one.group_names == ("10", "9")
+    assert two.group_names == ("-3", "10", "x")
+    for merged in (one + two, two + one):
+        assert_equal(merged, collect(whole, head))
+    merged = part(first, head_fisher) + part(~first, head_fisher)
+    np.testing.assert_allclose(merged.row_sums, head_fisher(whole, head).row_sums, atol=1e-12)
+    assert merged.diagonal_sums is None
+    assert merged.kronecker is None
+
+
+def test_importance_is_a_mean_over_each_group_and_pooled_over_all_samples():
+    sums = np.array([[6.0, 9.0], [1.0, 2.0], [0.0, 0.0]])
+    found = GroupFisher(sums, np.array([3, 1, 0]), ("a", "b", "c"), diagonal_sums=sums[:, :, None])
+    expected = np.array([[2, 3], [1, 2], [np.nan, np.nan]])
+    np.testing.assert_array_equal(found.importance, expected)
+    np.testing.assert_array_equal(found.diagonal, expected[:, :, None])
+    np.testing.assert_array_equal(found.pooled, [7 / 4, 11 / 4])
+    assert (found.unknown, found.kind) == (0, "empirical")
+
+
+def test_only_row_sums_of_the_labels_given_are_collected_unless_more_is_asked_for(trained):
+    rows, head = trained(n=50)
+    found = head_fisher(rows, head)
+    assert (found.kind, found.diagonal_sums, found.kronecker) == ("empirical", None, None)
+    named = head_fisher(rows, head, kind="empirical", diagonal=False, kronecker=False)
+    np.testing.assert_array_equal(found.row_sums, named.row_sums)
+
+
+def test_sums_cannot_be_reassigned_and_are_compared_as_objects():
+    one, two = collect(*case(0)), collect(*case(0))
+    with pytest.raises(FrozenInstanceError):
+        one.counts = two.counts
+    with pytest.raises(FrozenInstanceError):
+        one.kronecker.samples = two.kronecker.samples
+    assert one != two
+    assert one.kronecker != two.kronecker
+    assert len({one, two, one.kronecker, two.kronecker}) == 4
 
 
 def test_bad_input_is_named(trained):
@@ -317,9 +372,14 @@ def test_bad_input_is_named(trained):
         head_fisher(rows.with_features(bad), head)
     with pytest.raises(InputError, match=r"reads features of shape \(N, 5\), found \(50, 2\)"):
         head_fisher(rows.with_features(np.ones((50, 2))), head)
+    narrow = Head(head.weight[:, :1], head.bias[:1])
+    with pytest.raises(InputError, match=r"tells 1 classes apart, found a label 1"):
+        head_fisher(rows, narrow)
     with pytest.raises(InputError, match=r"different things"):
         head_fisher(rows, head) + head_fisher(rows, head, kind="true")
     with pytest.raises(InputError, match=r"only one of these Fisher sums holds diagonal_sums"):
         head_fisher(rows, head) + head_fisher(rows, head, diagonal=True)
+    with pytest.raises(InputError, match=r"only one of these Fisher sums holds kronecker"):
+        head_fisher(rows, head, kronecker=True) + head_fisher(rows, head)
     with pytest.raises(InputError, match=r"diagonal=True"):
         _ = head_fisher(rows, head).diagonal

@@ -28,8 +28,9 @@ Made = TypeVar("Made")
 DOUBLE_WIDTH = 64
 """Up to this many features everything is float64, as in the solver: it costs nothing there."""
 CHUNK_BYTES = 1 << 20
-"""Of a chunk and its squares: what a core's own cache holds. A wide head has more, twice its
-weight's bytes up to four times this, or reading the weight would cost more than the rows do."""
+"""Of a chunk and its squares: what a core's own cache holds. Wide rows have more, up to four times
+this for ``CHUNK_ROWS`` of them: the weight is read anew for each chunk, and calls cost too."""
+CHUNK_ROWS = 1024
 SMALL = 50_000_000
 """Multiplications that one thread has done before a pool of threads has started."""
 
@@ -188,8 +189,9 @@ def _parts(rows: int, form: ClosedForm) -> list[slice]:
     many chunks each.
     """
     d, k = form.weight.shape
-    bytes_each = min(max(CHUNK_BYTES, 2 * form.weight.nbytes), 4 * CHUNK_BYTES)
-    number = -(-rows * (2 * d + k) * form.weight.itemsize // bytes_each)
+    row_bytes = (2 * d + k) * form.weight.itemsize
+    bytes_each = min(max(CHUNK_BYTES, CHUNK_ROWS * row_bytes), 4 * CHUNK_BYTES)
+    number = -(-rows * row_bytes // bytes_each)
     number = min(rows, number if number < 5 else 8 * round(number / 8))
     edges = np.linspace(0, rows, number + 1).round().astype(np.int64)
     return [slice(int(at), int(end)) for at, end in pairwise(edges)]

@@ -216,13 +216,18 @@ def head_fisher(
         Sums in float64, whatever the features' dtype.
 
     Raises:
-        InputError: the head reads another width, or a feature is not finite.
+        InputError: the head reads another width or has no logit for a label, or a feature is not
+            finite.
     """
     check_kind(kind)
     d = rows.features.shape[1]
     if d != head.in_features:
         raise InputError(
             f"the head reads features of shape (N, {head.in_features}), found ({len(rows)}, {d})"
+        )
+    if (rows.labels >= head.out_features).any():
+        raise InputError(
+            f"the head tells {head.out_features} classes apart, found a label {rows.labels.max()}"
         )
     sums = summed(
         rows,
@@ -248,13 +253,13 @@ def head_fisher(
 
 def softmax(logits: FloatArray) -> Float64:
     """(N, K) probabilities of logits, in float64."""
-    shifted = np.asarray(logits, dtype=np.float64)
-    shifted = np.exp(shifted - shifted.max(axis=1, keepdims=True, initial=-np.inf))
-    return shifted / shifted.sum(axis=1, keepdims=True)
+    from scipy.special import softmax as along
+
+    return along(np.asarray(logits, dtype=np.float64), axis=1)
 
 
 def _means(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Float64:
-    below = counts.reshape(-1, *[1] * (sums.ndim - 1)).astype(np.float64)
+    below = np.expand_dims(counts, tuple(range(1, sums.ndim))).astype(np.float64)
     return np.divide(sums, below, out=np.full(sums.shape, np.nan), where=below > 0)
 
 
