@@ -99,7 +99,7 @@ def error_interval(
     if confusion.ndim == 3:
         confusion = confusion.sum(axis=0)
     confusion = _counted(confusion, "(K, K) or (G, K, K)", 2)
-    if confusion.sum() <= 0:
+    if not confusion.any():
         return UNDEFINED
     if round(float(confusion.sum())) < 1:
         return Interval(float(measure(confusion)), np.nan, np.nan)
@@ -163,13 +163,13 @@ def _gap_interval(
     if np.isnan(estimate):
         return UNDEFINED
     table = table[_comparable(table, criterion)]
-    if table.shape[0] == 2 and table.shape[-1] == 2:
+    if table.shape == (2, 2, 2):
         kept = _folded(_signed(table, criterion, level), level)
     elif table.size > MOST_CELLS:
         return Interval(estimate, np.nan, np.nan)
     else:
         fewer = round(4_000_000 / table.size)
-        drawn = min(replicates, max(fewer, replicates // 5, 1))
+        drawn = min(replicates, max(fewer, replicates // 5))
         kept = _largest(table, criterion, seed, drawn)
     limit = 2.0 if criterion is Criterion.EQUALIZED_ODDS else 1.0
     low, high = _accepted(kept, estimate, limit, 1 - level)
@@ -221,7 +221,7 @@ def _signed(table: Table, criterion: Criterion, level: float) -> Array:
         hits, of = positive.T[::-1], rows.T[::-1]
     low, high = rate_interval(hits, of, level)
     rate = hits / of
-    order = np.argsort(-rate, axis=1, kind="stable")
+    order = np.lexsort((of, -rate))  # equal rates by their rows: whichever group is first
     rate, low, high = (np.take_along_axis(part, order, axis=1) for part in (rate, low, high))
     inwards = np.hypot(rate[:, 0] - low[:, 0], high[:, 1] - rate[:, 1])
     outwards = np.hypot(high[:, 0] - rate[:, 0], rate[:, 1] - low[:, 1])
@@ -279,7 +279,7 @@ def _to_diamond(points: Array, gaps: Array, scale: Array) -> tuple[Array, Array]
 def _normals(components: int, points: int = 1024) -> Array:
     """(points, components) evenly spread standard normal draws, the same at every call."""
     uniform = qmc.Sobol(components, scramble=False).random(points)
-    drawn: Array = norm.ppf((uniform + 0.5 / points) / (1 + 1e-9))
+    drawn: Array = norm.ppf(uniform + 0.5 / points)
     return drawn
 
 
@@ -290,15 +290,16 @@ def _largest(table: Table, criterion: Criterion, seed: int, replicates: int) -> 
     noise = _views(_resampled(table, replicates, seed, smooth=1.0), criterion)
     noise = noise - _mean(noise, 0)
     weight = 1 / np.maximum(_mean(noise**2, 0)[0], 1e-12)
-    centred = values - _mean(values, -1)
+    if observed > 0:
+        apart = values / observed
+    else:  # a gap there may be after all is that of the group one is least sure of
+        apart = np.where(np.isnan(values), np.nan, 0.0)
+        apart[np.unravel_index(np.nanargmin(weight), weight.shape)] = 1.0
 
     def of_largest(gaps: Array) -> Array:
         p = np.empty(len(gaps))
         for i, true in enumerate(gaps):
-            if true < observed:
-                places = _squeezed(values, weight, float(true))
-            else:
-                places = centred * (true / observed if observed > 0 else 0.0)
+            places = _squeezed(values, weight, float(true)) if true < observed else apart * true
             drawn = _range(places + noise)
             p[i] = (np.abs(drawn - true) >= abs(observed - true)).mean()
         return p
@@ -321,14 +322,13 @@ def _squeezed(values: Array, weight: Array, width: float) -> Array:
     the largest gap look larger than it is, and the estimates hide that they share it.
     """
     weight = np.where(np.isnan(values), 0, weight)
-    filled = np.where(np.isnan(values), _mean(values, -1), values)
-    filled = np.nan_to_num(filled)
-    low = filled.min(axis=-1, keepdims=True)
-    high = np.maximum(filled.max(axis=-1, keepdims=True) - width, low)
+    filled = np.nan_to_num(np.where(np.isnan(values), _mean(values, 1), values))
+    low = filled.min(axis=1, keepdims=True)
+    high = np.maximum(filled.max(axis=1, keepdims=True) - width, low)
     for _ in range(25):
         start = (low + high) / 2
-        below = (weight * np.maximum(start - filled, 0)).sum(axis=-1, keepdims=True)
-        above = (weight * np.maximum(filled - start - width, 0)).sum(axis=-1, keepdims=True)
+        below = (weight * np.maximum(start - filled, 0)).sum(axis=1, keepdims=True)
+        above = (weight * np.maximum(filled - start - width, 0)).sum(axis=1, keepdims=True)
         low, high = np.where(below < above, start, low), np.where(below < above, high, start)
     squeezed = np.clip(filled, start, start + width)
     end = np.where(squeezed - start < width / 2, start, start + width)
@@ -368,7 +368,8 @@ def _resampled(table: Table, replicates: int, seed: int, smooth: float = 0.0) ->
     shares = table.astype(np.float64)
     cells = shares.sum(axis=-1, keepdims=True)
     if smooth:
-        shares = (shares + smooth) * cells / (cells + smooth * table.shape[-1])
+        shares = shares + smooth
+        shares = shares * cells / shares.sum(axis=-1, keepdims=True)
     groups = []
     for group in shares:
         rows = group.sum()
