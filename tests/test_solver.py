@@ -6,6 +6,7 @@ import torch
 from scipy.optimize import check_grad
 from sklearn.linear_model import LogisticRegression
 
+from evenhand import solver
 from evenhand.adapter import Adapted, Hidden
 from evenhand.errors import InputError
 from evenhand.factorization import factorize
@@ -246,3 +247,19 @@ def test_without_an_intercept_the_bias_stays_nought(classes):
     expected = oracle.fit(features, labels).predict_proba(features)
     assert not fit.head.bias.any()
     assert np.allclose(probabilities(fit, rows), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_start_far_worse_than_none_is_left(make_rows, monkeypatch, classes):
+    rows = make_rows(n=200, classes=classes)
+    rows = rows.with_features(rows.features * 1e10)
+    cold = fit_path(rows, ridge=1e-3)[0]
+    wrong = Head(np.random.default_rng(0).normal(size=(5, classes)), np.zeros(classes))
+    for most in (solver.IN_PASSES, 0):
+        monkeypatch.setattr(solver, "IN_PASSES", most)
+        warm = fit_path(rows, ridge=1e-3, start=wrong)[0]
+        assert warm.converged
+        assert warm.evaluations <= 2 * cold.evaluations
+        assert warm.value == pytest.approx(cold.value, abs=1e-6)
+    near = fit_path(rows, ridge=1e-3, start=cold.head)[0]
+    assert near.evaluations < cold.evaluations

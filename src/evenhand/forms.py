@@ -21,6 +21,8 @@ from evenhand.head import Head
 Float64 = npt.NDArray[np.float64]
 GRAM_ROWS = 50_000
 """Rows that are enough to estimate the Gram matrix for preconditioning."""
+FAR = 4
+"""Times the log-loss of knowing nothing."""
 
 
 class Form(Protocol):
@@ -70,6 +72,14 @@ def preconditioner(
         except np.linalg.LinAlgError:
             continue
     return np.diag(np.sqrt(np.diag(gram) + damping + 1e-9 * scale))
+
+
+def is_far(objective: float, classes: int) -> bool:
+    """Whether a head is so much worse than none, whose log-loss is log K, as to start from none.
+
+    A head of other features, or one that large features make all too sure, is a long way back.
+    """
+    return not objective <= FAR * np.log(classes)
 
 
 def solved(factor: Float64, values: Float64, *, transposed: bool = False) -> Float64:

@@ -18,7 +18,7 @@ import torch
 from evenhand.atoms import Part, penalties, stiffness
 from evenhand.chunks import release
 from evenhand.errors import InputError
-from evenhand.forms import Dense, Float64, LowRank
+from evenhand.forms import Dense, Float64, LowRank, is_far
 from evenhand.head import Head
 from evenhand.lockstep import CORRECTIONS, MEMORY_BYTES, Minimum, minimise
 from evenhand.streaming import Stream
@@ -307,10 +307,17 @@ def _first(
     tolerance: float,
 ) -> _Begun:
     """Where a path begins: for two classes transfer learning, preconditioned by its Hessian."""
-    if sample.outputs > 1 or not isinstance(form := make(x[:: _rough(x)]), Dense):
+    form = make(x[:: _rough(x)] if sample.outputs == 1 else x)
+    if not isinstance(form, Dense):
         form = make(x)
         return _Begun(form, form.pack(start))
-    at = _settle(sample, part, 0.0, _Begun(form, form.pack(start)), tolerance).at
+    theta = form.pack(start)
+    if start is not None:
+        ((begun, _),) = evaluate_heads(sample, [part], [0.0], [form], [theta])
+        theta = form.pack(None) if is_far(begun, form.classes) else theta
+    if sample.outputs > 1:
+        return _Begun(form, theta)
+    at = _settle(sample, part, 0.0, _Begun(form, theta), tolerance).at
     curved = form.curved_at(at, x)
     return _Begun(curved, curved.of_plain(form.plain(at)))
 

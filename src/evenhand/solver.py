@@ -14,7 +14,7 @@ from evenhand.adapter import Adapted, Adapter, Hidden
 from evenhand.atoms import Part, atomic_cells, cells_of_atoms
 from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
-from evenhand.forms import Dense, Form, LowRank
+from evenhand.forms import Dense, Form, LowRank, is_far
 from evenhand.gaps import GapTerm
 from evenhand.head import Head
 from evenhand.lockstep import minimise
@@ -160,6 +160,9 @@ def fit_path(
             form = Dense(x, classes, ridge, intercept=intercept)
         objective = Objective(rows.labels, terms, weights=weights, dtype=dtype)
         theta = form.pack(start)
+        if start is not None and isinstance(form, Dense):
+            begun = objective(form.logits(theta), 0.0)[0] + form.ridge(theta)[0]
+            theta = form.pack(None) if is_far(begun, classes) else theta
         tolerance = TOLERANCE[dtype]
         if hidden is not None:
             tolerance = max(tolerance, ADAPTER_TOLERANCE)
