@@ -62,16 +62,20 @@ def preconditioner(
     if intercept:
         gram[d, :d] = gram[:d, d] = curved.double().mean(dim=0).numpy() / 4
         gram[d, d] = 0.25 if curvature is None else float(curvature[::step].double().mean()) / 4
-    scale = max(float(np.trace(gram)) / len(gram), 1e-30)
+    own = np.diag(gram).copy()
+    scale = max(float(own.mean()), 1e-30)
+    # As much for every column, but not so much that one far smaller than the rest, such as the
+    # intercept's beside features of 1e10, would never move.
+    level = np.where(own > 0, np.minimum(scale, 1000 * own), scale)
     damping = np.append(np.full(d, ridge), np.zeros(int(intercept)))
     for share in (1e-9, 1e-6, 1e-3):
         # float32 products of more columns than rows may fall short of the least of these
         try:
-            damped = gram + np.diag(damping + share * scale)
+            damped = gram + np.diag(damping + share * level)
             return np.asarray(np.linalg.cholesky(damped), dtype=np.float64)
         except np.linalg.LinAlgError:
             continue
-    return np.diag(np.sqrt(np.diag(gram) + damping + 1e-9 * scale))
+    return np.diag(np.sqrt(own + damping + 1e-9 * level))
 
 
 def is_far(objective: float, classes: int) -> bool:
