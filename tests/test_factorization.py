@@ -10,11 +10,12 @@ import sklearn.utils.extmath
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from scipy.special import softmax
 
 from evenhand import factorization as module
 from evenhand.errors import InputError
 from evenhand.factorization import NoSavingWarning, compress, factorize
-from evenhand.fisher import KroneckerSums, head_fisher, softmax
+from evenhand.fisher import KroneckerSums, head_fisher
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.neutralization import neutralize
@@ -87,7 +88,9 @@ def test_centred_the_probabilities_are_kept_at_rank_k_less_one(trained, classes)
     shifted = Head(head.weight + np.arange(8.0)[:, None], head.bias)
     for weights in (None, neutralize(head_fisher(rows, shifted))):
         found = factorize(shifted, weights, rank=classes - 1, centre=True).head
-        difference = softmax(found.logits(rows.features)) - softmax(shifted.logits(rows.features))
+        difference = softmax(found.logits(rows.features), axis=1) - softmax(
+            shifted.logits(rows.features), axis=1
+        )
         assert np.abs(difference).max() < 1e-5
     assert factorize(shifted, centre=True).rank == max(1, classes - 1)
 
@@ -148,7 +151,7 @@ def test_the_refitted_bias_keeps_the_mean_logit(trained):
 
 
 def kl(rows, one, other):
-    p, q = softmax(one.logits(rows.features)), softmax(other.logits(rows.features))
+    p, q = softmax(one.logits(rows.features), axis=1), softmax(other.logits(rows.features), axis=1)
     return float((p * np.log(p / q)).sum(axis=1).mean())
 
 
@@ -184,7 +187,7 @@ def test_kronecker_with_a_dead_feature_and_an_unused_class_is_finite(trained):
     found = compress(head, sums, rank=2)
     assert np.isfinite(found.head.weight).all()
     full = compress(head, sums, rank=3).head
-    p, q = (softmax(h.logits(x)) for h in (head, full))
+    p, q = (softmax(h.logits(x), axis=1) for h in (head, full))
     assert np.abs(p - q).max() < 1e-5
 
 
@@ -192,7 +195,7 @@ def kronecker_case(d=7, k=5, seed=0):
     """A head, its factors' sums and 9 samples' features, of which the last is dead."""
     rng = np.random.default_rng(seed)
     x = np.hstack([rng.normal(size=(9, d - 1)) * np.geomspace(0.1, 10, d - 1), np.zeros((9, 1))])
-    p = softmax(rng.normal(size=(9, k)))
+    p = softmax(rng.normal(size=(9, k)), axis=1)
     outputs = np.diag(p.sum(axis=0)) - p.T @ p
     sums = KroneckerSums(x.T @ x, outputs, x.sum(axis=0), np.array(9))
     weight = rng.normal(size=(d, k)) + 3

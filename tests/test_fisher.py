@@ -7,11 +7,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.special import softmax
 from threadpoolctl import ThreadpoolController
 
 from evenhand import closed_form as module
 from evenhand.errors import ArtefactError, InputError
-from evenhand.fisher import GroupFisher, head_fisher, softmax
+from evenhand.fisher import GroupFisher, head_fisher
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.rows import Rows
@@ -35,7 +36,7 @@ def oracle(rows, head, kind):
     if kind == "empirical":
         squares = per_sample(rows, head) ** 2
     else:
-        p = softmax(head.logits(np.asarray(rows.features, dtype=np.float64)))
+        p = softmax(head.logits(np.asarray(rows.features, dtype=np.float64)), axis=1)
         squares = sum(
             p[:, j, None, None] * per_sample(rows, head, j) ** 2 for j in range(p.shape[1])
         )
@@ -74,7 +75,7 @@ def test_closed_form_is_that_of_torch_func(trained):
 
 def test_the_true_fisher_row_sum_is_one_minus_the_sum_of_squares(trained):
     rows, head = trained(n=120, classes=3)
-    p = softmax(head.logits(rows.features))
+    p = softmax(head.logits(rows.features), axis=1)
     x2 = rows.features**2 * (1 - (p**2).sum(axis=1, keepdims=True))
     found = head_fisher(rows, head, kind="true").importance
     for g in range(2):
@@ -84,7 +85,7 @@ def test_the_true_fisher_row_sum_is_one_minus_the_sum_of_squares(trained):
 def test_kronecker_factors_are_those_of_the_samples(trained):
     rows, head = trained(n=90, classes=3, unknown=0.3)
     found = head_fisher(rows, head, kronecker=True).kronecker
-    p = softmax(head.logits(rows.features))
+    p = softmax(head.logits(rows.features), axis=1)
     outer = np.mean([np.diag(one) - np.outer(one, one) for one in p], axis=0)
     np.testing.assert_allclose(found.output_factor, outer, atol=1e-14)
     np.testing.assert_allclose(
@@ -303,7 +304,6 @@ def test_a_group_without_rows_has_no_importance(trained):
 
 def test_no_rows_give_zero_sums():
     rows, head = case(0)
-    assert softmax(np.zeros((0, 3))).shape == (0, 3)
     empty = collect(rows[:0], head)
     assert not empty.row_sums.any()
     assert empty.counts.tolist() == [0, 0, 0]

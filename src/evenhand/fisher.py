@@ -21,7 +21,7 @@ from evenhand.closed_form import ClosedForm, summed
 from evenhand.errors import ArtefactError, InputError
 from evenhand.groups import IntArray
 from evenhand.head import Head
-from evenhand.rows import FloatArray, Rows
+from evenhand.rows import Rows
 
 Kind = Literal["empirical", "true"]
 Float64 = npt.NDArray[np.float64]
@@ -249,13 +249,6 @@ def head_fisher(
         sums.diagonal,
         KroneckerSums(*sums.kronecker, np.array(len(rows))) if sums.kronecker else None,
     )
-
-
-def softmax(logits: FloatArray) -> Float64:
-    """(N, K) probabilities of logits, in float64."""
-    from scipy.special import softmax as along
-
-    return along(np.asarray(logits, dtype=np.float64), axis=1)
 
 
 def _means(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Float64:
