@@ -76,7 +76,7 @@ def test_torchvision(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["Bert", "Llama"])
-def test_a_transformers_classifier_with_its_tokenizer(tmp_path, kind):
+def test_a_transformers_classifier_with_its_tokenizer(tmp_path, capsys, kind):
     transformers = pytest.importorskip("transformers")
     from tokenizers import Tokenizer, pre_tokenizers
     from tokenizers import models as token_models
@@ -105,7 +105,9 @@ def test_a_transformers_classifier_with_its_tokenizer(tmp_path, kind):
     draw = np.random.default_rng(0)
     texts = Texts([" ".join(f"w{i}" for i in draw.integers(0, 30, 6)) for _ in range(ROWS)])
     task = task_of(lambda rows: View(texts, rows))
+    capsys.readouterr()
     result, expected = saved(models.load(tmp_path / "pretrained"), task, tmp_path / "run")
+    assert "shards" not in capsys.readouterr().err
 
     folder = tmp_path / "run/model"
     reader = transformers.AutoTokenizer.from_pretrained(folder)

@@ -45,9 +45,12 @@ def save(
     with replaced_folder(folder) as new:
         kind = "torch"
         if hasattr(model, "save_pretrained"):
+            from evenhand.models.text import without_bars
+
             kind = "transformers"
             own: Any = model
-            own.save_pretrained(new)
+            with without_bars():
+                own.save_pretrained(new)
             if processor is not None:
                 processor.save_pretrained(new)
         else:

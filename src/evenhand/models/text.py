@@ -5,6 +5,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -211,15 +214,25 @@ def _pooled(encoder: nn.Module, config: Any, tokenizer: Any, length: int) -> Poo
 
 
 def _get(auto: Any, where: str, options: dict[str, Any]) -> Any:
+    try:
+        with without_bars(), torch.random.fork_rng(devices=[]):
+            return auto.from_pretrained(where, **_safely(where), **options)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """A block in which transformers, where it is installed, shows no progress bars of its own."""
+    if find_spec("transformers") is None:
+        yield
+        return
     from transformers.utils import logging
 
     shown = logging.is_progress_bar_enabled()
     logging.disable_progress_bar()
     try:
-        with torch.random.fork_rng(devices=[]):
-            return auto.from_pretrained(where, **_safely(where), **options)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+        yield
     finally:
         if shown:
             logging.enable_progress_bar()
