@@ -603,3 +603,10 @@ def test_the_widest_and_the_narrowest_levels():
     for rows in (1, 2, 16, 40, 1000):  # at 16 and 40 the arithmetic goes a rounding above 1
         assert rate_interval(rows, rows)[1] == 1
         assert rate_interval(0, rows)[0] == 0
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 3), (3, 2, 2)])
+@pytest.mark.parametrize(("criterion", "limit"), [("dp", 1), ("eo", 2)])
+def test_equal_groups_of_less_than_a_row_say_nothing(shape, criterion, limit):
+    found = gap_interval(np.full(shape, 0.01), criterion, replicates=50)
+    assert (found.estimate, found.low, found.high) == (0, 0, limit)

@@ -294,7 +294,8 @@ def _largest(table: Table, criterion: Criterion, seed: int, replicates: int) -> 
         apart = values / observed
     else:  # a gap there may be after all is that of the group one is least sure of
         apart = np.where(np.isnan(values), np.nan, 0.0)
-        apart[np.unravel_index(np.nanargmin(weight), weight.shape)] = 1.0
+        if not np.isnan(weight).all():  # as it is where no group has a whole row to draw
+            apart[np.unravel_index(np.nanargmin(weight), weight.shape)] = 1.0
 
     def of_largest(gaps: Array) -> Array:
         p = np.empty(len(gaps))
