@@ -22,7 +22,6 @@ import json
 import os
 import signal
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -211,7 +210,7 @@ def judged(module: str, what: str) -> str | None:
     return next((why for key, why in JUDGED.items() if key == f"{module}: {what}"), None)
 
 
-def page(found: dict[str, tuple[int, list[tuple[int, str]]]], seconds: float) -> str:
+def page(found: dict[str, tuple[int, list[tuple[int, str]]]]) -> str:
     """The survivors and the scores as Markdown."""
     rows, listed, all_mutants, all_open, all_equal = [], [], 0, 0, 0
     for module, (number, alive) in found.items():
@@ -231,9 +230,10 @@ def page(found: dict[str, tuple[int, list[tuple[int, str]]]], seconds: float) ->
     return "\n".join([
         "# Mutation testing",
         "",
-        "Made by `python benchmarks/mutation.py --write docs/mutation.md` "
-        f"({seconds / 60:.0f} minutes). Each mutant is one change to one module of the numerics; "
-        "it is killed if a test of that module fails. Equivalent ones, which no test could tell "
+        "Made by `python benchmarks/mutation.py --keep FILE --write docs/mutation.md`, a module "
+        "after the other; with `--again`, what survived is run once more when tests were added or "
+        "a line was mended. Each mutant is one change to one module of the numerics; it is killed "
+        "if a test of that module fails. Equivalent ones, which no test could tell "
         "from the original, are judged below and left out of the score. Texts of messages are not "
         "mutated.",
         "",
@@ -264,7 +264,7 @@ def main() -> None:
     import sklearn.model_selection  # noqa: F401
     import torch  # noqa: F401
 
-    began, found = time.time(), {}
+    found = {}
     if asked.keep and asked.keep.is_file():
         found = json.loads(asked.keep.read_text(encoding="utf-8"))
     for module in asked.modules or TESTS:
@@ -276,7 +276,7 @@ def main() -> None:
             if asked.keep:
                 asked.keep.write_text(json.dumps(found), encoding="utf-8")
     if asked.write:
-        asked.write.write_text(page(found, time.time() - began), encoding="utf-8")
+        asked.write.write_text(page(found), encoding="utf-8")
 
 
 if __name__ == "__main__":
