@@ -63,10 +63,10 @@ def preconditioner(
         gram[d, :d] = gram[:d, d] = curved.double().mean(dim=0).numpy() / 4
         gram[d, d] = 0.25 if curvature is None else float(curvature[::step].double().mean()) / 4
     own = np.diag(gram).copy()
-    scale = max(float(own.mean()), 1e-30)
+    scale = max(float(np.trace(gram)) / len(gram), 1e-30)
     # As much for every column, but not so much that one far smaller than the rest, such as the
     # intercept's beside features of 1e10, would never move.
-    level = np.where(own > 0, np.minimum(scale, 1000 * own), scale)
+    level = np.where(own > 0, np.minimum(scale, 1e6 * own), scale)
     damping = np.append(np.full(d, ridge), np.zeros(int(intercept)))
     for share in (1e-9, 1e-6, 1e-3):
         # float32 products of more columns than rows may fall short of the least of these
