@@ -7,6 +7,7 @@ badly scaled and correlated features cost no more iterations than white ones.
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -76,14 +77,6 @@ def preconditioner(
         except np.linalg.LinAlgError:
             continue
     return np.diag(np.sqrt(own + damping + 1e-9 * level))
-
-
-def is_far(objective: float, classes: int) -> bool:
-    """Whether a head is so much worse than none, whose log-loss is log K, as to start from none.
-
-    A head of other features, or one that large features make all too sure, is a long way back.
-    """
-    return not objective <= FAR * np.log(classes)
 
 
 def solved(factor: Float64, values: Float64, *, transposed: bool = False) -> Float64:
@@ -198,6 +191,21 @@ class Dense:
         if self.outputs == 1:
             plain = np.hstack([-plain / 2, plain / 2])
         return Head(plain[:-1], plain[-1])
+
+
+def near(form: Dense, start: Head | None, value: Callable[[Float64], float]) -> Float64:
+    """The parameters of ``start``, or of no head where ``start`` is far worse than none.
+
+    A head of other features, or one that large features make all too sure, is a long way back.
+
+    Args:
+        form: of the fit.
+        start: where it was to begin.
+        value: of the objective without its penalties, of which no head has log K.
+    """
+    theta = form.pack(start)
+    far = start is not None and not value(theta) <= FAR * np.log(form.classes)
+    return form.pack(None) if far else theta
 
 
 class LowRank:

@@ -18,7 +18,7 @@ import torch
 from evenhand.atoms import Part, penalties, stiffness
 from evenhand.chunks import release
 from evenhand.errors import InputError
-from evenhand.forms import Dense, Float64, LowRank, is_far
+from evenhand.forms import Dense, Float64, LowRank, near
 from evenhand.head import Head
 from evenhand.lockstep import CORRECTIONS, MEMORY_BYTES, Minimum, minimise
 from evenhand.streaming import Stream
@@ -307,14 +307,16 @@ def _first(
     tolerance: float,
 ) -> _Begun:
     """Where a path begins: for two classes transfer learning, preconditioned by its Hessian."""
-    form = make(x[:: _rough(x)] if sample.outputs == 1 else x)
+    few = x[:: _rough(x)] if sample.outputs == 1 else x
+    form = make(few)
     if not isinstance(form, Dense):
-        form = make(x)
+        form = form if few is x else make(x)
         return _Begun(form, form.pack(start))
-    theta = form.pack(start)
-    if start is not None:
-        ((begun, _),) = evaluate_heads(sample, [part], [0.0], [form], [theta])
-        theta = form.pack(None) if is_far(begun, form.classes) else theta
+
+    def value(at: Float64) -> float:
+        return evaluate_heads(sample, [part], [0.0], [form], [at])[0][0]
+
+    theta = near(form, start, value)
     if sample.outputs > 1:
         return _Begun(form, theta)
     at = _settle(sample, part, 0.0, _Begun(form, theta), tolerance).at

@@ -14,7 +14,7 @@ from evenhand.adapter import Adapted, Adapter, Hidden
 from evenhand.atoms import Part, atomic_cells, cells_of_atoms
 from evenhand.distributed import ALONE, World
 from evenhand.errors import InputError
-from evenhand.forms import Dense, Form, LowRank, is_far
+from evenhand.forms import Dense, Form, LowRank, near
 from evenhand.gaps import GapTerm
 from evenhand.head import Head
 from evenhand.lockstep import minimise
@@ -159,10 +159,15 @@ def fit_path(
         else:
             form = Dense(x, classes, ridge, intercept=intercept)
         objective = Objective(rows.labels, terms, weights=weights, dtype=dtype)
-        theta = form.pack(start)
-        if start is not None and isinstance(form, Dense):
-            begun = objective(form.logits(theta), 0.0)[0] + form.ridge(theta)[0]
-            theta = form.pack(None) if is_far(begun, classes) else theta
+        if isinstance(form, Dense):
+            dense = form
+
+            def value(at: Float64) -> float:
+                return objective(dense.logits(at), 0.0)[0] + dense.ridge(at)[0]
+
+            theta = near(form, start, value)
+        else:
+            theta = form.pack(start)
         tolerance = TOLERANCE[dtype]
         if hidden is not None:
             tolerance = max(tolerance, ADAPTER_TOLERANCE)
