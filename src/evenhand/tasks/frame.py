@@ -116,17 +116,21 @@ def _csv(
         "na_values": {column: list(MISSING) for column in columns},
         "dtype": {column: str for column in header if column.strip() in texts},
     }
-    notes: tuple[str, ...] = ()
-    try:
+
+    def read(content: io.StringIO) -> pd.DataFrame:
         with warnings.catch_warnings():
             # pandas would cut the rows to the header's width, and only warn of it
             warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(io.StringIO(text), low_memory=False, index_col=False, **options)
+            return pd.read_csv(content, low_memory=False, index_col=False, **options)
+
+    notes: tuple[str, ...] = ()
+    try:
+        frame = read(io.StringIO(text))
     except (pd.errors.ParserError, pd.errors.ParserWarning):
         try:
             narrow, kept, bad = _without_wide_lines(text, mark, len(header))
-            frame = pd.read_csv(narrow, low_memory=False, index_col=False, **options)
-        except (pd.errors.ParserError, csv.Error) as error:
+            frame = read(narrow)
+        except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
             raise InputError(
                 f"{label} cannot be read as CSV: {error}; its header has {len(header)} columns "
                 f"parted by {mark!r}"
