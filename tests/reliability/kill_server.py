@@ -133,7 +133,9 @@ def serve(folder, points, arguments):
         sent = signal.SIGKILL if number % 4 else signal.SIGINT
         killed = run(placed(name), told, point, sent)
         errors = (told / "errors").read_text()
-        litter = len(list((folder / name).rglob("*.part")))
+        # A file half written in a folder half made goes with that folder.
+        half = list((folder / name).rglob("*.part"))
+        litter = sum(not set(path.parents) & set(half) for path in half)
         again = run(placed(name), told)
         found = differences(folder / "whole" / "out", folder / name / "out")
         wrong = check_sums(folder / name / "out")
