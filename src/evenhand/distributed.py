@@ -19,7 +19,6 @@ if TYPE_CHECKING:  # imported where they are needed: the command line names this
 
     from evenhand.groups import Groups, IntArray
 
-    Array = npt.NDArray[Any]
 
 Sums = TypeVar("Sums")
 
@@ -45,7 +44,7 @@ class World:
         """This process's stride of ``rows`` rows: every ``size``-th, from ``rank`` on."""
         return slice(self.rank, rows, self.size)
 
-    def sum(self, values: Array) -> Array:
+    def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
         """The sum over all processes of arrays of one shape, the same bits in each."""
         if self.size == 1:
             return values
@@ -65,7 +64,7 @@ class World:
 
         return bool(self.sum(np.array([int(here)]))[0])
 
-    def broadcast(self, values: Array | None, source: int = 0) -> Array:
+    def broadcast(self, values: npt.NDArray[Any] | None, source: int = 0) -> npt.NDArray[Any]:
         """The array of process ``source``; the others need not know its shape (give None)."""
         import numpy as np
 
@@ -88,7 +87,7 @@ class World:
         group.broadcast(tensor, source)
         return _array(tensor).view(kind).reshape(shape)
 
-    def gather(self, values: Array) -> list[Array]:
+    def gather(self, values: npt.NDArray[Any]) -> list[npt.NDArray[Any]]:
         """Every process's array, of any lengths, in the order of ranks, in every process."""
         return [
             self.broadcast(values if self.rank == source else None, source)
@@ -179,7 +178,7 @@ def together() -> Iterator[World]:
         group.destroy_process_group()
 
 
-def _tensor(values: Array) -> Any:
+def _tensor(values: npt.NDArray[Any]) -> Any:
     import numpy as np
     import torch
     import torch.distributed as group
@@ -188,6 +187,6 @@ def _tensor(values: Array) -> Any:
     return tensor.cuda() if group.get_backend() == "nccl" else tensor
 
 
-def _array(tensor: Any) -> Array:
-    found: Array = tensor.cpu().numpy()
+def _array(tensor: Any) -> npt.NDArray[Any]:
+    found: npt.NDArray[Any] = tensor.cpu().numpy()
     return found

@@ -41,7 +41,8 @@ from evenhand.wording import asked, decided, empty_cells, floor_notes
 if TYPE_CHECKING:
     from torch import nn
 
-BEFORE, CHOICE = "transfer", "evenhand"
+BEFORE = "transfer"
+CHOICE = "evenhand"
 
 
 @dataclass(frozen=True, eq=False)

@@ -15,7 +15,6 @@ from evenhand.errors import ArtefactError, InputError
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-    Arrays = dict[str, npt.NDArray[Any]]
 
 SEAL = "seal"
 """The key of the hash, in JSON and in the notes of a safetensors file."""
@@ -61,7 +60,7 @@ def seal_arrays(
     write_atomically(path, save(whole, {**notes, SEAL: _array_digest(whole, notes)}))
 
 
-def read_arrays(path: Path) -> tuple[Arrays, dict[str, str]]:
+def read_arrays(path: Path) -> tuple[Mapping[str, npt.NDArray[Any]], dict[str, str]]:
     """What :func:`seal_arrays` wrote.
 
     Raises:

@@ -44,9 +44,8 @@ ONLY: dict[str, tuple[str, ...]] = {
 }
 """Keys that only some tasks know."""
 DEEPEST, LARGEST = 8, 1_000_000
-SHORT = reprlib.Repr()
+SHORT = reprlib.Repr(maxstring=80, maxother=80, maxlong=80)
 """Shows a value of any size in a line."""
-SHORT.maxstring = SHORT.maxother = SHORT.maxlong = 80
 
 
 @dataclass(frozen=True)
