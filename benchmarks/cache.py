@@ -22,15 +22,16 @@ from benchmarks.cache_rival import trainer_head
 from benchmarks.measure import NotInstalledError, Options, in_turns, require
 from benchmarks.memory import peak_megabytes
 from benchmarks.rows import Row, faster
-from evenhand.crossfit import log_loss
-from evenhand.features import extract, extract_task
+from evenhand._base.torch_calls import evaluating
 from evenhand.groups import Groups
 from evenhand.head import Head
-from evenhand.models.base import Backbone, evaluating
+from evenhand.heads.fit import fit_path
+from evenhand.heads.selection.ridge import log_loss
+from evenhand.models.backbone import Backbone
+from evenhand.models.features import extract, extract_task
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
-from evenhand.solver import fit_path
-from evenhand.tasks.base import Examples, Task
+from evenhand.tasks.task import Examples, Task
 
 EPOCHS = 20
 TRAIN, HELD, JUDGED = 128, 16, 300

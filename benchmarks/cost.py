@@ -20,14 +20,17 @@ from benchmarks.cost_page import page, put
 from benchmarks.measure import Options, Spread, in_turns
 from benchmarks.rates import bytes_per_second, flops_per_second
 from benchmarks.rows import TIMES, Row
-from evenhand.adapter import Hidden
-from evenhand.crossfit import FOLDS, STRENGTHS, Candidates, crossfit
-from evenhand.fisher import head_fisher
-from evenhand.gaps import gap_terms
+from evenhand.fisher.head_fisher import head_fisher
 from evenhand.groups import Groups
 from evenhand.head import Head
+from evenhand.heads.adapter import Hidden
+from evenhand.heads.fit import fit_path
+from evenhand.heads.gaps import gap_terms
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.candidates import Candidates
+from evenhand.heads.selection.crossfit import STRENGTHS, crossfit
+from evenhand.heads.selection.folds import FOLDS
 from evenhand.rows import Rows
-from evenhand.solver import HeadFit, fit_path
 
 TEN = (0.0, *np.geomspace(0.1, 30, 9).tolist())
 CRITERION = "equalized_odds"

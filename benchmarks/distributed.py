@@ -87,13 +87,13 @@ def work(folder: Path, number: int) -> None:
     import torch
     from torch import nn
 
-    from evenhand.distributed import together
-    from evenhand.even import even_out
-    from evenhand.features import extract
+    from evenhand._base.distributed import together
     from evenhand.groups import Groups
+    from evenhand.heads.selection.fair_head import even_out
+    from evenhand.heads.selection.rule import Rule
     from evenhand.models import wrap
-    from evenhand.select import Rule
-    from evenhand.tasks.base import Examples
+    from evenhand.models.features import extract
+    from evenhand.tasks.task import Examples
 
     torch.manual_seed(0)
     layers: list[nn.Module] = []

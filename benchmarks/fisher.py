@@ -18,10 +18,10 @@ from benchmarks.fisher_rivals import RIVALS
 from benchmarks.measure import NotInstalledError, Options, in_turns
 from benchmarks.memory import peak_megabytes
 from benchmarks.rows import Row, faster, times
-from evenhand.fisher import head_fisher
+from evenhand.fisher.head_fisher import head_fisher
+from evenhand.fisher.hooks import group_fisher
 from evenhand.groups import Groups
 from evenhand.head import Head
-from evenhand.hooks import group_fisher
 from evenhand.rows import Rows
 
 FULL, SMALL = (5_000, 512, 1_000), (400, 64, 50)

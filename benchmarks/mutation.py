@@ -28,16 +28,16 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60
 TESTS = {
-    "gaps": ["tests/test_gaps.py"],
-    "neutralization": ["tests/test_neutralization.py"],
+    "gaps": ["tests/heads/test_gaps.py"],
+    "neutralization": ["tests/fisher/test_neutralize.py"],
     "metrics/counts": ["tests/metrics/test_counts.py"],
     "metrics/rates": ["tests/metrics/test_rates.py", "tests/metrics/test_oracles.py"],
-    "factorization": ["tests/test_factorization.py"],
-    "fisher": ["tests/test_fisher.py", "-k", "not adult and not seconds"],
-    "select": ["tests/test_select.py"],
+    "factorization": ["tests/fisher/test_factorize.py"],
+    "fisher": ["tests/fisher/test_head_fisher.py", "-k", "not adult and not seconds"],
+    "select": ["tests/heads/selection/test_select.py"],
     "metrics/intervals": ["tests/metrics/test_intervals.py", "-k", "not covers and not millisec"],
-    "bounds": ["tests/test_bounds.py"],
-    "closed_form": ["tests/test_closed_form.py", "tests/test_fisher.py"],
+    "bounds": ["tests/metrics/test_bounds.py"],
+    "closed_form": ["tests/fisher/test_closed_form.py", "tests/fisher/test_head_fisher.py"],
 }
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,

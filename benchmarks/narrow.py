@@ -8,7 +8,7 @@ from benchmarks.measure import Options, in_turns
 from benchmarks.memory import peak_megabytes
 from benchmarks.rates import read
 from benchmarks.rows import Row, times
-from evenhand.fisher import head_fisher
+from evenhand.fisher.head_fisher import head_fisher
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.rows import Rows

@@ -18,15 +18,17 @@ from benchmarks.measure import NotInstalledError, Options, in_turns
 from benchmarks.memory import peak_megabytes
 from benchmarks.path_rivals import fairret_loop
 from benchmarks.rows import Row, faster
-from evenhand.compare.statistics import error_at
 from evenhand.criteria import Criterion
 from evenhand.errors import MissingExtraError
-from evenhand.methods.base import Fitted
-from evenhand.methods.fairret import fairret
-from evenhand.methods.heads import evened, transfer
-from evenhand.methods.oxonfair import oxonfair
-from evenhand.methods.reductions import exponentiated_gradient, grid_search
-from evenhand.pipeline import Stage, adult_stage, score
+from evenhand.experiments.compare.frontier import error_at
+from evenhand.experiments.methods.fairlearn_reductions import exponentiated_gradient, grid_search
+from evenhand.experiments.methods.fairret import fairret
+from evenhand.experiments.methods.linear_heads import evened
+from evenhand.experiments.methods.oxonfair import oxonfair
+from evenhand.finetuning.baselines import transfer
+from evenhand.finetuning.problem import Fitted
+from evenhand.finetuning.score import score
+from evenhand.finetuning.stage import Stage, adult_stage
 
 CRITERION = Criterion.EQUALIZED_ODDS
 SEEDS = 3

@@ -9,8 +9,9 @@ import torch
 from torch import nn
 
 from benchmarks.measure import require
+from evenhand.experiments.methods.method import Method
+from evenhand.finetuning.problem import Fitted, Problem, fitted_head
 from evenhand.head import Head
-from evenhand.methods.base import Fitted, Method, Problem, fitted_head
 
 BATCH = 512
 

@@ -35,16 +35,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from evenhand.agreement import differences
-from evenhand.artefacts import write_atomically
-from evenhand.cli import main as evenhand
-from evenhand.features import store
-from evenhand.sealing import SUMS, check_sums
-from evenhand.terminal import machine
+from evenhand._base.files import write_atomically
+from evenhand._base.seals import SUMS, check_sums
+from evenhand.cli.main import main as evenhand
+from evenhand.cli.terminal import machine
+from evenhand.experiments.agreement import differences
+from evenhand.models.features import store
 
 SHARD = 20
-FRESH = f"from evenhand.features import store; store.ROWS_PER_SHARD = {SHARD}\n" + (
-    "from evenhand.cli import main\nif __name__ == '__main__': main()\n"
+FRESH = f"from evenhand.models.features import store; store.ROWS_PER_SHARD = {SHARD}\n" + (
+    "from evenhand.cli.main import main\nif __name__ == '__main__': main()\n"
 )
 
 

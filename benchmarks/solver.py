@@ -18,14 +18,15 @@ from benchmarks.measure import Options, in_turns
 from benchmarks.memory import high_water
 from benchmarks.rates import read
 from benchmarks.rows import Row, faster, times
-from evenhand.atoms import Part, atomic_cells, cells_of_atoms
-from evenhand.forms import Dense
-from evenhand.gaps import gap_terms
 from evenhand.groups import Groups
-from evenhand.passes import evaluate_heads
+from evenhand.heads.fit import fit_path
+from evenhand.heads.gaps import gap_terms
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.parametrization import Dense
+from evenhand.heads.streaming.atomic_cells import Part, atomic_cells, cells_of_atoms
+from evenhand.heads.streaming.evaluation import evaluate_heads
+from evenhand.heads.streaming.stream import Stream
 from evenhand.rows import Rows
-from evenhand.solver import HeadFit, fit_path
-from evenhand.streaming import Stream
 
 NAME = "solver"
 FULL, SMALL = (200_000, 768), (20_000, 64)
@@ -115,7 +116,7 @@ def _held(rows: Rows, options: Options) -> list[Row]:
     some = rows[: len(rows) // 4]
 
     def one_after_another() -> None:
-        with patch("evenhand.solver.IN_PASSES", len(some) * x.shape[1] + 1):
+        with patch("evenhand.heads.head_fit.IN_PASSES", len(some) * x.shape[1] + 1):
             path_of(some)
 
     paths = in_turns({"together": lambda: path_of(some), "apart": one_after_another}, 1, warm=False)
@@ -189,7 +190,7 @@ def _growth(folder: Path, sizes: tuple[int, ...]) -> list[Row]:
 def cost_of(folder: str, n: int) -> Cost:
     """The path on rows on disk, always in passes; and the best of some passes of ten heads."""
     rows = made(Path(folder), n, WIDTH)
-    with patch("evenhand.solver.IN_PASSES", 0):
+    with patch("evenhand.heads.head_fit.IN_PASSES", 0):
         began = time.perf_counter()
         fits = path_of(rows)
         seconds = time.perf_counter() - began

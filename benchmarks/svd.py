@@ -15,7 +15,7 @@ import numpy as np
 from benchmarks.measure import Options, in_turns
 from benchmarks.memory import peak_megabytes
 from benchmarks.rows import Row, faster
-from evenhand.factorization import factorize
+from evenhand.fisher.factorize import factorize
 from evenhand.head import Head
 
 FULL, SMALL = (4096, 32_000, 16), (512, 8_200, 16)

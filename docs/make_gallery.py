@@ -14,17 +14,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from evenhand.artefacts import write_atomically
-from evenhand.bounds import Bound
-from evenhand.compare.run import as_run, compare
-from evenhand.finetuning import Result, finetune_stage, make_rule
-from evenhand.methods.heads import factorised
-from evenhand.neutralization import alpha_weights
-from evenhand.pipeline import Stage, adult_stage, score
-from evenhand.recipe import recipe
-from evenhand.record import Run
+from evenhand._base.files import write_atomically
+from evenhand._base.text import number
+from evenhand.experiments.compare.as_run import as_run
+from evenhand.experiments.compare.run import compare
+from evenhand.experiments.methods.linear_heads import factorised
+from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.recipe import recipe
+from evenhand.finetuning.result import Result
+from evenhand.finetuning.score import score
+from evenhand.finetuning.stage import Stage, adult_stage
+from evenhand.fisher.neutralize import alpha_weights
+from evenhand.heads.selection.rule import Bound, make_rule
 from evenhand.report import html, plots
-from evenhand.report.text import number
+from evenhand.report.record import Run
 
 METHODS = "transfer,svd,neutralized-svd,gap-eo,exponentiated-gradient,fairret,evenhand"
 ALPHAS = (0.5, 0.6, 0.7, 0.8, 0.9)

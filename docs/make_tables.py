@@ -16,7 +16,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
-from evenhand.methods import METHODS
+from evenhand.experiments.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
 LEVELS = (0.8, 0.65, 0.5)

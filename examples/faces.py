@@ -10,9 +10,10 @@ import sys
 from pathlib import Path
 
 from evenhand import models
-from evenhand.finetuning import finetune_stage, make_rule
-from evenhand.pipeline import task_stage
-from evenhand.tasks.celeba import celeba
+from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.stage import task_stage
+from evenhand.heads.selection.rule import make_rule
+from evenhand.tasks.datasets.celeba import celeba
 
 
 def main(data: Path, number: int = 800) -> None:

@@ -7,9 +7,10 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from evenhand.finetuning import finetune_stage, make_rule
-from evenhand.pipeline import task_stage
-from evenhand.tasks.table import table
+from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.stage import task_stage
+from evenhand.heads.selection.rule import make_rule
+from evenhand.tasks.table_task import table
 
 
 def loans(number: int = 6_000, seed: int = 0) -> pd.DataFrame:

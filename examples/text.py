@@ -15,9 +15,10 @@ import numpy as np
 import pandas as pd
 
 from evenhand import models
-from evenhand.finetuning import finetune_stage, make_rule
-from evenhand.pipeline import task_stage
-from evenhand.tasks.text import text
+from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.stage import task_stage
+from evenhand.heads.selection.rule import make_rule
+from evenhand.tasks.text_task import text
 
 GOOD = ["lovely", "fresh", "friendly staff", "worth every penny", "we will come back"]
 BAD = ["cold food", "rude waiter", "overpriced", "never again", "we waited an hour"]

@@ -76,7 +76,7 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 @pytest.fixture(scope="session")
 def adult(cache_of_the_tests: Path):
     """Real Adult, seed 0, with the paper's MLP."""
-    from evenhand.pipeline import adult_stage
+    from evenhand.finetuning.stage import adult_stage
 
     return adult_stage(seed=0)
 
@@ -116,7 +116,7 @@ def make_rows():
 @pytest.fixture
 def trained(make_rows):
     """A trained head on rows: the batch-gradient shortcut looks right on an untrained one."""
-    from evenhand.solver import fit_path
+    from evenhand.heads.fit import fit_path
 
     def make(**options):
         rows = make_rows(**options)

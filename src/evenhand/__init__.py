@@ -10,56 +10,57 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from evenhand.auditing import audit
-    from evenhand.bounds import Bound
     from evenhand.criteria import Criterion
-    from evenhand.factorization import Factors, compress, factorize
-    from evenhand.finetuning import Result, finetune
-    from evenhand.fisher import GroupFisher, head_fisher
-    from evenhand.gaps import gap_terms
+    from evenhand.finetuning.finetune import finetune
+    from evenhand.finetuning.inmodel.adapt import adapt
+    from evenhand.finetuning.result import Result
+    from evenhand.fisher.factorize import Factors, compress, factorize
+    from evenhand.fisher.head_fisher import head_fisher
+    from evenhand.fisher.hooks import group_fisher
+    from evenhand.fisher.lowrank import LowRankLinear, factorize_, merge_, trainable_parameters
+    from evenhand.fisher.neutralize import alpha_weights, neutralize
+    from evenhand.fisher.sums import GroupFisher
     from evenhand.groups import Groups
     from evenhand.head import Head
-    from evenhand.hooks import group_fisher
-    from evenhand.inmodel.adaptation import adapt
-    from evenhand.inmodel.loss import GapLoss, soft_gap_loss
-    from evenhand.lowrank import LowRankLinear, factorize_, merge_, trainable_parameters
+    from evenhand.heads.fit import fit_path
+    from evenhand.heads.gap_loss import GapLoss, soft_gap_loss
+    from evenhand.heads.gaps import gap_terms
+    from evenhand.heads.selection.rule import Bound, Rule
     from evenhand.metrics.counts import Counts
-    from evenhand.neutralization import alpha_weights, neutralize
+    from evenhand.models.saving import load
     from evenhand.rows import Rows
-    from evenhand.saving import load
-    from evenhand.select import Rule
-    from evenhand.solver import fit_path
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Bound": "bounds",
+    "Bound": "heads.selection.rule",
     "Counts": "metrics.counts",
     "Criterion": "criteria",
-    "Factors": "factorization",
-    "GapLoss": "inmodel.loss",
-    "GroupFisher": "fisher",
+    "Factors": "fisher.factorize",
+    "GapLoss": "heads.gap_loss",
+    "GroupFisher": "fisher.sums",
     "Groups": "groups",
     "Head": "head",
-    "LowRankLinear": "lowrank",
-    "Result": "finetuning",
+    "LowRankLinear": "fisher.lowrank",
+    "Result": "finetuning.result",
     "Rows": "rows",
-    "Rule": "select",
-    "adapt": "inmodel.adaptation",
-    "alpha_weights": "neutralization",
+    "Rule": "heads.selection.rule",
+    "adapt": "finetuning.inmodel.adapt",
+    "alpha_weights": "fisher.neutralize",
     "audit": "auditing",
-    "compress": "factorization",
-    "factorize": "factorization",
-    "factorize_": "lowrank",
-    "finetune": "finetuning",
-    "fit_path": "solver",
-    "gap_terms": "gaps",
-    "group_fisher": "hooks",
-    "head_fisher": "fisher",
-    "load": "saving",
-    "merge_": "lowrank",
-    "neutralize": "neutralization",
-    "soft_gap_loss": "inmodel.loss",
-    "trainable_parameters": "lowrank",
+    "compress": "fisher.factorize",
+    "factorize": "fisher.factorize",
+    "factorize_": "fisher.lowrank",
+    "finetune": "finetuning.finetune",
+    "fit_path": "heads.fit",
+    "gap_terms": "heads.gaps",
+    "group_fisher": "fisher.hooks",
+    "head_fisher": "fisher.head_fisher",
+    "load": "models.saving",
+    "merge_": "fisher.lowrank",
+    "neutralize": "fisher.neutralize",
+    "soft_gap_loss": "heads.gap_loss",
+    "trainable_parameters": "fisher.lowrank",
 }
 
 __all__ = [

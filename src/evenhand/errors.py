@@ -1,5 +1,7 @@
 """The errors evenhand raises: each names the thing, the shape or count found, and what to do."""
 
+from __future__ import annotations
+
 
 class EvenhandError(Exception):
     """Base of every error raised on purpose by evenhand."""

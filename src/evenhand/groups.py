@@ -10,30 +10,12 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evenhand._base.arrays import IntArray
+from evenhand._base.distributed import World
 from evenhand.errors import InputError
 
 UNKNOWN = -1
 """The code of a row whose group is not known; such a row trains the task but enters no gap."""
-
-IntArray = npt.NDArray[np.int64]
-
-
-def integers_below(values: npt.ArrayLike, number: int, what: str) -> IntArray:
-    """``values`` as (N,) integers in [0, number).
-
-    Raises:
-        InputError: another shape, type or range; the message calls them ``what``.
-    """
-    found = np.asarray(values)
-    if found.ndim != 1:
-        raise InputError(f"{what} must have shape (N,), found {found.shape}")
-    if not found.size:
-        return found.astype(np.int64)
-    if not np.issubdtype(found.dtype, np.integer):
-        raise InputError(f"{what} must be integers in [0, {number}), found dtype {found.dtype}")
-    if found.min() < 0 or found.max() >= number:
-        raise InputError(f"{what} must lie in [0, {number}), found {found.min()} to {found.max()}")
-    return found.astype(np.int64)
 
 
 @dataclass(frozen=True, eq=False)
@@ -88,6 +70,18 @@ class Groups:
     def sizes(self) -> IntArray:
         """(G,) rows of each group."""
         return np.bincount(self.codes[self.known], minlength=self.number).astype(np.int64)
+
+    def across(self, world: World) -> Groups:
+        """These groups coded by the names found in any process of ``world``, in order of name."""
+        if world.size == 1:
+            return self
+        own = "\0".join(self.names).encode()
+        found: set[str] = set()
+        for text in world.gather(np.frombuffer(own, dtype=np.uint8)):
+            found |= set(text.tobytes().decode().split("\0")) if text.size else set()
+        names = tuple(sorted(found))
+        code: IntArray = np.array([*(names.index(name) for name in self.names), UNKNOWN])
+        return Groups(code[self.codes], names, self.attribute)
 
     @classmethod
     def from_values(cls, values: Iterable[Any], attribute: str = "group") -> Groups:
@@ -147,3 +141,9 @@ def as_groups(
     listed = values.tolist() if hasattr(values, "tolist") else list(values)
     known = [None if isinstance(v, int | float) and v == UNKNOWN else v for v in listed]
     return Groups.from_values(known, attribute)
+
+
+def known_groups(groups: Groups) -> str:
+    """The groups and their sizes in a few words."""
+    sizes = zip(groups.names, groups.sizes, strict=True)
+    return ", ".join(f"{name} {size:,}" for name, size in sizes)

@@ -7,9 +7,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import torch
+from torch import nn
 
-from evenhand.errors import InputError
-from evenhand.groups import IntArray
+from evenhand._base.arrays import IntArray
+from evenhand.errors import InputError, ModelError
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -76,3 +78,29 @@ class Head:
             raise InputError(f"an offset is for two classes, this head has {self.out_features}")
         bias = self.bias + np.array([-offset / 2, offset / 2], dtype=self.bias.dtype)
         return Head(self.weight, bias, self.factors)
+
+
+def head_of(layer: nn.Linear) -> Head:
+    """A linear layer as arrays, in float64."""
+    weight = layer.weight.detach().double().cpu().numpy().T.copy()
+    bias = np.zeros(layer.out_features)
+    if layer.bias is not None:
+        bias = layer.bias.detach().double().cpu().numpy().copy()
+    return Head(weight, bias)
+
+
+def put_head_(layer: nn.Linear, head: Head) -> None:
+    """Write a head's numbers into a linear layer of the same shape, in place.
+
+    Raises:
+        ModelError: another shape, or no bias to write to.
+    """
+    if head.weight.shape != (layer.in_features, layer.out_features) or layer.bias is None:
+        raise ModelError(
+            f"a head of weight {head.weight.shape} does not fit a linear layer of "
+            f"{(layer.in_features, layer.out_features)}"
+            + (" without a bias" if layer.bias is None else "")
+        )
+    with torch.no_grad():
+        layer.weight.copy_(torch.as_tensor(head.weight.T.copy()))
+        layer.bias.copy_(torch.as_tensor(head.bias))

@@ -6,34 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from evenhand._base.arrays import FloatArray, IntArray, integers_below
 from evenhand.errors import InputError
-from evenhand.groups import Groups, IntArray, integers_below
-
-FloatArray = npt.NDArray[np.floating[Any]]
-
-
-def require_finite(features: FloatArray, *, largest: float = np.inf) -> None:
-    """Refuse features (N, d) that no arithmetic can be done with, without a copy of them.
-
-    Raises:
-        InputError: NaN or infinity, or a magnitude above ``largest``; the message counts the rows.
-    """
-    if not features.size:
-        return
-    ends = float(features.min()), float(features.max())
-    if not np.isfinite(ends).all():
-        bad = int((~np.isfinite(features)).any(axis=1).sum())
-        raise InputError(
-            f"features hold NaN or infinity in {bad} rows of {len(features)}; remove or impute them"
-        )
-    if max(-ends[0], ends[1]) > largest:
-        bad = int((np.abs(features) > largest).any(axis=1).sum())
-        raise InputError(
-            f"features reach from {ends[0]:.3g} to {ends[1]:.3g}, in {bad} rows of {len(features)} "
-            f"beyond {largest:g}: their squares overflow; standardise them"
-        )
+from evenhand.groups import Groups
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from evenhand.cli import main
+from evenhand.cli.main import main
 from evenhand.errors import EvenhandError
 
 LIMIT, WAIT = 20, 300

@@ -14,17 +14,18 @@ from hypothesis import strategies as st
 from scipy.special import softmax
 
 import evenhand as eh
-from evenhand.bounds import may_be_noise, upper_bound
-from evenhand.crossfit import crossfit
-from evenhand.even import even_out
-from evenhand.factorization import NoSavingWarning
+from evenhand.fisher.factorize import NoSavingWarning
 from evenhand.groups import Groups
 from evenhand.head import Head
+from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.rule import Rule
 from evenhand.integrations.sklearn import FairLinearHead
-from evenhand.metrics.intervals import error_interval, gap_interval
+from evenhand.metrics.bounds import may_be_noise, upper_bound
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import error_interval
 from evenhand.metrics.rates import ERRORS, gap
 from evenhand.rows import Rows
-from evenhand.select import Rule
 
 CRITERIA = ("demographic_parity", "equalized_odds", "equal_opportunity")
 numbers = st.sampled_from([0.0, 1.0, -1.0, 0.5, 1e-30, 1e30, 1e-300, 1e300, np.nan, np.inf, -2.0])

@@ -8,8 +8,8 @@ import yaml
 from fuzzing import WorkError, amounts, command, fuzz
 from hypothesis import strategies as st
 
-from evenhand.tasks.config import TaskConfig, parse_config
-from evenhand.tasks.example import example
+from evenhand.finetuning.task_file import TaskConfig, parse_config
+from evenhand.finetuning.task_file_example import example
 
 WORDS = ("", "0", "1", "-1", "0.5", "nan", "inf", "-inf", "1e999", "1e-300", "2", "11", "4.2", "x",
          "true", "adult", "auto", "eo=0.1", "eo", "eo=", "=1", "eo=nan", "dp=0.2", "eopp=-1",
@@ -70,13 +70,13 @@ def no_work(monkeypatch, tmp_path):
         raise WorkError
 
     for target in (
-        "evenhand.recipe.Recipe.stage",
-        "evenhand.recipe.Recipe.extract",
-        "evenhand.compare.run.compare",
-        "evenhand.paper.again.run_plan",
-        "evenhand.studies.coverage.coverage",
-        "evenhand.studies.safeguards.safeguards",
-        "evenhand.studies.last_block.last_block",
+        "evenhand.finetuning.recipe.Recipe.stage",
+        "evenhand.finetuning.recipe.Recipe.extract",
+        "evenhand.experiments.compare.run.compare",
+        "evenhand.experiments.paper.execute.run_plan",
+        "evenhand.experiments.studies.coverage.coverage",
+        "evenhand.experiments.studies.safeguards.safeguards",
+        "evenhand.experiments.studies.last_block.last_block",
     ):
         monkeypatch.setattr(target, begin)
     monkeypatch.chdir(tmp_path)

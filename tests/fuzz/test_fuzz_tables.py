@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from evenhand.auditing import audit
 from evenhand.criteria import Criterion
-from evenhand.tasks.table import table
+from evenhand.tasks.table_task import table
 
 CELLS = ("0", "1", "", "NA", "a", "b", "1.0", "0.5", "nan", "inf", "-1", "1e400", "True", "é", '"',
          "'", "a,b", "\x00", "=1+1", " ", "yes", "no", "x" * 500, "\ufeff", "1_0", "٣")  # fmt: skip

@@ -8,6 +8,7 @@ from torch import nn
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
+from evenhand.fisher.factorize import NoSavingWarning
 
 peft = pytest.importorskip("peft")
 
@@ -61,7 +62,7 @@ def test_it_is_factorize_in_place_by_another_door(net, x):
 
 
 def test_a_full_rank_changes_nothing(net, x):
-    with pytest.warns(eh.factorization.NoSavingWarning):
+    with pytest.warns(NoSavingWarning):
         model = peft.get_peft_model(
             copy.deepcopy(net), FisherSVDConfig(r=4, target_modules=["classifier"])
         )

@@ -9,8 +9,10 @@ from scipy.stats import binom, binomtest, foldnorm, norm
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics import Counts, intervals
-from evenhand.metrics.intervals import error_interval, gap_interval, rate_interval
-from evenhand.metrics.rates import f1_error, gap
+from evenhand.metrics import gap_interval as whole
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import error_interval, rate_interval
+from evenhand.metrics.rates import criterion_rates, f1_error, gap
 
 # rows of (group, label) of 5,000, and the share of each that is decided positive
 POPULATIONS = {
@@ -86,7 +88,7 @@ def test_the_interval_of_two_differences_is_what_their_simulation_does_not_rejec
     """The nearest point with that gap is looked for on a grid, the p-value simulated anew."""
     table = np.array(TWO[name])
     level = 0.9
-    signed = intervals._signed(table.astype(float), Criterion.EQUALIZED_ODDS, level)
+    signed = whole._signed(table.astype(float), Criterion.EQUALIZED_ODDS, level)
     for row, label in zip(signed, (1, 0), strict=True):
         size, p = of_one(*((part[1], part.sum()) for part in table[:, label]), level)
         assert row[0] == pytest.approx(size)
@@ -143,7 +145,7 @@ def test_more_groups_agree_with_two_where_both_ways_apply():
     """The largest of one difference is that difference."""
     table = np.array([[[1800, 200], [1500, 500]], [[1400, 200], [700, 400]]])
     size, p = of_one((700, 4000), (600, 2700), 0.95)
-    largest = intervals._largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
+    largest = whole._largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
     gaps = np.linspace(0.2, 2, 19) * size
     assert largest(gaps) == pytest.approx([p(gap) for gap in gaps], abs=0.05)
     assert largest(np.array([size])) == 1
@@ -172,14 +174,14 @@ def test_the_largest_of_many_differences_is_tested_as_if_its_groups_were_normal(
 
     hits = rates * rows
     table = np.stack([rows - hits, hits], axis=-1)[:, None] * [[[1.0], [0.0]]]
-    largest = intervals._largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
+    largest = whole._largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
     gaps = np.concatenate([np.linspace(0.13, 0.19, 13), np.linspace(0.21, 0.25, 5)])
     assert largest(gaps) == pytest.approx([p(gap) for gap in gaps], abs=0.04)
 
 
 def test_a_larger_gap_than_found_has_the_resampled_rates_about_the_found_ones_drawn_apart():
     table = np.array([[[9, 1], [7, 3]], [[30, 4], [2, 0]], [[12, 9], [3, 2]], [[8, 0], [9, 0]]])
-    drawn = intervals._resampled(table, 300, 5, smooth=1.0)
+    drawn = intervals.resampled(table, 300, 5, smooth=1.0)
     rates = drawn[..., 1].sum(axis=-1) / drawn.sum(axis=(-1, -2))
     noise = rates - rates.mean(axis=0)
     found = table[..., 1].sum(axis=-1) / table.sum(axis=(-1, -2))
@@ -188,7 +190,7 @@ def test_a_larger_gap_than_found_has_the_resampled_rates_about_the_found_ones_dr
     expected = [
         (abs(np.ptp(found * gap / size + noise, axis=1) - gap) >= gap - size).mean() for gap in gaps
     ]
-    largest = intervals._largest(table, Criterion.DEMOGRAPHIC_PARITY, 5, 300)
+    largest = whole._largest(table, Criterion.DEMOGRAPHIC_PARITY, 5, 300)
     assert largest(gaps) == pytest.approx(expected, abs=1e-9)
     assert 0 < expected[-1] < expected[0] < 1
 
@@ -221,7 +223,7 @@ def test_only_groups_with_every_rate_of_a_class_are_compared():
 def test_the_ends_of_an_interval_are_found_to_a_few_thousandths_of_the_range():
     estimate, limit = 0.75, 2.0
     for width in np.linspace(0.01, 0.7, 24):
-        ends = intervals._accepted(
+        ends = whole._accepted(
             lambda gaps, width=width: np.where(abs(gaps - estimate) <= width, 1.0, 0.0),
             estimate,
             limit,
@@ -230,7 +232,7 @@ def test_the_ends_of_an_interval_are_found_to_a_few_thousandths_of_the_range():
         assert ends[0] == pytest.approx(estimate - width, abs=estimate / 6000)
         assert ends[1] == pytest.approx(estimate + width, abs=(limit - estimate) / 6000)
     for p in (1.0, 0.05):  # a p-value of alpha is kept
-        everywhere = intervals._accepted(lambda gaps, p=p: np.full(len(gaps), p), 0.4, 2.0, 0.05)
+        everywhere = whole._accepted(lambda gaps, p=p: np.full(len(gaps), p), 0.4, 2.0, 0.05)
         assert everywhere == (0.0, 2.0)
 
 
@@ -251,10 +253,10 @@ three = st.tuples(st.integers(2, 4), st.integers(2, 4)).flatmap(
 @settings(deadline=None, max_examples=60)
 @given(three, st.sampled_from(list(Criterion)))
 def test_the_largest_gap_is_the_range_of_sums_and_differences_of_rates(stacked, criterion):
-    found = intervals._range(intervals._views(stacked, criterion))
+    found = whole._range(whole._views(stacked, criterion))
     found = np.where(np.isneginf(found), np.nan, found)
     for mine, one in zip(found, stacked, strict=True):
-        rates = intervals.criterion_rates(one, criterion)
+        rates = criterion_rates(one, criterion)
         undefined = np.isnan(rates).any(axis=0)
         if not undefined.any():
             assert mine == pytest.approx(float(gap(one, criterion)))
@@ -262,10 +264,10 @@ def test_the_largest_gap_is_the_range_of_sums_and_differences_of_rates(stacked, 
 
 def test_numbers_that_are_undefined_count_for_no_mean_and_no_range():
     values = np.array([[1.0, np.nan, 4.0], [np.nan] * 3, [2.0, 3.0, 9.0]])
-    assert np.array_equal(intervals._mean(values, -1), [[2.5], [np.nan], [14 / 3]], equal_nan=True)
-    assert np.array_equal(intervals._mean(values, 0), [[1.5, 3.0, 6.5]])
-    assert intervals._range(values) == 7
-    assert intervals._range(np.stack([values, values - 1])).tolist() == [7, 7]
+    assert np.array_equal(whole._mean(values, -1), [[2.5], [np.nan], [14 / 3]], equal_nan=True)
+    assert np.array_equal(whole._mean(values, 0), [[1.5, 3.0, 6.5]])
+    assert whole._range(values) == 7
+    assert whole._range(np.stack([values, values - 1])).tolist() == [7, 7]
 
 
 def test_values_are_squeezed_by_moving_them_as_little_as_it_takes():
@@ -274,7 +276,7 @@ def test_values_are_squeezed_by_moving_them_as_little_as_it_takes():
     values[3, 2] = np.nan
     values[4] = np.nan
     for width in (3e3, 1e4, 9e4):
-        found = intervals._squeezed(values, weight, width)
+        found = whole._squeezed(values, weight, width)
         assert np.array_equal(np.isnan(found), np.isnan(values))
         for row, by, squeezed in zip(values, weight, found, strict=True):
             row, by, squeezed = (part[~np.isnan(row)] for part in (row, by, squeezed))
@@ -293,14 +295,14 @@ def test_values_are_squeezed_by_moving_them_as_little_as_it_takes():
 
 def test_values_within_a_standard_error_of_an_end_are_put_there():
     values = np.array([[0.0, 0.9, 1.2, 8.7, 9.5, 10.0, 4.0, 6.0]])
-    (found,) = intervals._squeezed(values, np.ones((1, 8)), 10.0)
+    (found,) = whole._squeezed(values, np.ones((1, 8)), 10.0)
     assert found == pytest.approx([0, 0, 1.2, 8.7, 10, 10, 4, 6], abs=1e-5)
     rows = np.array([[0.0, 4.0, 20.0], [5.0, 5.3, 9.0]])  # each row has ends of its own
-    both = intervals._squeezed(rows, np.ones((2, 3)), 10.0)
+    both = whole._squeezed(rows, np.ones((2, 3)), 10.0)
     assert both[1] == pytest.approx([5, 5, 9], abs=1e-5)
-    (surer,) = intervals._squeezed(values, np.full((1, 8), 4.0), 10.0)
+    (surer,) = whole._squeezed(values, np.full((1, 8), 4.0), 10.0)
     assert surer == pytest.approx([0, 0.9, 1.2, 8.7, 9.5, 10, 4, 6], abs=1e-5)
-    (narrow,) = intervals._squeezed(np.array([[0.0, 0.2, 0.35, 0.5]]), np.ones((1, 4)), 0.4)
+    (narrow,) = whole._squeezed(np.array([[0.0, 0.2, 0.35, 0.5]]), np.ones((1, 4)), 0.4)
     assert np.ptp(narrow) == pytest.approx(0.4)
     assert narrow[1] == narrow[0]
     assert narrow[2] == narrow[3]
@@ -316,15 +318,13 @@ def test_the_nearest_point_of_a_gap_is_the_nearest():
     ):
         grid = np.stack([share * total, (1 - share) * total], axis=-1)
         squared = (((np.array(point) - grid) / error) ** 2).sum(axis=-1)
-        found, nearest = intervals._to_diamond(
-            np.array(point), np.array(total), np.array(error, float)
-        )
+        found, nearest = whole._to_diamond(np.array(point), np.array(total), np.array(error, float))
         assert found == pytest.approx(squared.min(), rel=1e-3)
         assert nearest == pytest.approx(grid[squared.argmin()], abs=1e-3)
 
 
 def test_the_normals_are_spread_as_normals_are():
-    drawn = intervals._normals(2)
+    drawn = whole._normals(2)
     assert np.allclose(np.sort(drawn, axis=0), norm.ppf((np.arange(1024) + 0.5) / 1024)[:, None])
     assert abs((drawn[:, 0] * drawn[:, 1]).mean()) < 0.01
 
@@ -332,16 +332,16 @@ def test_the_normals_are_spread_as_normals_are():
 def test_resampled_tables_have_the_rows_and_on_average_the_shares_of_the_table():
     table = np.array([[[30.5, 0, 9], [0, 0, 0], [5, 5, 20]], [[1, 0, 0], [0, 0, 0], [0, 0, 0]]])
     for smooth in (0.0, 2.0):
-        drawn = intervals._resampled(table, 20_000, 0, smooth=smooth)
+        drawn = intervals.resampled(table, 20_000, 0, smooth=smooth)
         assert drawn.shape == (20_000, 2, 3, 3)
         assert np.allclose(drawn.sum(axis=(2, 3)), table.sum(axis=(1, 2)))
         cells = table.sum(axis=-1, keepdims=True)
         shares = (table + smooth) / np.where(cells + 3 * smooth, cells + 3 * smooth, 1)
         assert drawn.mean(axis=0) == pytest.approx(shares * cells, abs=0.1)
         assert (drawn[:, 0, 1] == 0).all()
-    spread = intervals._resampled(table, 20_000, 0)[:, 0, 0, 0].std()
+    spread = intervals.resampled(table, 20_000, 0)[:, 0, 0, 0].std()
     assert spread == pytest.approx(np.sqrt(30.5 * (1 - 30.5 / 69.5)), rel=0.03)
-    assert (intervals._resampled(np.full((1, 2, 2), 0.1), 5, 0) == 0).all()
+    assert (intervals.resampled(np.full((1, 2, 2), 0.1), 5, 0) == 0).all()
 
 
 @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ def test_fewer_tables_are_resampled_where_each_has_very_many_cells(
         asked.append(replicates)
         return lambda gaps: np.ones(len(gaps))
 
-    monkeypatch.setattr(intervals, "_largest", spy)
+    monkeypatch.setattr(whole, "_largest", spy)
     gap_interval(np.full(shape, 7), "dp", replicates=replicates, seed=123)
     assert asked == [drawn]
 
@@ -441,7 +441,7 @@ def test_many_groups_cover_quickly():
 def test_the_interval_of_two_groups_resamples_nothing(monkeypatch):
     table = np.array([[[1455, 45], [77, 83]], [[2070, 230], [395, 645]]])
     expected = gap_interval(table, "eo")
-    monkeypatch.setattr(intervals, "_resampled", None)
+    monkeypatch.setattr(whole, "resampled", None)
     assert gap_interval(table, "eo", seed=1, replicates=10**9) == expected
     with pytest.raises(TypeError):
         gap_interval(np.concatenate([table, table + 1]), "eo", seed=1)

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import nn
 
+from evenhand._base.torch_calls import call
 from evenhand.errors import InputError, ModelError
 from evenhand.head import Head
 from evenhand.models import wrap
-from evenhand.models.base import call
 
 B, D, K = 6, 8, 3
 

@@ -4,7 +4,7 @@ import pytest
 from torch import nn
 
 from evenhand.errors import ModelError
-from evenhand.models.find import find_head
+from evenhand.models.find_head import find_head
 
 
 class Net(nn.Module):

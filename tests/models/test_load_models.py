@@ -15,7 +15,8 @@ from torch import nn
 
 from evenhand.errors import ArtefactError, InputError, MissingExtraError, ModelError
 from evenhand.models import load
-from evenhand.models.lite import EfficientNetLite0, packaged_file
+from evenhand.models.efficientnet_lite import EfficientNetLite0
+from evenhand.models.packaged import packaged_file
 from evenhand.models.prepare import PrepareImages
 
 

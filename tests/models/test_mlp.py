@@ -2,22 +2,14 @@ import numpy as np
 import pytest
 import torch
 
-from evenhand.adapter import Adapter
 from evenhand.errors import ModelError
+from evenhand.finetuning.mlp_adapter import hidden_inputs, last_hidden, with_parts
+from evenhand.fisher.lowrank import trainable_parameters
 from evenhand.groups import Groups
 from evenhand.head import Head
-from evenhand.lowrank import trainable_parameters
-from evenhand.models.mlp import (
-    MLP,
-    hidden_inputs,
-    last_hidden,
-    mlp_features,
-    mlp_head,
-    pretrain_mlp,
-    train_mlp,
-    with_parts,
-)
-from evenhand.tasks.base import Examples
+from evenhand.heads.adapter import Adapter
+from evenhand.models.mlp import MLP, mlp_features, mlp_head, pretrain_mlp, train_mlp
+from evenhand.tasks.task import Examples
 
 
 def examples(n=300, seed=0):

@@ -116,7 +116,7 @@ def test_a_base_encoder_is_pooled_by_the_mean_and_gets_a_fresh_head(tmp_path):
 
 
 def test_a_pooled_encoder_saves_as_sentence_transformers_do(tmp_path):
-    from evenhand import saving
+    from evenhand.models import saving
 
     model = transformers.BertModel(transformers.BertConfig(**SMALL))
     backbone = load(save(tmp_path / "a", model, tokenizer()), max_length=32)

@@ -15,11 +15,11 @@ import signal
 import sys
 from pathlib import Path
 
-from evenhand import artefacts
-from evenhand.agreement import differences
-from evenhand.cli import main
-from evenhand.features import store
-from evenhand.sealing import check_sums
+from evenhand._base import files as artefacts
+from evenhand._base.seals import check_sums
+from evenhand.cli.main import main
+from evenhand.experiments.agreement import differences
+from evenhand.models.features import store
 
 ROWS_PER_SHARD = 6
 
@@ -108,10 +108,10 @@ def run(arguments, told, fatal=0, sent=signal.SIGKILL):
 
 
 def serve(folder, points, arguments):
-    import evenhand.compare.run
-    import evenhand.even
-    import evenhand.finetuning
-    import evenhand.models.vision
+    import evenhand.experiments.compare.run
+    import evenhand.finetuning.finetune
+    import evenhand.heads.selection.fair_head
+    import evenhand.models.from_torchvision
     import evenhand.report.html  # noqa: F401 - loaded once, before the forks
 
     told = folder / "told"

@@ -14,21 +14,21 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evenhand import artefacts
-from evenhand.artefacts import held, replaced_folder, write_atomically
-from evenhand.claim import MADE_FROM, claim
-from evenhand.compare.cells import Cell, read_cell, to_json
+from evenhand._base import files as artefacts
+from evenhand._base.files import held, replaced_folder, write_atomically
+from evenhand._base.made_from import MADE_FROM, claim
+from evenhand._base.seals import check_sums, read_arrays, seal_arrays, write_sums
 from evenhand.errors import ArtefactError, InputError
-from evenhand.features import extract
-from evenhand.features.store import Store
+from evenhand.experiments.compare.results import Cell, read_cell, to_json
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.models import wrap
+from evenhand.models.features import extract
+from evenhand.models.features.store import Store
 from evenhand.models.mlp import MLP
-from evenhand.record import Record
-from evenhand.saving import CONFIG, SEAL, WEIGHTS, load, save
-from evenhand.sealing import check_sums, read_arrays, seal_arrays, write_sums
-from evenhand.tasks.base import Examples
+from evenhand.models.saving import CONFIG, SEAL, WEIGHTS, load, save
+from evenhand.report.record import Record
+from evenhand.tasks.task import Examples
 
 MANY = settings(max_examples=150, deadline=None)
 PLACES = st.tuples(st.floats(0, 1, exclude_max=True), st.integers(0, 7))
@@ -57,7 +57,7 @@ def entry(tmp_path_factory):
     model = wrap(torch.nn.Sequential(torch.nn.Flatten(), torch.nn.Linear(4, 2)))
     folder = tmp_path_factory.mktemp("entry")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("evenhand.features.store.ROWS_PER_SHARD", 5)
+        patch.setattr("evenhand.models.features.store.ROWS_PER_SHARD", 5)
         extract(model, examples, ("n", "y"), cache=folder)
     return folder
 
@@ -237,7 +237,7 @@ def test_what_killed_writers_left_is_cleared_once_it_is_old(tmp_path):
 
 HOLDER = """
 import sys, time
-from evenhand.artefacts import held
+from evenhand._base.files import held
 with held(sys.argv[1]):
     print("held", flush=True)
     time.sleep(600)

@@ -6,14 +6,14 @@ import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
 
-from evenhand import threads
-from evenhand.finetuning import finetune_stage
+from evenhand._base import threads
+from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.stage import task_stage
 from evenhand.groups import Groups
+from evenhand.heads.selection.rule import Rule
 from evenhand.models import wrap
-from evenhand.pipeline import task_stage
-from evenhand.record import results_frame
-from evenhand.select import Rule
-from evenhand.tasks.base import Examples, Task
+from evenhand.report.record import results_frame
+from evenhand.tasks.task import Examples, Task
 
 
 def task():

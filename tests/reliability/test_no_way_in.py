@@ -15,17 +15,17 @@ import torch
 from torch import nn
 
 from evenhand import models
-from evenhand.artefacts import make_private, writable_folder, write_atomically
-from evenhand.cli import main
+from evenhand._base.files import make_private, writable_folder, write_atomically
+from evenhand._base.seals import sealed
+from evenhand.cli.main import main
 from evenhand.errors import ArtefactError, EvenhandError, InputError
+from evenhand.finetuning.task_file import parse_config
+from evenhand.models.saving import SEAL, load, save
 from evenhand.models.weights import read_weights
-from evenhand.saving import SEAL, load, save
-from evenhand.sealing import sealed
 from evenhand.tasks import archive as archive_module
-from evenhand.tasks import frame as frame_module
+from evenhand.tasks import read_table as frame_module
 from evenhand.tasks.archive import open_archive
-from evenhand.tasks.config import parse_config
-from evenhand.tasks.frame import read_frame
+from evenhand.tasks.read_table import read_frame
 
 
 class Bomb:
@@ -105,7 +105,7 @@ def test_no_network_for_a_local_model_and_none_of_its_code(tmp_path, monkeypatch
 def test_a_saved_model_names_no_class_but_a_models(tmp_path):
     pytest.importorskip("transformers")
     folder = save(nn.Linear(3, 2), tmp_path / "model")
-    from evenhand.sealing import unsealed
+    from evenhand._base.seals import unsealed
 
     seal = unsealed((folder / SEAL).read_text())
     (folder / SEAL).write_text(sealed(seal | {"kind": "transformers", "class": "x.AutoConfig"}))

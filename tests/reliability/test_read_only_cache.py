@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
-from evenhand.cli import main
-from evenhand.features import extract, extract_task
-from evenhand.features import files as files_module
+from evenhand.cli.main import main
 from evenhand.groups import Groups
 from evenhand.models import wrap
-from evenhand.tasks.base import Examples, Task
+from evenhand.models.features import cache_folder as files_module
+from evenhand.models.features import extract, extract_task
 from evenhand.tasks.inputs import Texts, View
+from evenhand.tasks.task import Examples, Task
 
 
 def task():

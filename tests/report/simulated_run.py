@@ -4,7 +4,7 @@ import numpy as np
 
 from evenhand.groups import Groups
 from evenhand.metrics import Counts
-from evenhand.record import Record, Run
+from evenhand.report.record import Record, Run
 from evenhand.rows import Rows
 
 

@@ -54,10 +54,9 @@ def test_the_page_renders_with_the_flags_of_a_plain_command(pages, tmp_path):
 @pytest.fixture(scope="module")
 def adult(tmp_path_factory):
     """The report of a real comparison on Adult."""
-    from evenhand.bounds import Bound
-    from evenhand.compare.run import compare
-    from evenhand.finetuning import make_rule
-    from evenhand.recipe import recipe
+    from evenhand.experiments.compare.run import compare
+    from evenhand.finetuning.recipe import recipe
+    from evenhand.heads.selection.rule import Bound, make_rule
 
     folder = tmp_path_factory.mktemp("adult")
     rule = make_rule([Bound("equalized_odds", 0.1)], "equalized_odds", 0.9, 0.5, "f1")

@@ -5,10 +5,12 @@ import pandas as pd
 import pytest
 from simulated_run import make_run
 
+from evenhand._base.text import columns, csv_safe, fitted, number, visible
 from evenhand.metrics import Counts
-from evenhand.record import RESULT_COLUMNS, Record
-from evenhand.report import files, table
-from evenhand.report.text import columns, csv_safe, fitted, markdown, number, visible
+from evenhand.report import files
+from evenhand.report import terminal_table as table
+from evenhand.report.markup import markdown
+from evenhand.report.record import RESULT_COLUMNS, Record
 
 
 def test_a_run_leaves_its_files(run, tmp_path):

@@ -12,8 +12,8 @@ from simulated_run import make_run
 
 from evenhand.errors import InputError
 from evenhand.metrics import Counts
-from evenhand.record import Record
 from evenhand.report import html, views
+from evenhand.report.record import Record
 
 HOSTILE = (
     "<script>alert(1)</script>",

@@ -8,7 +8,7 @@ from matplotlib.figure import Figure
 from simulated_run import make_run
 
 from evenhand.errors import InputError
-from evenhand.fisher import GroupFisher
+from evenhand.fisher.sums import GroupFisher
 from evenhand.groups import Groups
 from evenhand.report import plots
 

@@ -7,15 +7,18 @@ import pandas as pd
 import pytest
 from simulated_run import make_run
 
-from evenhand.compare.run import pooled
-from evenhand.finetuning import finetune_stage
+from evenhand.experiments.compare.as_run import pooled
+from evenhand.finetuning.baselines import as_fitted
+from evenhand.finetuning.finetune import finetune_stage
 from evenhand.groups import Groups
-from evenhand.methods.heads import as_fitted
-from evenhand.record import UNCONVERGED, results_frame
-from evenhand.report import card, files, html, table
+from evenhand.heads.fit import fit_path
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.rule import Rule
+from evenhand.report import files, html
+from evenhand.report import model_card as card
+from evenhand.report import terminal_table as table
+from evenhand.report.record import UNCONVERGED, results_frame
 from evenhand.rows import Rows
-from evenhand.select import Rule
-from evenhand.solver import HeadFit, fit_path
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 
 from evenhand.errors import InputError
 from evenhand.tasks import load
-from evenhand.tasks.table import table
+from evenhand.tasks.table_task import table
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 from evenhand.errors import InputError
 from evenhand.tasks.inputs import View
-from evenhand.tasks.text import text
+from evenhand.tasks.text_task import text
 
 
 @pytest.fixture

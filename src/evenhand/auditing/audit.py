@@ -14,12 +14,12 @@ import numpy as np
 import pandas as pd
 
 import evenhand.auditing.scores as score_views
+from evenhand._base.text import listed, visible
+from evenhand.auditing.counting import MISSING, Coder, Ints, ScoreTally, Tally
 from evenhand.auditing.result import Audit, Part
 from evenhand.auditing.source import CHUNK_ROWS, chunks
-from evenhand.auditing.tally import MISSING, Coder, Ints, ScoreTally, Tally
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
-from evenhand.report.text import listed, visible
 
 MOST_GROUP_COLUMNS = 4
 

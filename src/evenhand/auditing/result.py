@@ -11,14 +11,15 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evenhand.artefacts import write_atomically
+from evenhand._base.files import write_atomically
+from evenhand._base.text import frame_to_csv, listed, number, plural, visible
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.intervals import Interval, gap_interval, rate_interval
-from evenhand.record import Record, Run
-from evenhand.report.groups import group_table
-from evenhand.report.text import frame_to_csv, listed, number, plural, visible
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import Interval, rate_interval
+from evenhand.report.group_table import group_table
+from evenhand.report.record import Record, Run
 
 METHOD = "audited decisions"
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evenhand.auditing.tally import MOST_VALUES, Ints, ScoreTally
+from evenhand.auditing.counting import MOST_VALUES, Ints, ScoreTally
 
 Floats = npt.NDArray[np.float64]
 

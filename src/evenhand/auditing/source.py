@@ -13,12 +13,15 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evenhand._base.text import listed, visible
 from evenhand.errors import InputError, MissingExtraError
-from evenhand.report.text import listed, visible
 
 CHUNK_ROWS = 500_000
+
+
 MISSING_TEXTS = ("", "NA", "N/A", "NaN", "nan", "NULL", "null", "<NA>")
 """How a CSV says that a value is missing."""
+
 
 Chunk = dict[str, tuple[np.ndarray[Any, Any], list[Any]]]
 """Column name to (codes (n,), values): -1 is missing. Scores: (floats (n,), [])."""

@@ -19,10 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from evenhand.errors import InputError, MissingExtraError, ModelError
-from evenhand.factorization import factorize
-from evenhand.hooks import group_fisher
-from evenhand.lowrank import head_of
-from evenhand.neutralization import Weights, neutralize
+from evenhand.fisher.factorize import factorize
+from evenhand.fisher.hooks import group_fisher
+from evenhand.fisher.neutralize import Weights, neutralize
+from evenhand.head import head_of
 
 try:
     from peft import PeftConfig, PeftModel
@@ -33,7 +33,10 @@ try:
 except ImportError as error:
     raise MissingExtraError("peft", "peft", "FisherSVDConfig") from error
 
+
 NAME = "FISHER_SVD"
+
+
 HEADS = frozenset({"classifier", "score"})
 """The layers that PEFT takes out of a method's reach when it is given a task type."""
 
@@ -312,12 +315,12 @@ def save_merged(model: PeftModel, folder: str | Path) -> Path:
     """Save the dense model of the same outputs, which its own library loads without PEFT.
 
     A transformers model is written by its ``save_pretrained``; any other as
-    :func:`evenhand.saving.save` does. ``model`` itself stays as it is.
+    :func:`evenhand.models.saving.save` does. ``model`` itself stays as it is.
 
     Returns:
         The folder.
     """
-    from evenhand.saving import save
+    from evenhand.models.saving import save
 
     return save(copy.deepcopy(model).merge_and_unload(), folder)
 

@@ -14,20 +14,22 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from evenhand.bounds import Bound, parse_bounds
-from evenhand.checks import require_groups, result_warnings, row_warnings
 from evenhand.criteria import Criterion
-from evenhand.crossfit import FOLDS, RIDGES, WIDE, WIDE_RIDGES, choose_ridge
 from evenhand.errors import InputError
-from evenhand.even import even_out
 from evenhand.groups import Groups
 from evenhand.head import Head
+from evenhand.heads.fit import fit_path
+from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.folds import FOLDS
+from evenhand.heads.selection.requirements import require_groups
+from evenhand.heads.selection.ridge import RIDGES, WIDE, WIDE_RIDGES, choose_ridge
+from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
+from evenhand.heads.selection.warnings import result_warnings, row_warnings
 from evenhand.rows import Rows
-from evenhand.select import Rule
-from evenhand.solver import fit_path
 
 if TYPE_CHECKING:
-    from evenhand.select import Choice
+    from evenhand.heads.selection.select import Choice
+
 
 Array = npt.NDArray[Any]
 

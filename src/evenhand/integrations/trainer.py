@@ -11,12 +11,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenhand._base.distributed import ALONE, world
 from evenhand.criteria import Criterion
-from evenhand.distributed import ALONE, world
 from evenhand.errors import InputError, MissingExtraError
+from evenhand.fisher.lowrank import LowRankLinear, merge_
 from evenhand.groups import UNKNOWN, Groups
-from evenhand.inmodel.loss import MEMORY, GapLoss, soft_gap_loss
-from evenhand.lowrank import LowRankLinear, merge_
+from evenhand.heads.gap_loss import MEMORY, GapLoss, soft_gap_loss
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import (
     accuracy,
@@ -32,6 +32,7 @@ try:
     from transformers import EvalPrediction, PreTrainedModel, Trainer
 except ImportError as error:
     raise MissingExtraError("transformers with accelerate", "trainer", "FairTrainer") from error
+
 
 FACTORS = "evenhand_lowrank.safetensors"
 """Beside the merged weights of a checkpoint: the low-rank factors, to resume from."""
@@ -217,7 +218,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             return
         from safetensors.torch import save
 
-        from evenhand.artefacts import write_atomically
+        from evenhand._base.files import write_atomically
 
         kept: Any = self.model
         self.model: Any = merge_(copy.deepcopy(own))

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evenhand._base.arrays import IntArray, integers_below
 from evenhand.errors import InputError
-from evenhand.groups import Groups, IntArray, integers_below
+from evenhand.groups import Groups
 
 
 @dataclass(frozen=True, eq=False)

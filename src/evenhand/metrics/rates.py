@@ -88,6 +88,8 @@ def balanced_error(confusion: npt.NDArray[Any]) -> Array:
 
 
 ErrorMetric = Callable[[npt.NDArray[Any]], Array]
+
+
 ERRORS: dict[str, ErrorMetric] = {
     "f1": f1_error,
     "accuracy": accuracy_error,

@@ -10,8 +10,8 @@ from typing import Any
 from torch import nn
 
 from evenhand.errors import InputError, ModelError
-from evenhand.models.base import Backbone, Prepare
-from evenhand.models.find import find_head
+from evenhand.models.backbone import Backbone, Prepare
+from evenhand.models.find_head import find_head
 from evenhand.models.prepare import PrepareArrays
 
 
@@ -67,7 +67,8 @@ def load(
         ArtefactError: weights of another model.
         MissingExtraError: a library or a package of weights is not installed.
     """
-    from evenhand.models import text, vision
+    from evenhand.models import from_torchvision as vision
+    from evenhand.models import from_transformers as text
 
     label = str(name)
     if ":" in label and not Path(label).exists():
@@ -97,8 +98,8 @@ def load(
 
 def _own(label: str, weights: str | Path | None, head: str | None, size: int | None) -> Backbone:
     """The module that a function of the user's own returns, with weights from a file."""
+    from evenhand.models.from_torchvision import adopt
     from evenhand.models.prepare import PrepareImages
-    from evenhand.models.vision import adopt
     from evenhand.models.weights import read_weights
 
     module_name, _, function = label.partition(":")

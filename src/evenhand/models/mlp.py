@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import copy
 from collections import OrderedDict
 from collections.abc import Callable
 
@@ -10,13 +9,10 @@ import numpy as np
 import torch
 from torch import nn
 
-from evenhand.adapter import Adapter, Hidden
-from evenhand.errors import ModelError
+from evenhand._base.arrays import FloatArray
+from evenhand._base.threads import one_thread
 from evenhand.head import Head
-from evenhand.lowrank import put_head_
-from evenhand.rows import FloatArray
-from evenhand.tasks.base import Examples
-from evenhand.threads import one_thread
+from evenhand.tasks.task import Examples
 
 HIDDEN = 10
 
@@ -140,38 +136,6 @@ def pretrain_mlp(
         model = MLP(np.asarray(pretrain.inputs).shape[1], classes, layers=layers, hidden=hidden)
     train_mlp(model, pretrain, valid, seed=seed, penalty=penalty, on_epoch=on_epoch)
     return model
-
-
-def last_hidden(model: MLP) -> Hidden:
-    """The last hidden layer as arrays.
-
-    Raises:
-        ModelError: the model has no hidden layer.
-    """
-    layers = [module for module in model.features if isinstance(module, nn.Linear)]
-    if not layers:
-        raise ModelError("an MLP of one layer has no hidden layer to adapt")
-    return Hidden(
-        layers[-1].weight.detach().double().numpy().T.copy(),
-        layers[-1].bias.detach().double().numpy().copy(),
-    )
-
-
-def hidden_inputs(model: MLP, inputs: FloatArray) -> FloatArray:
-    """(N, in) what the last hidden layer reads for (N, inputs) rows."""
-    with torch.inference_mode():
-        rows = torch.as_tensor(inputs, dtype=torch.float32)
-        return model.features[:-2](rows).double().numpy()
-
-
-def with_parts(model: MLP, head: Head, adapter: Adapter | None = None) -> MLP:
-    """A copy of ``model`` with this head, and with the adapter merged into its hidden layer."""
-    changed = copy.deepcopy(model)
-    put_head_(changed.head, head)
-    if adapter is not None:
-        layer = [module for module in changed.features if isinstance(module, nn.Linear)][-1]
-        put_head_(layer, Head(adapter.merged.weight, adapter.merged.bias))
-    return changed
 
 
 def mlp_features(model: MLP, inputs: FloatArray) -> FloatArray:

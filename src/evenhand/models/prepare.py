@@ -12,6 +12,8 @@ import torch
 from evenhand.errors import InputError, MissingExtraError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
+
+
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
 

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 import numpy as np
 from matplotlib.ticker import MaxNLocator
 
+from evenhand._base.text import number
 from evenhand.metrics.intervals import Interval
-from evenhand.report.text import number
 
 MARKERS = ("circle", "square", "triangle", "diamond", "down", "cross", "plus", "star")
+
+
 PATHS = {
     "circle": "M-5,0a5,5 0 1,0 10,0a5,5 0 1,0 -10,0z",
     "square": "M-4.5,-4.5h9v9h-9z",
@@ -22,6 +24,8 @@ PATHS = {
     "star": "M0,-7L1.8,-2.2L6.7,-2.2L2.8,.9L4.1,5.7L0,2.9L-4.1,5.7L-2.8,.9L-6.7,-2.2L-1.8,-2.2z",
 }
 """The shapes of the marks, in pixels around their place."""
+
+
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#999999")
 """Okabe and Ito's colours, told apart by the colour-blind; shapes tell the marks apart as well."""
 

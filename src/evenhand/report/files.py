@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evenhand.artefacts import write_atomically
+from evenhand._base.files import write_atomically
+from evenhand._base.text import frame_to_csv
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.intervals import Interval, error_interval, gap_interval
-from evenhand.record import Record, Run, results_frame
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import Interval, error_interval
 from evenhand.report import html
-from evenhand.report.text import frame_to_csv
+from evenhand.report.record import Record, Run, results_frame
 
 
 def write_run(run: Run, folder: str | Path) -> dict[str, Path]:

@@ -10,12 +10,15 @@ import jinja2
 import numpy as np
 import pandas as pd
 
-from evenhand.artefacts import write_atomically
-from evenhand.metrics.intervals import Interval, error_interval, gap_interval
-from evenhand.record import Record, Run
-from evenhand.report import charts, text
-from evenhand.report.doubts import LIMITS, MEANINGS, doubts
-from evenhand.report.groups import RATES, group_table, score_columns
+from evenhand._base.files import write_atomically
+from evenhand._base.text import number, seconds, visible
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import Interval, error_interval
+from evenhand.report import charts
+from evenhand.report.group_table import RATES, group_table, score_columns
+from evenhand.report.markup import bounds, percent
+from evenhand.report.record import Record, Run
+from evenhand.report.uncertainty import LIMITS, MEANINGS, doubts
 from evenhand.report.views import Point, asked_bound, bars, candidates, points
 
 HEADINGS = {
@@ -26,11 +29,15 @@ HEADINGS = {
     "precision": "Precision",
     "accuracy": "Accuracy",
 }
+
+
 TITLES = {
     "finetune": "Fine-tuning report",
     "compare": "Comparison report",
     "audit": "Audit report",
 }
+
+
 MOST_ROWS = 150
 
 
@@ -86,14 +93,14 @@ def _environment() -> jinja2.Environment:
         undefined=jinja2.StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
-        finalize=lambda value: text.visible(value) if type(value) is str else value,
+        finalize=lambda value: visible(value) if type(value) is str else value,
     )
     environment.filters |= {
-        "number": text.number,
-        "percent": text.percent,
-        "bounds": text.bounds,
-        "seconds": text.seconds,
-        "visible": text.visible,
+        "number": number,
+        "percent": percent,
+        "bounds": bounds,
+        "seconds": seconds,
+        "visible": visible,
     }
     return environment
 
@@ -248,7 +255,7 @@ def _plain_table(frame: pd.DataFrame) -> dict[str, Any]:
 
     def shown(value: Any) -> str:
         if isinstance(value, float | np.floating):
-            return text.number(float(value), 3)
+            return number(float(value), 3)
         if isinstance(value, int | np.integer):
             return f"{int(value):,}"
         return str(value)

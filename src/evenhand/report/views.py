@@ -12,11 +12,12 @@ import numpy as np
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.intervals import UNDEFINED, Interval, error_interval, gap_interval
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import UNDEFINED, Interval, error_interval
 from evenhand.metrics.intervals import rate_interval as wilson
 from evenhand.metrics.rates import criterion_rates
-from evenhand.record import Record, Run
-from evenhand.report.groups import widest_class
+from evenhand.report.group_table import widest_class
+from evenhand.report.record import Record, Run
 
 MOST_BARS = 40
 

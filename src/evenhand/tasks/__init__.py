@@ -5,21 +5,21 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from pathlib import Path
 from typing import Any
 
 from evenhand.errors import InputError
-from evenhand.tasks.base import Examples, Task
+from evenhand.tasks.task import Examples, Task
 
 __all__ = ["Examples", "Task", "load"]
 
+
 _LOADERS = {
-    "adult": ("evenhand.tasks.adult", "adult"),
-    "celeba": ("evenhand.tasks.celeba", "celeba"),
-    "lfwa": ("evenhand.tasks.lfwa", "lfwa"),
-    "table": ("evenhand.tasks.table", "table"),
-    "images": ("evenhand.tasks.images", "images"),
-    "text": ("evenhand.tasks.text", "text"),
+    "adult": ("evenhand.tasks.datasets.adult", "adult"),
+    "celeba": ("evenhand.tasks.datasets.celeba", "celeba"),
+    "lfwa": ("evenhand.tasks.datasets.lfwa", "lfwa"),
+    "table": ("evenhand.tasks.table_task", "table"),
+    "images": ("evenhand.tasks.image_task", "images"),
+    "text": ("evenhand.tasks.text_task", "text"),
 }
 """Name to (module, function); the module is imported only when its task is asked for."""
 
@@ -42,24 +42,17 @@ def loader(name: str) -> Callable[..., Task]:
     return found
 
 
-def load(name: str | Path, /, **options: Any) -> Task:
-    """The task called ``name``, made with ``options``; or the one a task.yaml describes.
+def load(name: str, /, **options: Any) -> Task:
+    """The task called ``name``, made with ``options``.
 
     Args:
-        name: a built-in task, or the path of a YAML file (its ``seed`` may be overridden).
+        name: a built-in task.
         options: the arguments of the task's function.
 
     Raises:
-        InputError: no such task or file, or options that do not fit.
+        InputError: no such task, or options that do not fit.
     """
-    if Path(name).suffix.lower() in (".yaml", ".yml"):
-        from evenhand.tasks.config import read_config
-
-        seed = options.pop("seed", None)
-        if options:
-            raise InputError(f"{name} is a task file: write {', '.join(options)} into it")
-        return read_config(name).load(seed=seed)
-    function = loader(str(name))
+    function = loader(name)
     known = inspect.signature(function).parameters
     unknown = [option for option in options if option not in known]
     if unknown:

@@ -14,6 +14,8 @@ from pathlib import Path, PurePosixPath
 from evenhand.errors import ArtefactError, InputError
 
 MAX_MEMBERS = 2_000_000
+
+
 MAX_BYTES = 512 * 1024**2
 """A member may unpack to this much: a list of a million files fits, a bomb does not."""
 

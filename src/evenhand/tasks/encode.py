@@ -15,6 +15,8 @@ from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from evenhand.errors import InputError
 
 MAX_CATEGORIES = 100
+
+
 MOSTLY = 0.95
 """A text column of which this share are numbers is a column of numbers with some garbage."""
 

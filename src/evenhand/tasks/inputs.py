@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from evenhand._base.arrays import IntArray
 from evenhand.errors import InputError
-from evenhand.groups import IntArray
 
 
 class View(Sequence[Any]):

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evenhand.groups import Groups, IntArray
-from evenhand.tasks.base import Examples
+from evenhand._base.arrays import IntArray
+from evenhand.groups import Groups
 from evenhand.tasks.labels import code_groups, code_labels, column_of
 from evenhand.tasks.split import Split, split_rows
+from evenhand.tasks.task import Examples
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,10 +9,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evenhand._base.arrays import IntArray
 from evenhand.errors import InputError
-from evenhand.groups import Groups, IntArray
+from evenhand.groups import Groups
 
 MAX_CLASSES = 1000
+
+
 MAX_GROUPS = 200
 
 

@@ -9,11 +9,15 @@ import numpy as np
 import pandas as pd
 from sklearn.model_selection import train_test_split
 
+from evenhand._base.arrays import IntArray
 from evenhand.errors import InputError
-from evenhand.groups import IntArray
 
 DEFAULT = {"train": 0.6, "valid": 0.15, "test": 0.25}
+
+
 PARTS = ("pretrain", "train", "valid", "test")
+
+
 ALIASES = {
     "training": "train",
     "val": "valid",
@@ -22,8 +26,11 @@ ALIASES = {
     "testing": "test",
     "eval": "test",
 }
+
+
 VALID_SHARE = 0.2
 """Of the train rows, where a split column has no valid rows."""
+
 
 Split = str | Mapping[str, float] | None
 """A column of part names, a mapping of part to fraction, or None for the default fractions."""

@@ -4,6 +4,8 @@ Nothing here touches pyplot or the backend: new axes belong to a plain ``Figure`
 itself (``save(ax, "frontier.svg")``). Marks differ in shape, line or hatch as well as in colour.
 """
 
+from __future__ import annotations
+
 from evenhand.report.plots.arrays import (
     alpha_sweep,
     calibration,

@@ -11,18 +11,10 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from evenhand.errors import InputError
-from evenhand.fisher import GroupFisher
+from evenhand.fisher.sums import GroupFisher
 from evenhand.groups import Groups, as_groups
 from evenhand.metrics.intervals import rate_interval
-from evenhand.report.plots.style import (
-    HATCHES,
-    LINES,
-    axes_or_new,
-    colour,
-    literal,
-    marker,
-    tidy,
-)
+from evenhand.report.plots.style import HATCHES, LINES, axes_or_new, colour, literal, marker, tidy
 
 MOST_BARS = 24
 

@@ -6,9 +6,9 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from evenhand.metrics.intervals import Interval
-from evenhand.record import Run
 from evenhand.report import views
 from evenhand.report.plots.style import axes_or_new, colour, literal, marker, tidy
+from evenhand.report.record import Run
 
 
 def frontier(run: Run, ax: Axes | None = None) -> Axes:

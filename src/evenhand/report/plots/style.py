@@ -10,14 +10,20 @@ import matplotlib as mpl
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from evenhand.artefacts import write_atomically
+from evenhand._base.files import write_atomically
+from evenhand._base.text import visible
 from evenhand.errors import InputError
 from evenhand.report.charts import COLOURS
-from evenhand.report.text import visible
 
 MARKERS = ("o", "s", "^", "D", "v", "X", "P", "*")
+
+
 LINES = ("-", "--", ":", "-.", (0, (5, 1, 1, 1, 1, 1)), (0, (1, 1)), (0, (6, 3)))
+
+
 HATCHES = ("", "///", "...", "xxx", "\\\\\\", "+++", "ooo")
+
+
 FORMATS = ("svg", "png", "pdf")
 
 

@@ -1,0 +1,105 @@
+"""Numbers, names and tables as text that is safe to show."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+MISSING = "n/a"
+
+
+def number(value: float | None, digits: int = 3) -> str:
+    """``value`` with a fixed number of digits and no leading zero; n/a where undefined."""
+    if value is None or not np.isfinite(value):
+        return MISSING
+    text = f"{value:.{digits}f}"
+    if float(text) == 0:
+        text = text.lstrip("-")
+    return re.sub(r"^(-?)0\.", r"\1.", text)
+
+
+def plain_number(value: float, digits: int = 3) -> str:
+    """``value`` in a sentence, with a leading zero; n/a where undefined."""
+    return f"{value:.{digits}f}" if np.isfinite(value) else MISSING
+
+
+def seconds(value: float) -> str:
+    """A time in seconds with about three digits."""
+    if not np.isfinite(value):
+        return MISSING
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def plural(count: int, noun: str) -> str:
+    """``1 row``, ``2,000 rows``."""
+    return f"{count:,} {noun if count == 1 else noun + 's'}"
+
+
+def listed(names: Iterable[str], most: int = 8) -> str:
+    """Names in one line, the rest counted."""
+    names = list(names)
+    shown = ", ".join(names[:most])
+    return shown if len(names) <= most else f"{shown} and {len(names) - most} more"
+
+
+_HIDDEN = {"Cc", "Cf", "Co", "Cs", "Zl", "Zp"}
+
+
+_JOINERS = {"\u200d", "\u200c"}
+
+
+def visible(text: Any) -> str:
+    """``text`` with control and direction characters written out, so that it cannot act.
+
+    Letters of any script and emoji (joined ones too) stay as they are.
+    """
+    return "".join(
+        f"\\u{ord(c):04x}" if unicodedata.category(c) in _HIDDEN and c not in _JOINERS else c
+        for c in str(text)
+    )
+
+
+def columns(text: str) -> int:
+    """How many terminal columns ``text`` takes."""
+    wide = sum(unicodedata.east_asian_width(c) in "WF" for c in text)
+    none = sum(unicodedata.combining(c) > 0 or c in _JOINERS or c == "\ufe0f" for c in text)
+    return len(text) + wide - none
+
+
+def fitted(text: Any, width: int, *, right: bool = False) -> str:
+    """``text`` cut with … or padded to exactly ``width`` terminal columns."""
+    shown = visible(text)
+    if columns(shown) > width:
+        while columns(shown) > width - 1:
+            shown = shown[:-1]
+        shown += "…"
+    pad = " " * (width - columns(shown))
+    return pad + shown if right else shown + pad
+
+
+def csv_safe(value: Any) -> Any:
+    """``value`` such that a spreadsheet takes it for text: no cell starts a formula."""
+    if not isinstance(value, str) or not value.lstrip().startswith(
+        ("=", "+", "-", "@", "\t", "\r")
+    ):
+        return value
+    try:
+        float(value)
+    except ValueError:
+        return "'" + value
+    return value
+
+
+def frame_to_csv(frame: pd.DataFrame) -> str:
+    """A table as CSV with no cell or column name that acts as a formula."""
+    safe = frame.copy()
+    for column in safe.columns:
+        if not pd.api.types.is_numeric_dtype(safe[column]):
+            safe[column] = safe[column].map(csv_safe)
+    safe.columns = pd.Index([csv_safe(str(column)) for column in safe.columns])
+    return str(safe.to_csv(index=False, lineterminator="\n"))

@@ -1,0 +1,117 @@
+"""``evenhand compare``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from evenhand.cli.options import (
+    Bounds,
+    Cache,
+    Confidence,
+    Data,
+    ErrorName,
+    Group,
+    Head,
+    ImageSize,
+    Json,
+    Label,
+    Layers,
+    MaxLength,
+    Model,
+    Quiet,
+    Task,
+    Weights,
+)
+from evenhand.cli.terminal import output_folder
+
+
+def compare(
+    task: Task,
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 5,
+    methods: Annotated[
+        str | None, typer.Option(help="Names separated by commas; all by default.")
+    ] = None,
+    data: Data = None,
+    label: Label = None,
+    group: Group = None,
+    model: Model = None,
+    weights: Weights = None,
+    head: Head = None,
+    image_size: ImageSize = None,
+    max_length: MaxLength = None,
+    bound: Bounds = None,
+    confidence: Confidence = None,
+    error: ErrorName = None,
+    layers: Layers = 2,
+    reference: Annotated[
+        str, typer.Option(help="Method (or method:setting) of the paired differences.")
+    ] = "transfer:dense",
+    output: Annotated[
+        Path | None, typer.Option("--output", "-o", help="Folder; default runs/compare-TASK.")
+    ] = None,
+    jobs: Annotated[
+        int | None, typer.Option(min=1, help="Seeds to run at a time; default: one a core.")
+    ] = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Run every method side by side over seeds: paired intervals, the frontier, a report.
+
+    evenhand compare adult --seeds 10
+
+    evenhand compare adult --methods transfer,gap-eo,fairret --bound equalized_odds=0.1
+
+    A second call with the same --output computes only what is missing.
+    """
+    import os
+
+    from evenhand.finetuning.recipe import recipe
+    from evenhand.heads.selection.rule import Bound
+
+    asked = recipe(
+        task,
+        data=data,
+        label=label,
+        groups=tuple(group or ()),
+        model=model,
+        weights=weights,
+        head=head,
+        image_size=image_size,
+        max_length=max_length,
+        layers=layers,
+        cache=cache,
+        progress=not quiet,
+    )
+    bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
+
+    from evenhand.cli.terminal import bar, echo_comparison
+    from evenhand.experiments.compare.as_run import as_run
+    from evenhand.experiments.compare.run import compare as run_compare
+    from evenhand.heads.selection.rule import make_rule
+
+    level = asked.config.confidence if confidence is None else confidence
+    metric = asked.config.error if error is None else error
+    rules = [make_rule([one], one.criterion, level, 0.5, metric) for one in bounds]
+    folder = output_folder(output or Path("runs") / f"compare-{asked.task}")
+    name, _, setting = reference.partition(":")
+    with bar("comparing", None, quiet) as progress:
+
+        def on_cells(done: int, total: int) -> None:
+            progress.total = total
+            progress.update(done - progress.n)
+
+        result = run_compare(
+            asked,
+            range(seeds),
+            folder,
+            methods=[m.strip() for m in methods.split(",")] if methods else None,
+            rules=rules,
+            reference=(name, setting or "dense"),
+            jobs=jobs or os.cpu_count() or 1,
+            on_cells=on_cells,
+        )
+    echo_comparison(as_run(result), result, json=json, quiet=quiet)

@@ -1,0 +1,76 @@
+"""The command line: verbs of a few lines over the library."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated, Any
+
+import typer
+
+from evenhand.cli.audit import audit
+from evenhand.cli.cache import app as cache_app
+from evenhand.cli.compare import compare
+from evenhand.cli.finetune import finetune
+from evenhand.cli.init import init
+from evenhand.cli.paper import paper
+from evenhand.cli.plan import plan
+from evenhand.cli.rerun import rerun
+from evenhand.cli.study import app as study_app
+from evenhand.errors import EvenhandError
+
+BAD_INPUT, INTERRUPTED = 2, 130
+INTERRUPTION = "interrupted; what was finished is kept, and the same command goes on from there"
+
+app = typer.Typer(
+    help="Fine-tune a pre-trained model so that its decisions fall evenly on groups.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(cache_app, name="cache")
+app.add_typer(study_app, name="study")
+
+
+def _version(asked: bool) -> None:
+    if asked:
+        from importlib.metadata import version
+
+        typer.echo(f"evenhand {version('evenhand')}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
+) -> None:
+    pass
+
+
+for command in (finetune, compare, plan, audit, init, paper, rerun):
+    app.command()(command)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; no traceback reaches a user for bad input.
+
+    Exit codes: 0 done, 1 a check that was asked for failed, 2 bad usage or input, 130 interrupted.
+    """
+    command: Any = typer.main.get_command(app)
+    try:
+        sys.exit(command.main(args=arguments, prog_name="evenhand", standalone_mode=True))
+    except SystemExit as done:  # typer turns ctrl-C into this code, without a word
+        if done.code == INTERRUPTED:
+            typer.echo(INTERRUPTION, err=True)
+        raise
+    except EvenhandError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(BAD_INPUT)
+    except OSError as error:
+        where = f": {error.filename}" if error.filename else ""
+        typer.echo(f"error: {error.strerror or error}{where}", err=True)
+        sys.exit(BAD_INPUT)
+    except KeyboardInterrupt:
+        typer.echo(INTERRUPTION, err=True)
+        sys.exit(INTERRUPTED)

@@ -1,0 +1,81 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Task = Annotated[str, typer.Argument(help="adult, celeba, lfwa, or a task file (task.yaml).")]
+
+
+Data = Annotated[Path | None, typer.Option(help="The task's data: a file, folder or zip.")]
+
+
+Label = Annotated[str | None, typer.Option(help="What to predict, where the task has a choice.")]
+
+
+Group = Annotated[list[str] | None, typer.Option(help="Group column; repeat to cross several.")]
+
+
+Model = Annotated[str | None, typer.Option(help="Model: a name, or a transformers folder.")]
+
+
+Weights = Annotated[str | None, typer.Option(help="A file of the model's weights.")]
+
+
+Head = Annotated[str | None, typer.Option(help="Path of the model's head; found by default.")]
+
+
+ImageSize = Annotated[int | None, typer.Option(min=16, max=4096, help="Side of images in pixels.")]
+
+
+MaxLength = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Tokens kept of a text.")]
+
+
+Seed = Annotated[
+    int, typer.Option(min=0, max=2**32 - 1, help="Of the split and every random choice.")
+]
+
+
+Bounds = Annotated[
+    list[str] | None,
+    typer.Option("--bound", help="Gap to keep below, as equalized_odds=0.10; repeatable."),
+]
+
+
+Confidence = Annotated[float | None, typer.Option(help="Of the bounds, one-sided; default 0.9.")]
+
+
+MaxCost = Annotated[
+    float, typer.Option(help="Points of error to pay at most where no bound is given.")
+]
+
+
+ErrorName = Annotated[
+    str | None,
+    typer.Option("--error", help="Error to lower: f1 (default), accuracy, balanced or log_loss."),
+]
+
+
+Criterion = Annotated[
+    str | None,
+    typer.Option(
+        help="Gap to lessen: equalized_odds (default), demographic_parity or equal_opportunity."
+    ),
+]
+
+
+Layers = Annotated[int, typer.Option(min=2, max=5, help="Layers of Adult's MLP.")]
+
+
+Cache = Annotated[
+    Path | None, typer.Option(help="Cache folder; default: $EVENHAND_CACHE or the platform's.")
+]
+
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]

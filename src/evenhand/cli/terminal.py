@@ -1,0 +1,78 @@
+"""What a command shows: bars while it works, one table when it is done."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+if TYPE_CHECKING:
+    from evenhand.experiments.compare.comparison import Comparison
+    from evenhand.report.record import Run
+
+
+@contextmanager
+def bar(what: str, total: int | None, quiet: bool) -> Iterator[Any]:
+    """A progress bar on standard error; silent when that is not a terminal."""
+    from tqdm import tqdm
+
+    hidden = quiet or not sys.stderr.isatty()
+    with tqdm(total=total, desc=what, disable=hidden, leave=False, delay=1) as progress:
+        yield progress
+
+
+def echo_run(run: Run, folder: Path, *, json: bool, quiet: bool) -> None:
+    """Print a run: its JSON, or its table, what was decided, and where the files are."""
+    from evenhand.report.files import to_json
+    from evenhand.report.terminal_table import comparison
+
+    if json:
+        typer.echo(to_json(run))
+        return
+    if quiet:
+        return
+    typer.echo(run.asked)
+    typer.echo("")
+    typer.echo(comparison(run.records, color=sys.stdout.isatty()))
+    typer.echo("")
+    typer.echo(run.decided)
+    for warning in run.warnings:
+        typer.echo(f"note: {warning}")
+    typer.echo(f"\nreport: {folder / 'report.html'}\nmodel:  {folder / 'model'}")
+
+
+def echo_comparison(run: Run, comparison: Comparison, *, json: bool, quiet: bool) -> None:
+    """Print a comparison: its JSON, or its table and where the files are."""
+    from evenhand.report.files import to_json
+    from evenhand.report.terminal_table import comparison as table
+
+    if json:
+        typer.echo(to_json(run))
+        return
+    if quiet:
+        return
+    typer.echo(run.asked + "\n")
+    typer.echo(table(comparison.shown, color=sys.stdout.isatty()))
+    typer.echo("\n" + run.decided)
+    for warning in run.warnings:
+        typer.echo(f"note: {warning}")
+    typer.echo(f"\nresults, paired differences, frontier and report: {comparison.folder}")
+
+
+def machine() -> str:
+    """The kind of machine, for a page that shows figures."""
+    import os
+    import platform
+
+    return f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores"
+
+
+def output_folder(path: Path) -> Path:
+    """A folder that can be written to, found out before any work is done."""
+    from evenhand._base.files import writable_folder
+
+    return writable_folder(path)

@@ -1,0 +1,1 @@
+"""Many seeds, kept run by run: peers, comparisons, the paper again, studies."""

@@ -1,0 +1,201 @@
+"""One cell of a comparison, a method at a seed: run once, kept in a file, never run again."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenhand._base.files import write_atomically
+from evenhand._base.seals import sealed, unsealed
+from evenhand._base.threads import one_thread
+from evenhand.criteria import Criterion
+from evenhand.errors import ArtefactError, InputError, MissingExtraError
+from evenhand.experiments.compare.choose import EVENED, bounded, development_gap, levelled, menu
+from evenhand.experiments.methods.registry import METHODS, Entry
+from evenhand.finetuning.recipe import Recipe
+from evenhand.finetuning.score import score
+from evenhand.finetuning.stage import Stage
+from evenhand.heads.selection.rule import Rule
+from evenhand.metrics.counts import Counts
+from evenhand.report.record import Record
+
+FRONTIER = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
+
+
+PLAIN = {
+    "pretrained",
+    "transfer",
+    "svd",
+    "fisher-svd",
+    "neutralized-svd",
+    "random-svd",
+    "compressed",
+    "compressed-gap-dp",
+    "untrained",
+    "evenhand",
+}
+"""Methods without a knob for fairness: nothing to choose by a bound."""
+
+
+@dataclass(frozen=True, eq=False)
+class Cell:
+    """What one method gave at one seed.
+
+    Attributes:
+        records: one a setting.
+        skipped: why there are none.
+        too_wide: it was skipped for the width of the features only, so it runs where it is named.
+    """
+
+    records: tuple[Record, ...]
+    skipped: str | None = None
+    too_wide: bool = False
+
+
+def cell_path(folder: Path, seed: int, name: str) -> Path:
+    """Where the cell of a method at a seed is kept."""
+    return folder / "cells" / f"seed{seed}-{name}.json"
+
+
+def is_kept(folder: Path, seed: int, name: str, *, named: bool) -> bool:
+    """Whether the cell need not be run; one left out for its width runs once it is ``named``.
+
+    Raises:
+        ArtefactError: it is there and damaged.
+    """
+    path = cell_path(folder, seed, name)
+    return path.is_file() and not (read_cell(path).too_wide and named)
+
+
+def run_seed(
+    recipe: Recipe,
+    seed: int,
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    folder: Path,
+    *,
+    named: bool,
+) -> None:
+    """Run and keep every cell of ``seed`` that is not kept yet.
+
+    Args:
+        recipe: the task, data and model.
+        seed: of the split, the pre-training and every random choice.
+        names: of the methods.
+        rules: rules with bounds, each a further row of every method that has a knob.
+        folder: of the comparison.
+        named: the methods were asked for by name; otherwise those that take minutes on features
+            this wide are left out, and say so.
+    """
+    todo = [METHODS[name] for name in names if not is_kept(folder, seed, name, named=named)]
+    if not todo:
+        return
+    with one_thread():
+        stage = recipe.stage(seed)
+        width = stage.problem.train.features.shape[1]
+        for entry in todo:
+            reason = None if named else entry.too_wide(width)
+            cell = Cell((), reason, True) if reason else run_cell(stage, entry, rules)
+            write_atomically(cell_path(folder, seed, entry.name), to_json(cell))
+
+
+def run_cell(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Cell:
+    """Fit one method on a stage at all its settings and score them on the test rows."""
+    try:
+        return Cell(tuple(_records(stage, entry, rules)))
+    except (MissingExtraError, InputError) as error:
+        return Cell((), str(error))
+
+
+def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Record]:
+    problem = stage.problem
+    if entry.name == "pretrained" and problem.fresh:
+        raise InputError("the label space is new: there is no head to use as it is")
+    if entry.network and problem.network is None:
+        raise InputError(f"{entry.name} needs the whole network, and only features are at hand")
+    began = time.perf_counter()
+    fitted = entry.load()(problem)
+    each = (time.perf_counter() - began) / max(1, len(fitted))
+    for setting, one in fitted:
+        yield score(stage, entry.name, setting, one, each + one.extra.get("seconds", 0.0))
+    if entry.name in PLAIN:
+        return
+    for criterion in _criteria(entry, FRONTIER):
+        one_menu = menu(entry, problem, fitted, criterion)
+        reference = development_gap(problem, problem.dense.head, criterion)
+        for setting, one in levelled(one_menu, criterion, reference):
+            yield score(stage, entry.name, setting, one, each)
+        for rule in rules:
+            if rule.criteria != (criterion,):
+                continue
+            began = time.perf_counter()
+            setting, one = bounded(one_menu, rule, problem)
+            yield score(stage, entry.name, setting, one, each + time.perf_counter() - began)
+
+
+def _criteria(entry: Entry, every: Sequence[Criterion]) -> tuple[Criterion, ...]:
+    if entry.name in EVENED:
+        return (EVENED[entry.name],)
+    return tuple(every)
+
+
+def to_json(cell: Cell) -> str:
+    """A cell as JSON that carries its own hash."""
+    records = [
+        {
+            "task": record.task,
+            "method": record.method,
+            "setting": record.setting,
+            "seed": record.seed,
+            "table": np.asarray(record.counts.table).tolist(),
+            "unknown": np.asarray(record.counts.unknown).tolist(),
+            "groups": list(record.counts.group_names),
+            "classes": list(record.counts.class_names),
+            "attribute": record.counts.attribute,
+            "trainable_parameters": record.trainable_parameters,
+            "seconds": record.seconds,
+            "notes": list(record.notes),
+        }
+        for record in cell.records
+    ]
+    document = {"records": records, "skipped": cell.skipped, "too_wide": cell.too_wide}
+    return sealed(document)
+
+
+def read_cell(path: Path) -> Cell:
+    """A cell that :func:`to_json` wrote.
+
+    Raises:
+        ArtefactError: the file is damaged.
+    """
+    try:
+        document = unsealed(path.read_bytes())
+        records = tuple(_record(one) for one in document["records"])
+        return Cell(records, document["skipped"], bool(document.get("too_wide")))
+    except (ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{path} is damaged ({error}); delete it and run again") from error
+
+
+def _record(one: dict[str, Any]) -> Record:
+    counts = Counts(
+        np.array(one["table"]),
+        np.array(one["unknown"]),
+        tuple(one["groups"]),
+        tuple(one["classes"]),
+        one["attribute"],
+    )
+    return Record(
+        one["task"],
+        one["method"],
+        one["setting"],
+        one["seed"],
+        counts,
+        one["trainable_parameters"],
+        one["seconds"],
+        notes=tuple(one["notes"]),
+    )

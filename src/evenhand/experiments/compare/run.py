@@ -1,0 +1,194 @@
+"""Compare: every method on the same features and splits, over seeds, in parallel, resumable."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import yaml
+
+from evenhand._base.files import held, write_atomically
+from evenhand._base.made_from import claim
+from evenhand._base.processes import run_all
+from evenhand.errors import InputError
+from evenhand.experiments.compare.as_run import as_run
+from evenhand.experiments.compare.comparison import REFERENCE, Comparison
+from evenhand.experiments.compare.frontier import ERROR_COLUMNS, frontier, hypervolume
+from evenhand.experiments.compare.results import FRONTIER, cell_path, is_kept, read_cell, run_seed
+from evenhand.experiments.compare.statistics import paired
+from evenhand.experiments.methods.registry import resolve
+from evenhand.finetuning.recipe import Recipe
+from evenhand.heads.selection.rule import Rule
+from evenhand.report.record import results_frame
+
+FREE = ("seeds", "methods", "all_methods", "reference", "output")
+"""What a second call in the same folder may ask otherwise: a cell does not depend on it."""
+
+
+def compare(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    folder: str | Path,
+    *,
+    methods: list[str] | None = None,
+    rules: Sequence[Rule] = (),
+    reference: tuple[str, str] = REFERENCE,
+    jobs: int = 1,
+    on_cells: Callable[[int, int], None] | None = None,
+) -> Comparison:
+    """Run every method at every seed, keep each cell as it is done, and put them together.
+
+    A second call with the same arguments computes only what is missing; another recipe in the same
+    folder is refused.
+
+    Args:
+        recipe: the task, data and model.
+        seeds: each with its own split and pre-training.
+        folder: results.csv, paired.csv, frontier.csv, hypervolume.csv, report.html, cells/.
+        methods: names, see :data:`evenhand.experiments.methods.registry.METHODS`; by default
+            all but those that take minutes on features this wide.
+        rules: rules with bounds, each a further row of every method that has a knob.
+        reference: (method, setting) of the paired differences.
+        jobs: seeds to run at a time, each in a process of its own.
+        on_cells: called with (cells done, cells in all) as they are kept.
+
+    Raises:
+        InputError: no seed, an unknown method, or a folder that holds another comparison.
+    """
+    if not seeds:
+        raise InputError("a comparison needs at least one seed")
+    names = [entry.name for entry in resolve(methods)]
+    config = {
+        "command": "compare",
+        **recipe.resolved,
+        "bounds": [" and ".join(map(str, rule.bounds)) for rule in rules],
+        "confidence": [rule.confidence for rule in rules],
+        "error": rules[0].error if rules else recipe.config.error,
+        "seeds": list(seeds),
+        "methods": names,
+        "all_methods": methods is None,
+        "reference": list(reference),
+    }
+    with held(folder):
+        return _compare(
+            Path(folder), config, recipe, seeds, names, rules, reference, jobs, on_cells
+        )
+
+
+def _compare(
+    folder: Path,
+    config: dict[str, Any],
+    recipe: Recipe,
+    seeds: Sequence[int],
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    reference: tuple[str, str],
+    jobs: int,
+    on_cells: Callable[[int, int], None] | None,
+) -> Comparison:
+    kept = {key: value for key, value in config.items() if key not in FREE}
+    claim(folder / "cells", kept | recipe.inputs)
+    _run(recipe, seeds, names, rules, folder, jobs, on_cells, named=not config["all_methods"])
+    cells = {
+        (seed, name): read_cell(cell_path(folder, seed, name)) for seed in seeds for name in names
+    }
+    records = tuple(
+        record for name in names for seed in seeds for record in cells[seed, name].records
+    )
+    skipped = {name: cell.skipped for (_, name), cell in cells.items() if cell.skipped}
+    frame = results_frame(records)
+    result = Comparison(
+        records,
+        skipped,
+        _paired(frame, reference),
+        _frontiers(frame),
+        _hypervolumes(frame),
+        folder,
+        config,
+    )
+    _write(result)
+    return result
+
+
+def _run(
+    recipe: Recipe,
+    seeds: Sequence[int],
+    names: Sequence[str],
+    rules: Sequence[Rule],
+    folder: Path,
+    jobs: int,
+    on_cells: Callable[[int, int], None] | None,
+    *,
+    named: bool,
+) -> None:
+    every = [cell_path(folder, seed, name) for seed in seeds for name in names]
+
+    def tell() -> None:
+        if on_cells:
+            on_cells(sum(path.is_file() for path in every), len(every))
+
+    tell()
+    missing = [
+        seed
+        for seed in seeds
+        if not all(is_kept(folder, seed, name, named=named) for name in names)
+    ]
+    if missing:
+        # Once and on every core, before the seeds, which have a thread each, wait for each other.
+        recipe.extract(missing[0])
+    if jobs <= 1 or len(missing) <= 1:
+        for seed in missing:
+            run_seed(recipe, seed, names, rules, folder, named=named)
+            tell()
+        return
+    run = partial(run_seed, named=named)
+    run_all(run, [(recipe, seed, names, rules, folder) for seed in missing], jobs, tell)
+
+
+def _paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:
+    present = ((frame["method"] == reference[0]) & (frame["setting"] == reference[1])).any()
+    return paired(frame, reference) if present else pd.DataFrame()
+
+
+def _frontiers(frame: pd.DataFrame) -> pd.DataFrame:
+    if not (frame["method"] == REFERENCE[0]).any():
+        return pd.DataFrame()
+    parts = [
+        frontier(frame, criterion, error).assign(criterion=str(criterion), error_metric=error)
+        for criterion in FRONTIER
+        for error in ERROR_COLUMNS
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _hypervolumes(frame: pd.DataFrame) -> pd.DataFrame:
+    if frame.empty:
+        return pd.DataFrame()
+    parts = [
+        hypervolume(frame, criterion).assign(criterion=str(criterion)) for criterion in FRONTIER
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def _write(comparison: Comparison) -> None:
+    from evenhand._base.seals import write_sums
+    from evenhand._base.text import frame_to_csv
+    from evenhand.report.files import write_run
+
+    folder = comparison.folder
+    config = yaml.safe_dump(comparison.config, sort_keys=False, allow_unicode=True)
+    write_atomically(folder / "config.yaml", config)
+    write_run(as_run(comparison), folder)
+    levels = results_frame(r for r in comparison.records if r.setting.startswith("level:"))
+    tables = {
+        "paired.csv": comparison.paired,
+        "frontier.csv": comparison.frontier,
+        "hypervolume.csv": comparison.hypervolume,
+        "levels.csv": levels,
+    }
+    for name, frame in tables.items():
+        write_atomically(folder / name, frame_to_csv(frame))
+    write_sums(folder, ["config.yaml", "results.csv", "result.json", "report.html", *tables])

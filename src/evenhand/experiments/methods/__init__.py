@@ -1,0 +1,1 @@
+"""Peers, controls and evenhand behind one signature."""

@@ -1,0 +1,242 @@
+"""Everything a comparison runs, by name."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+from typing import Any
+
+from evenhand.errors import InputError
+
+NARROW = 256
+"""The most features that the peers with hundreds of plain fits are run on without being named."""
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A registered method.
+
+    Attributes:
+        name: what the results call it.
+        summary: one line of what it is.
+        target: ``"module:function"``; relative to this package.
+        arguments: given, the function is a factory called with them; None, it is the method.
+        extra: the optional dependencies it needs.
+        binary: it knows two classes only.
+        network: it needs the whole network, not only its features.
+        slow: a fit takes seconds, so a comparison chooses its setting on the valid rows instead of
+            by cross-fitting.
+        widest: the most features it is run on without being named; above, it takes minutes.
+    """
+
+    name: str
+    summary: str
+    target: str
+    arguments: dict[str, Any] | None = None
+    extra: str | None = None
+    binary: bool = False
+    network: bool = False
+    slow: bool = False
+    widest: int | None = None
+
+    def too_wide(self, features: int) -> str | None:
+        """Why a comparison of everything leaves it out at so many features; None: it does not."""
+        if self.widest is None or features <= self.widest:
+            return None
+        return (
+            f"d = {features}: above {self.widest} features it takes minutes; "
+            "name it with --methods to run it"
+        )
+
+    def load(self) -> Any:
+        """The method (:class:`~evenhand.experiments.methods.method.Method`), imported now."""
+        module, _, function = self.target.partition(":")
+        found = getattr(importlib.import_module(module, __package__), function)
+        return found if self.arguments is None else found(**self.arguments)
+
+
+_ENTRIES = (
+    Entry("pretrained", "the pre-trained model as it is", "...finetuning.baselines:pretrained"),
+    Entry(
+        "transfer",
+        "transfer learning: the head fine-tuned",
+        "...finetuning.baselines:transfer",
+    ),
+    Entry(
+        "svd", "f+SVD: plain SVD, factors fine-tuned", ".linear_heads:factorised", {"weights": None}
+    ),
+    Entry(
+        "fisher-svd",
+        "FWSVD: weighted by the Fisher over all rows, blind to groups",
+        ".linear_heads:factorised",
+        {"weights": "group-agnostic"},
+    ),
+    Entry(
+        "neutralized-svd",
+        "the paper's method: weighted by the groups' mean root Fisher",
+        ".linear_heads:factorised",
+        {"weights": "mean"},
+    ),
+    Entry(
+        "random-svd",
+        "control: SVD with random row weights",
+        ".linear_heads:factorised",
+        {"weights": "random"},
+    ),
+    Entry(
+        "compressed",
+        "low rank, centred, bias refitted, Kronecker-weighted, then fine-tuned",
+        ".linear_heads:compressed",
+        {},
+    ),
+    Entry(
+        "compressed-gap-dp",
+        "the same with the demographic-parity soft-gap penalty",
+        ".linear_heads:compressed",
+        {"criterion": "demographic_parity", "strengths": (0.3, 1.0, 3.0)},
+    ),
+    Entry(
+        "untrained", "compressions of the pre-trained head as they are", ".linear_heads:untrained"
+    ),
+    Entry(
+        "gap-eo",
+        "head with the equalized-odds soft-gap penalty",
+        ".linear_heads:evened",
+        {"criterion": "equalized_odds"},
+    ),
+    Entry(
+        "gap-dp",
+        "head with the demographic-parity soft-gap penalty",
+        ".linear_heads:evened",
+        {"criterion": "demographic_parity"},
+    ),
+    Entry(
+        "gap-eopp",
+        "head with the equal-opportunity soft-gap penalty",
+        ".linear_heads:evened",
+        {"criterion": "equal_opportunity"},
+    ),
+    Entry(
+        "adapter-eo",
+        "rank-1 adapter on the last hidden layer and head, equalized-odds penalty",
+        ".adapters:adapted",
+        {"criterion": "equalized_odds"},
+        network=True,
+    ),
+    Entry(
+        "adapter-dp",
+        "rank-1 adapter on the last hidden layer and head, demographic-parity penalty",
+        ".adapters:adapted",
+        {"criterion": "demographic_parity"},
+        network=True,
+    ),
+    Entry(
+        "retrain-eo",
+        "Retrain+EO: the whole network with a soft-gap regulariser",
+        ".retrain:retrain",
+        {"criterion": "equalized_odds"},
+        network=True,
+        slow=True,
+    ),
+    Entry(
+        "retrain-dp",
+        "Retrain+DP: the whole network with a soft-gap regulariser",
+        ".retrain:retrain",
+        {"criterion": "demographic_parity"},
+        network=True,
+        slow=True,
+    ),
+    Entry(
+        "retrain-head-eo",
+        "the same regulariser on the head alone",
+        ".retrain:retrain_head",
+        {"criterion": "equalized_odds"},
+        slow=True,
+    ),
+    Entry(
+        "retrain-head-dp",
+        "the same regulariser on the head alone",
+        ".retrain:retrain_head",
+        {"criterion": "demographic_parity"},
+        slow=True,
+    ),
+    Entry("reweighing", "Kamiran & Calders' weights", ".reweighing:reweighing", {}),
+    Entry(
+        "exponentiated-gradient",
+        "Fairlearn's ExponentiatedGradient, scored by expectation",
+        ".fairlearn_reductions:exponentiated_gradient",
+        {},
+        extra="baselines",
+        binary=True,
+        slow=True,
+        widest=NARROW,
+    ),
+    Entry(
+        "grid-search",
+        "Fairlearn's GridSearch",
+        ".fairlearn_reductions:grid_search",
+        {},
+        extra="baselines",
+        binary=True,
+        slow=True,
+        widest=NARROW,
+    ),
+    Entry(
+        "threshold-optimizer",
+        "Fairlearn's ThresholdOptimizer; needs the group at prediction",
+        ".fairlearn_threshold:threshold_optimizer",
+        {},
+        extra="baselines",
+        binary=True,
+    ),
+    Entry(
+        "oxonfair",
+        "OxonFair, attribute-blind (two heads merged)",
+        ".oxonfair:oxonfair",
+        {},
+        extra="baselines",
+        binary=True,
+        slow=True,
+    ),
+    Entry(
+        "oxonfair-inferred",
+        "OxonFair, attribute-blind (a threshold for every inferred group)",
+        ".oxonfair:oxonfair_inferred",
+        {},
+        extra="baselines",
+        binary=True,
+        slow=True,
+    ),
+    Entry(
+        "fairret",
+        "fairret's norm penalty on the head",
+        ".fairret:fairret",
+        {},
+        extra="baselines",
+        binary=True,
+        widest=NARROW,
+    ),
+    Entry("leace", "LEACE, then a head", ".leace:leace", extra="baselines"),
+    Entry(
+        "evenhand",
+        "the default algorithm: the smallest ΔEO at a cost of at most half a point",
+        ".evenhand:chosen",
+        {"criterion": "equalized_odds"},
+    ),
+)
+
+
+METHODS: dict[str, Entry] = {entry.name: entry for entry in _ENTRIES}
+"""Every method by its name in the results."""
+
+
+def resolve(names: list[str] | None = None) -> list[Entry]:
+    """The entries called ``names``, in the registry's order; all of them by default.
+
+    Raises:
+        InputError: an unknown name.
+    """
+    for name in names or ():
+        if name not in METHODS:
+            raise InputError(f"unknown method {name!r}; the methods are {', '.join(METHODS)}")
+    return [entry for entry in _ENTRIES if names is None or entry.name in names]

@@ -1,0 +1,276 @@
+"""What is run on a source, by name: the paper's methods, ours, and what its figures draw."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from evenhand._base.arrays import FloatArray
+from evenhand._base.files import write_atomically
+from evenhand._base.seals import read_arrays
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError, MissingExtraError
+from evenhand.experiments.compare.results import Cell, read_cell, to_json
+from evenhand.experiments.methods.registry import METHODS
+from evenhand.experiments.paper.figure_arrays import ARRAYS, fine_tuned
+from evenhand.experiments.paper.readings import fresh, sensitivity
+from evenhand.finetuning.baselines import as_fitted
+from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_rows, network_of
+from evenhand.finetuning.problem import Fitted, Predict, Queries, fitted_head
+from evenhand.finetuning.score import score
+from evenhand.finetuning.stage import Stage
+from evenhand.fisher.factorize import NoSavingWarning, factorize
+from evenhand.fisher.head_fisher import head_fisher
+from evenhand.fisher.neutralize import alpha_weights, neutralize
+from evenhand.head import Head
+from evenhand.heads.fit import fit_path
+from evenhand.heads.gaps import gap_terms
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.candidates import Candidates, count_offsets
+from evenhand.heads.selection.fair_head import ADAPTER_BETA, ADAPTER_RIDGE, even_out
+from evenhand.heads.selection.folds import folds
+from evenhand.heads.selection.ridge import log_loss
+from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.select import select
+from evenhand.rows import Rows
+
+if TYPE_CHECKING:
+    from evenhand.experiments.paper.sources import Source
+    from evenhand.models.mlp import MLP
+
+
+ALPHAS = (0.5, 0.6, 0.7, 0.8, 0.9)
+"""Fig. 5."""
+
+
+OURS = "0.3"
+"""The strength of evenhand's row: the middle of the adapter's path 0, .1, .3, 1, 3, whatever the
+test rows say."""
+
+
+ADAPTER_PATH = (0.0, 0.1, 0.3)
+
+
+ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0)
+
+
+PASSES = 150
+"""An adapter's valley is flat: further passes move Err by .02 and the gaps by .001."""
+
+
+MOST_RANK = 64
+"""The largest rank at which a many-class pre-trained head is factorised."""
+
+
+Settings = Sequence[tuple[str, Fitted]]
+
+
+def alpha_sweep(stage: Stage) -> Settings:
+    """The method with the first group's importance weighed by alpha (Fig. 5), at rank k."""
+    problem = stage.problem
+    rank = problem.head.out_features
+    rows = []
+    for alpha in ALPHAS:
+        weights = neutralize(problem.fisher, alpha_weights(problem.fisher, alpha))
+        start = _factors(problem.head, weights, rank)
+        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+        rows.append((f"{alpha:g}", as_fitted(fit)))
+    return rows
+
+
+def guarded(criterion: Criterion) -> Callable[[Stage], Settings]:
+    """The default algorithm with the fair pre-trained head as the old one (Table 2)."""
+
+    def run(stage: Stage) -> Settings:
+        problem = stage.problem
+        evened = even_out(
+            problem.development,
+            Rule(criterion=criterion),
+            old=problem.head,
+            ridge=problem.ridge,
+            seed=problem.seed,
+        )
+        return [("guarded", fitted_head(evened.head, evened.trainable_parameters))]
+
+    return run
+
+
+def adapter(stage: Stage) -> Settings:
+    """evenhand's row: the rank-1 adapter with the head, equalized odds at strength .3."""
+    problem = stage.problem
+    hidden = hidden_rows(problem, 1)
+    rows = hidden.rows[: len(problem.train)]
+    fit = _adapters(stage, rows, ADAPTER_PATH)[-1]
+    return [(OURS, adapted_fit(fit, network_of(problem)))]
+
+
+def adapter_chosen(stage: Stage) -> Settings:
+    """The adapter's strength chosen by cross-fitting: smallest ΔEO for at most half a point.
+
+    The strengths' decisions on rows kept from their fit are counted; without a bound the rule needs
+    no more than these.
+    """
+    problem = stage.problem
+    rows = hidden_rows(problem, 1).rows
+    g, k = rows.groups.number, len(rows.classes)
+    counts = np.zeros((len(ADAPTER_STRENGTHS), 1, g + 1, k, k), dtype=np.int64)
+    losses = np.zeros(len(ADAPTER_STRENGTHS))
+    for fitted, judge in folds(rows, seed=problem.seed):
+        judged = rows[judge]
+        for index, fit in enumerate(_adapters(stage, rows[fitted], ADAPTER_STRENGTHS)):
+            logits = fit.logits(judged.features)
+            counts[index] += count_offsets(logits, judged, (0.0,))
+            losses[index] += log_loss(logits, judged.labels) * len(judge)
+    fits = _adapters(stage, rows, ADAPTER_STRENGTHS)
+    family = Candidates(
+        ADAPTER_STRENGTHS,
+        (0.0,),
+        counts[:, :, :g],
+        counts[:, :, g],
+        tuple(fits),
+        Criterion.EQUALIZED_ODDS,
+        "rank-1 adapter + head",
+        losses / len(rows),
+    )
+    choice = select([family], Rule(guard=False), features=rows.features.shape[1])
+    fit = family.fit(choice.index or (0, 0))
+    return [("cross-fitted", adapted_fit(fit, network_of(problem)))]
+
+
+def _adapters(stage: Stage, rows: Rows, strengths: Sequence[float]) -> list[HeadFit]:
+    """Adapters and heads along a path; stopped at :data:`PASSES`, when decisions are settled."""
+    problem = stage.problem
+    terms = gap_terms(
+        rows.labels, rows.groups, rows.classes, Criterion.EQUALIZED_ODDS, beta=ADAPTER_BETA
+    )
+    return fit_path(
+        rows,
+        strengths,
+        terms,
+        ridge=max(problem.ridge, ADAPTER_RIDGE),
+        start=problem.head,
+        rank=1,
+        hidden=hidden_rows(problem, 1).layer,
+        seed=problem.seed,
+        max_evaluations=PASSES,
+    )
+
+
+def whole(stage: Stage) -> Settings:
+    """Transfer learning of the whole network instead of its head (Table 2, Fig. 1)."""
+    tuned = fine_tuned(stage)
+    numbers = sum(each.numel() for each in tuned.parameters())
+    return [("whole network", Fitted(network_scores(tuned), numbers))]
+
+
+def fresh_head(stage: Stage) -> Settings:
+    """A random new head: fine-tuned dense, and factorised as it is (plain and neutralised)."""
+    problem = stage.problem
+    head, k = fresh(problem), problem.head.out_features
+    weights = neutralize(head_fisher(problem.train, head))
+    dense = fit_path(problem.train, ridge=problem.ridge, start=head)[0]
+    rows = [("transfer", as_fitted(dense))]
+    for name, importance in (("svd", None), ("neutralized-svd", weights)):
+        start = _factors(head, importance, k)
+        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=k)[0]
+        rows.append((name, as_fitted(fit)))
+    return rows
+
+
+def own_rank(stage: Stage) -> Settings:
+    """The pre-trained head's own matrix factorised, and a new last layer on its k0 - 1 inputs.
+
+    The layer becomes x A with A (d, r) from the many-class head, then a new B (r, k). The
+    importance takes the true Fisher of that head, since the new rows have none of its labels.
+    """
+    problem, backbone = stage.problem, stage.backbone
+    if not backbone.pretrained_head or backbone.out_features <= problem.head.out_features:
+        raise InputError("the pre-trained model brings no head of more classes than the task's")
+    wide = backbone.linear_head()
+    rank = min(wide.out_features - 1, wide.in_features, MOST_RANK)
+    importance = neutralize(head_fisher(problem.train, wide, kind="true"))
+    rows = []
+    for name, weights in (("svd", None), ("neutralized-svd", importance)):
+        down = _factors(wide, weights, rank).factors[0]  # type: ignore[index]
+        inner = problem.train.with_features(np.asarray(problem.train.features) @ down)
+        last = fit_path(inner, ridge=problem.ridge)[0].head
+        start = Head(down @ last.weight, last.bias, (down, last.weight))
+        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+        rows.append((name, as_fitted(fit, f"rank {rank} of {wide.out_features} classes")))
+    return rows
+
+
+RUNS: dict[str, Callable[[Stage], Settings]] = {
+    "alpha": alpha_sweep,
+    "guard-eo": guarded(Criterion.EQUALIZED_ODDS),
+    "guard-dp": guarded(Criterion.DEMOGRAPHIC_PARITY),
+    "adapter": adapter,
+    "adapter-chosen": adapter_chosen,
+    "whole": whole,
+    "fresh-head": fresh_head,
+    "own-rank": own_rank,
+    "sensitivity": sensitivity,
+}
+"""Runs that are no method of ``evenhand compare``."""
+
+
+def cell_path(folder: Path, source: Source, seed: int, name: str) -> Path:
+    """Where what ``name`` gave on a source at a seed is kept."""
+    ending = "safetensors" if name in ARRAYS else "json"
+    return folder / "cells" / source.key / f"seed{seed}-{name}.{ending}"
+
+
+def is_kept(folder: Path, source: Source, seed: int, name: str) -> bool:
+    """Whether the cell is there and whole.
+
+    Raises:
+        ArtefactError: it is there and damaged.
+    """
+    path = cell_path(folder, source, seed, name)
+    if not path.is_file():
+        return False
+    if name in ARRAYS:
+        read_arrays(path)
+    else:
+        read_cell(path)
+    return True
+
+
+def run_one(stage: Stage, name: str, path: Path) -> None:
+    """Run ``name`` on a stage and keep what it gave; why not, where it cannot be run."""
+    if name in ARRAYS:
+        ARRAYS[name](stage, path)
+        return
+    try:
+        run = RUNS.get(name)
+        fitted = run(stage) if run else METHODS[name].load()(stage.problem)
+        cell = Cell(tuple(score(stage, name, setting, one, 0.0) for setting, one in fitted))
+    except (InputError, MissingExtraError) as error:
+        cell = Cell((), str(error))
+    write_atomically(path, to_json(cell))
+
+
+def network_scores(model: MLP) -> Predict:
+    """Scores of rows by a whole network that reads their inputs."""
+
+    def predict(queries: Queries) -> FloatArray:
+        import torch
+
+        if queries.inputs is None:
+            raise InputError("a whole network reads the rows' inputs, and there are none")
+        with torch.inference_mode():
+            logits = model(torch.as_tensor(queries.inputs, dtype=torch.float32))
+        scores: FloatArray = logits.double().numpy()
+        return scores
+
+    return predict
+
+
+def _factors(head: Head, weights: np.ndarray | None, rank: int) -> Head:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", NoSavingWarning)
+        return factorize(head, weights, rank=rank).head

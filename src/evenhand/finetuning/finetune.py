@@ -1,0 +1,248 @@
+"""The main job: fine-tune, choose, compare with what a user would have done, show the evidence."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.finetuning.baselines import BEFORE, baselines
+from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, hidden_rows, network_of
+from evenhand.finetuning.problem import Fitted, fitted_head
+from evenhand.finetuning.result import Result
+from evenhand.finetuning.score import score
+from evenhand.finetuning.sentences import asked, decided, empty_cells, floor_notes
+from evenhand.finetuning.stage import Stage, task_stage
+from evenhand.fisher.factorize import compressed_head, rank_of
+from evenhand.fisher.neutralize import alpha_weights
+from evenhand.heads.selection.fair_head import Evened, even_out, frontier
+from evenhand.heads.selection.rank import choose_rank
+from evenhand.heads.selection.requirements import plan, require_gap, require_groups
+from evenhand.heads.selection.rule import Bound, Rule, make_rule
+from evenhand.heads.selection.warnings import result_warnings, row_warnings
+from evenhand.metrics.counts import Counts
+from evenhand.report.record import UNCONVERGED, Run
+from evenhand.tasks.from_arrays import task_of
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+CHOICE = "evenhand"
+
+
+def finetune(
+    model: nn.Module,
+    train: Any,
+    valid: Any,
+    test: Any,
+    *,
+    groups: str = "group",
+    classes: Sequence[str] | None = None,
+    head: str | None = None,
+    bound: Bound | Mapping[str, float] | list[Bound] | None = None,
+    criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
+    confidence: float = 0.9,
+    max_cost: float = 0.5,
+    error: str = "f1",
+    seed: int = 0,
+    name: str = "task",
+    progress: bool = False,
+) -> Result:
+    """Fine-tune the head of any module so that its decisions fall evenly on the groups.
+
+    Args:
+        model: returns logits (B, K); it is not changed.
+        train, valid, test: ``(inputs, labels, groups)``, a mapping with ``inputs``, ``labels`` and
+            the groups under the name given by ``groups``, or :class:`evenhand.tasks.Examples`.
+            Inputs are N rows of what the model reads; labels integers in [0, K); groups any
+            labels, None where unknown.
+        groups: what the groups are groups of, and their key in mappings.
+        classes: the class names; the second of two is the positive one.
+        head: the path of the head; the last linear layer by default.
+        bound: gaps to keep below; see :class:`evenhand.Bound`. None: the smallest gap at a cost of
+            at most ``max_cost`` points of error.
+        criterion: the gap to lessen where no bound is given.
+        confidence: of the bounds.
+        max_cost: points of error that may be paid where no bound is given.
+        error: ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``.
+        seed: of every random choice.
+        name: of the task, in the results.
+        progress: show a bar while features are extracted.
+
+    Returns:
+        The model with its new head, and the evidence.
+
+    Raises:
+        InputError: data of another form, one class or group only, or features that are not finite.
+        ModelError: no head, or an ambiguous one.
+    """
+    from evenhand.models import wrap
+
+    rule = make_rule(bound, criterion, confidence, max_cost, error)
+    task = task_of(train, valid, test, groups, classes, name)
+    backbone = wrap(model, head, classes=task.classes)
+    stage = task_stage(task, backbone, seed=seed, use_cache=False, progress=progress)
+    config = {
+        "command": "evenhand.finetune",
+        "task": name,
+        "groups": groups,
+        "bounds": {str(one.criterion): one.limit for one in rule.bounds},
+        "criterion": str(rule.criterion),
+        "confidence": rule.confidence,
+        "max_cost": rule.max_cost,
+        "error": error,
+        "seed": seed,
+    }
+    return finetune_stage(stage, rule, config=config)
+
+
+def finetune_stage(
+    stage: Stage,
+    rule: Rule,
+    *,
+    rank: int | Literal["auto"] | None = None,
+    alpha: float | None = None,
+    strength: float | None = None,
+    adapter: int = 0,
+    config: dict[str, Any] | None = None,
+    on_fit: Callable[[], None] | None = None,
+) -> Result:
+    """Fine-tune on a stage: the baselines and evenhand's choice, scored on the test rows.
+
+    Args:
+        stage: see :mod:`evenhand.finetuning.stage`.
+        rule: what to choose by.
+        rank: of f+SVD and the paper's method, k - 1 by default; given for more than two classes,
+            evenhand's head is of this rank too. ``"auto"``: the smallest whose cross-fitted error
+            is within half a point of the dense head's.
+        alpha: the first group's weight in the paper's method; an even mean by default.
+        strength: take this strength of the penalty, without choosing.
+        adapter: rank of an adapter on the last hidden layer to try as well; 0 for none.
+        config: what was asked, for config.yaml.
+        on_fit: called after each fit of the default algorithm.
+    """
+    problem = stage.problem
+    for split, rows in {"train": problem.train, "valid": problem.valid, "test": stage.test}.items():
+        require_groups(rows, split)
+    require_gap(problem.development, rule.criteria)
+    if strength is not None and not 0 <= strength < np.inf:
+        raise InputError(f"the strength must be finite and at least 0, found {strength}")
+    if rank != "auto":
+        rank_of(rank, problem.head)
+    began = time.perf_counter()
+    weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
+    hidden = hidden_rows(stage.problem, adapter) if adapter else None
+    many = len(problem.train.classes) > 2
+    if rank == "auto":
+        rank = None
+        if many:
+            rank = choose_rank(
+                problem.development, problem.head, ridge=problem.ridge, seed=problem.seed
+            )
+    start = problem.head
+    if many and rank is not None:
+        start = compressed_head(problem.development, problem.head, rank)
+    records = baselines(stage, rank, weights)
+    started = time.perf_counter()
+    evened = even_out(
+        problem.development,
+        rule,
+        old=None if problem.fresh else problem.head,
+        start=start,
+        ridge=problem.ridge,
+        rank=rank if many else None,
+        intercept=problem.intercept,
+        strength=strength,
+        hidden=hidden,
+        seed=problem.seed,
+        on_fit=on_fit,
+    )
+    after = score(
+        stage, CHOICE, evened.setting, _fitted(stage, evened), time.perf_counter() - started
+    )
+    records.append(after)
+    before = next(record for record in records if record.method == BEFORE)
+    floors = plan(problem.development, rule)
+    notes = [
+        *stage.notes,
+        *row_warnings(problem.development, rule.criteria),
+        *empty_cells(stage.test),
+        *result_warnings(problem.development, evened.families, evened.choice),
+        *floor_notes(floors, rule),
+    ]
+    seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
+    run = Run(
+        "finetune",
+        asked(stage, rule, strength),
+        decided(evened, before, after, rule),
+        tuple(records),
+        before,
+        after,
+        rule.criteria[0],
+        test=stage.test,
+        warnings=tuple(notes),
+        provenance=_provenance(stage, seconds),
+        config=config or {},
+        frontier=tuple(_path_on_test(stage, evened, rule)),
+    )
+    return Result(_model(stage, evened), evened, run, stage)
+
+
+def _fitted(stage: Stage, evened: Evened) -> Fitted:
+    if evened.fit is None or evened.fit.adapter is None:
+        unsure = evened.fit is not None and not evened.fit.converged
+        notes = (UNCONVERGED,) if unsure else ()
+        return fitted_head(evened.head, evened.trainable_parameters, notes=notes)
+    return adapted_fit(evened.fit, network_of(stage.problem))
+
+
+def _model(stage: Stage, evened: Evened) -> nn.Module:
+    if evened.adapter is not None and stage.problem.network is not None:
+        from evenhand.finetuning.mlp_adapter import with_parts
+
+        return with_parts(stage.problem.network.model, evened.head, evened.adapter)
+    return stage.backbone.with_head(evened.head, stage.problem.train.classes)
+
+
+def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, Any]]:
+    """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
+    points: list[dict[str, Any]] = []
+    families = [family for family in evened.families for _ in family.strengths]
+    for family, point in zip(families, frontier(evened, rule), strict=True):
+        index = (
+            family.strengths.index(float(point["strength"])),
+            family.offsets.index(float(point["offset"])),
+        )
+        fit = family.fit(index)
+        features = stage.test.features
+        if fit.adapter:
+            features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
+        decisions = fit.logits(features).argmax(axis=1)
+        counts = Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes)
+        points.append({**point, "counts": counts})
+    return points
+
+
+def _provenance(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
+    problem = stage.problem
+    packages = ("evenhand", "torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "seed": problem.seed,
+        "rows": {
+            "train": len(problem.train),
+            "valid": len(problem.valid),
+            "test": len(stage.test),
+        },
+        "fingerprints": stage.fingerprints,
+        "versions": {name: version(name) for name in packages}
+        | {"python": platform.python_version()},
+        "machine": f"{platform.machine()} {platform.system()}",
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }

@@ -1,0 +1,272 @@
+"""Low-rank adapters on the last hidden layers, trained with the head, and merged.
+
+A head can only reweigh features that were learnt for another aim. A rank-r change to the last
+hidden layers moves them a little, and leaves the soft-gap penalty more room. The adapters are
+PEFT's LoRA, which serves any torch module.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evenhand._base.torch_calls import evaluating, to_device
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError, MissingExtraError, ModelError
+from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
+from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
+from evenhand.finetuning.inmodel.training import (
+    OnEpoch,
+    Step,
+    Streamed,
+    Training,
+    head_rate,
+    train_parts,
+)
+from evenhand.groups import Groups
+from evenhand.head import Head
+from evenhand.heads.fit import fit_path
+from evenhand.heads.gap_loss import GapLoss
+from evenhand.heads.gaps import gap_terms
+from evenhand.heads.selection.requirements import require_groups
+from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.models.backbone import Backbone, Prepare
+from evenhand.models.load import wrap
+from evenhand.rows import Rows
+
+EPOCHS, BATCH, LEARNING_RATE, DECAY = 15, 128, 3e-3, 1e-2
+
+
+def adapt(
+    model: nn.Module | Backbone,
+    train: Any,
+    *,
+    target_modules: str | Sequence[str],
+    rank: int = 1,
+    rank_pattern: Mapping[str, int] | None = None,
+    head: str | None = None,
+    groups: str = "group",
+    classes: Sequence[str] | None = None,
+    criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
+    strength: float = 1.0,
+    ridge: float | None = None,
+    epochs: int = EPOCHS,
+    batch_size: int = BATCH,
+    learning_rate: float = LEARNING_RATE,
+    weight_decay: float = DECAY,
+    cache: bool = True,
+    prepare: Prepare | None = None,
+    seed: int = 0,
+    on_epoch: OnEpoch | None = None,
+) -> nn.Module:
+    """Train low-rank adapters and the head with the soft-gap penalty, and merge them.
+
+    First the head is fitted alone, to convergence; then adapters and head train together by AdamW
+    on batches, the rest frozen and in eval mode (batch norm and dropout too); then the head is
+    fitted once more, to convergence, on the features as they now are. What lies below the
+    adapters runs once (see ``cache``).
+
+    Args:
+        model: returns logits; it is not changed. A :class:`evenhand.models.Backbone` brings
+            its preparation of images or texts.
+        train: ``(inputs, labels, groups)``, :class:`evenhand.tasks.task.Examples`, a mapping with
+            ``inputs``, ``labels`` and the groups; or, for augmented or streamed inputs, an
+            iterable that gives batches anew each time: tuples ``(inputs, labels, groups)`` or
+            mappings with ``labels``, the groups and the model's keyword arguments.
+        target_modules: the layers to adapt, as PEFT writes them: last parts of paths in a list, or
+            a regular expression. The head is not among them: it trains whole.
+        rank: of the adapters, r (in + out) parameters a layer.
+        rank_pattern: other ranks by layer name or regular expression, as PEFT's.
+        head: path of the head; the last linear layer by default. Of another number of classes than
+            the task's, it is replaced.
+        groups: the groups' key in mappings.
+        classes: the class names; the second of two is the positive one.
+        criterion: what is to be even.
+        strength: of the penalty; 0 is transfer learning with adapters.
+        ridge: on the head; by cross-validated log-loss of the frozen features by default.
+        epochs, batch_size, learning_rate, weight_decay: of the adapters' training; the head takes
+            smaller steps where its features are wide.
+        cache: keep the input of the adapted part in memory. False runs the whole model each epoch:
+            needed where every epoch sees other inputs (augmentation).
+        prepare: collates a list of raw inputs into what the model takes.
+        seed: of batches and of the adapters' first directions.
+        on_epoch: called after each epoch.
+
+    Returns:
+        A module of the class given, adapters merged, in the mode the model was in.
+
+    Raises:
+        InputError: data of another form, settings out of range, or a strength where nothing can be
+            evened out (one group, or cells under 30 rows).
+        ModelError: no head, or target modules that are not there.
+        MissingExtraError: PEFT is not installed.
+    """
+    _check(epochs, batch_size, learning_rate, strength, rank)
+    lora = _lora_config(target_modules, rank, rank_pattern)
+    given = model if isinstance(model, Backbone) else wrap(model, head, prepare=prepare)
+    batches = as_batches(train, given.prepare, groups=groups, size=batch_size, seed=seed)
+    own = _copy(given, given.linear_head())
+    with evaluating(own.model):
+        passed = _first_pass(own, batches, _targets(own, lora), cache)
+        rows = passed.rows(classes)
+        penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
+        if strength:
+            require_groups(rows, "train")
+            penalty.require_cells()
+        same = given.pretrained_head and given.out_features == len(rows.classes)
+        start = own.linear_head() if same else None
+        ridge = choose_ridge(rows, seed=seed, start=start) if ridge is None else ridge
+        terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
+        first = fit_path(rows, (strength,), terms, ridge=ridge, start=start)[0].head
+    own = _copy(own, first)
+    slow = head_rate(learning_rate, rows.features)
+    how = Training(epochs, learning_rate, slow, weight_decay, strength, ridge, seed, on_epoch)
+    source = passed.again(batches, rows.groups.names)
+    with evaluating(own.model), fed(own.model, passed.cut) as feed:
+        with _adapters(own.model, lora, seed):
+            train_parts(own, source, feed, penalty, how)
+        moved, labels, codes = _features(own, source, feed)
+        rows = Rows(moved, labels, Groups(codes, rows.groups.names, groups), rows.classes)
+        terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
+        last = fit_path(rows, (strength,), terms, ridge=ridge, start=own.linear_head())[0].head
+    return own.with_head(last)
+
+
+def _check(epochs: int, batch_size: int, rate: float, strength: float, rank: int) -> None:
+    for name, value in {"epochs": epochs, "batch_size": batch_size, "rank": rank}.items():
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, found {value}")
+    if not rate > 0 or not strength >= 0:
+        raise InputError(
+            "the learning rate must be above 0 and the strength at least 0, "
+            f"found {rate} and {strength}"
+        )
+
+
+def _lora_config(target_modules: Any, rank: int, pattern: Mapping[str, int] | None) -> Any:
+    try:
+        from peft import LoraConfig
+    except ImportError as error:
+        raise MissingExtraError("peft", "peft", "an adapter inside a model") from error
+    named = target_modules if isinstance(target_modules, str) else list(target_modules)
+    # alpha = r everywhere, so that an adapter's change is B A itself.
+    return LoraConfig(
+        r=rank,
+        lora_alpha=rank,
+        target_modules=named,
+        rank_pattern=dict(pattern or {}),
+        alpha_pattern=dict(pattern or {}),
+    )
+
+
+def _targets(own: Backbone, lora: Any) -> list[str]:
+    """The paths PEFT will adapt; checked before anything is computed."""
+    from peft.tuners.tuners_utils import check_target_module_exists
+
+    matched = [
+        path
+        for path, module in own.model.named_modules()
+        if path and hasattr(module, "weight") and check_target_module_exists(lora, path)
+    ]
+    if own.head in matched:
+        raise InputError(f"the head {own.head!r} trains whole: leave it out of target_modules")
+    if not matched:
+        raise ModelError(f"no layer of {own.name} matches target_modules {lora.target_modules!r}")
+    return matched
+
+
+def _copy(backbone: Backbone, head: Head) -> Backbone:
+    """A copy with another head, its every flag as before."""
+    model = backbone.with_head(head)
+    return replace(backbone, model=model, pretrained_head=True)
+
+
+@contextmanager
+def _adapters(model: nn.Module, lora: Any, seed: int) -> Iterator[None]:
+    """LoRA inside the block, merged after it; parameters' flags are given back."""
+    from peft import LoraModel
+
+    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        tuner = LoraModel(model, {"default": lora}, "default")
+    try:
+        yield
+    finally:
+        tuner.merge_and_unload()
+        vars(model).pop("peft_config", None)  # older PEFTs leave it behind
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(flags[name])
+
+
+@dataclass(frozen=True, eq=False)
+class _Passed:
+    """What the first pass over the batches found."""
+
+    features: np.ndarray
+    labels: np.ndarray
+    values: list[Any]
+    cut: Cut | None
+    remembered: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] | None
+
+    def rows(self, classes: Sequence[str] | None) -> Rows:
+        number = int(self.labels.max(initial=0)) + 1
+        names = tuple(classes) if classes else tuple(str(k) for k in range(max(2, number)))
+        return Rows(self.features, self.labels, Groups.from_values(self.values), names)
+
+    def again(
+        self, batches: FixedBatches | GivenBatches, names: Sequence[str]
+    ) -> list[Step] | Streamed:
+        """The batches as training goes through them: remembered ones, or given anew."""
+        if self.remembered is None:
+            return Streamed(batches, names)
+        return [
+            Step(inputs, labels, group_codes(values, names), read)
+            for inputs, read, labels, values in self.remembered
+        ]
+
+
+def _first_pass(
+    own: Backbone, batches: FixedBatches | GivenBatches, targets: list[str], cache: bool
+) -> _Passed:
+    """Run the model once over all rows: the head's inputs, and the cut's where it is kept."""
+    features: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    values: list[Any] = []
+    kept: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] = []
+    cut: Cut | None = None
+    with torch.no_grad():
+        for number, batch in enumerate(batches):
+            inputs = to_device(batch.inputs, own.device)
+            if cache and number == 0:
+                cut = find_cut(own.model, targets, inputs)
+            with watching(own.model, cut) as seen:
+                features.append(own.read(inputs).float().cpu().numpy())
+            labels.append(batch.labels.numpy().astype(np.int64))
+            values += batch.groups
+            if cut is not None:
+                kept.append((hollow(inputs), compact(seen), batch.labels, batch.groups))
+    if not features:
+        raise InputError("the batches hold 0 rows")
+    everything = np.concatenate(features), np.concatenate(labels)
+    return _Passed(*everything, values, cut, kept if cut is not None else None)
+
+
+def _features(
+    own: Backbone, source: list[Step] | Streamed, feed: Feed
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The head's inputs, labels and group codes of all rows, as the model now is."""
+    features, labels, codes = [], [], []
+    with torch.no_grad():
+        for step in source:
+            feed.current = step.current(own.device)
+            features.append(own.read(to_device(step.inputs, own.device)).float().cpu().numpy())
+            labels.append(step.labels.numpy().astype(np.int64))
+            codes.append(step.groups.numpy())
+    return np.concatenate(features), np.concatenate(labels), np.concatenate(codes)

@@ -1,0 +1,148 @@
+"""Training rows as batches of what a model reads, given in any of the usual forms."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenhand.errors import InputError
+from evenhand.groups import UNKNOWN, Groups
+from evenhand.models.backbone import Prepare
+from evenhand.tasks.task import Examples
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """A few rows.
+
+    Attributes:
+        inputs: what the model takes: a tensor, a tuple or a mapping.
+        labels: (B,) integers.
+        groups: B group labels; None where unknown.
+    """
+
+    inputs: Any
+    labels: Tensor
+    groups: tuple[Any, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.labels) != len(self.groups):
+            raise InputError(f"a batch has {len(self.labels)} labels and {len(self.groups)} groups")
+
+
+class FixedBatches:
+    """Rows at hand, shuffled once and cut into batches: every pass sees the same ones."""
+
+    def __init__(self, examples: Examples, prepare: Prepare, size: int, seed: int) -> None:
+        self.examples, self.prepare = examples, prepare
+        order = np.random.default_rng(seed).permutation(len(examples))
+        self.parts = [order[start : start + size] for start in range(0, len(order), size)]
+
+    def __iter__(self) -> Iterator[Batch]:
+        names = (*self.examples.groups.names, None)
+        codes = self.examples.groups.codes
+        for rows in self.parts:
+            yield Batch(
+                self.prepare(_take(self.examples.inputs, rows)),
+                torch.as_tensor(self.examples.labels[rows]),
+                tuple(names[codes[row]] for row in rows),
+            )
+
+
+class GivenBatches:
+    """Batches that something else gives, perhaps other ones in every pass."""
+
+    def __init__(self, source: Iterable[Any], key: str) -> None:
+        self.source, self.key = source, key
+
+    def __iter__(self) -> Iterator[Batch]:
+        for batch in self.source:
+            yield _unpack(batch, self.key)
+
+
+def as_batches(
+    train: Any, prepare: Prepare, *, groups: str, size: int, seed: int
+) -> FixedBatches | GivenBatches:
+    """Any way of giving training rows, as something that can be gone through many times.
+
+    Args:
+        train: ``(inputs, labels, groups)``, ``Examples``, a mapping with ``inputs``, ``labels``
+            and the groups under ``groups``; or an iterable of batches.
+        prepare: collates a list of raw inputs, where they are rows and no batches.
+        groups: the groups' key in mappings.
+        size: rows a batch.
+        seed: of the order of rows.
+
+    Raises:
+        InputError: another form, no rows, or an iterator that can be gone through once only.
+    """
+    if isinstance(train, Mapping):
+        missing = [key for key in ("inputs", "labels", groups) if key not in train]
+        if missing:
+            raise InputError(f"train has no {missing[0]!r}; its keys are {', '.join(train)}")
+        train = (train["inputs"], train["labels"], train[groups])
+    if isinstance(train, tuple) and len(train) == 3:
+        inputs, labels, values = train
+        coded = values if isinstance(values, Groups) else Groups.from_values(_plain(values), groups)
+        train = Examples(inputs, np.asarray(labels), coded)
+    if isinstance(train, Examples):
+        if not len(train):
+            raise InputError("train has 0 rows")
+        return FixedBatches(train, prepare, size, seed)
+    if isinstance(train, Iterator) or not isinstance(train, Iterable):
+        raise InputError(
+            f"train is a {type(train).__name__}: give (inputs, labels, groups), or batches that "
+            "can be gone through many times, such as a DataLoader"
+        )
+    return GivenBatches(train, groups)
+
+
+def group_codes(values: Sequence[Any], names: Sequence[str]) -> Tensor:
+    """(B,) the groups' codes in the order of ``names``; -1 where unknown.
+
+    Raises:
+        InputError: a group that is not among the names.
+    """
+    number = {name: code for code, name in enumerate(names)}
+    strangers = {str(v) for v in values if v is not None} - set(number)
+    if strangers:
+        raise InputError(
+            f"group {min(strangers)!r} was not in the first pass; the groups are {', '.join(names)}"
+        )
+    return torch.tensor([UNKNOWN if v is None else number[str(v)] for v in values])
+
+
+def _unpack(batch: Any, key: str) -> Batch:
+    if isinstance(batch, Mapping):
+        missing = [name for name in ("labels", key) if name not in batch]
+        if missing:
+            raise InputError(
+                f"a batch has no {missing[0]!r}; its keys are {', '.join(map(str, batch))}"
+            )
+        inputs: Any = {n: v for n, v in batch.items() if n not in ("labels", key)}
+        labels, values = batch["labels"], batch[key]
+    elif isinstance(batch, Sequence) and len(batch) == 3:
+        inputs, labels, values = batch
+    else:
+        raise InputError("a batch is (inputs, labels, groups) or a mapping with these")
+    return Batch(inputs, torch.as_tensor(labels), tuple(_plain(values)))
+
+
+def _plain(values: Any) -> list[Any]:
+    """Group labels as a list, None for -1 and for missing ones."""
+    listed = values.tolist() if hasattr(values, "tolist") else list(values)
+    return [None if v is None or v == UNKNOWN or v != v else v for v in listed]
+
+
+def _take(inputs: Any, rows: Any) -> Any:
+    if hasattr(inputs, "shape"):
+        return inputs[rows]
+    try:
+        return [inputs[int(row)] for row in rows]
+    except TypeError:
+        return inputs[rows]

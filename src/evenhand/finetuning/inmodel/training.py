@@ -1,0 +1,176 @@
+"""Training a few parameters of a model by AdamW, with the soft-gap penalty."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evenhand._base.arrays import FloatArray
+from evenhand._base.torch_calls import call, logits_of, to_device
+from evenhand.errors import InputError
+from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
+from evenhand.finetuning.inmodel.frozen import Feed
+from evenhand.heads.gap_loss import GapLoss
+from evenhand.models.backbone import Backbone
+
+HEAD_STEP = 10
+"""How far a step may move the logits, in learning rates."""
+
+
+WARM_UP = 0.1
+"""The share of the steps over which the learning rate rises."""
+
+
+@dataclass(frozen=True)
+class Epoch:
+    """How an epoch went, for a progress callback.
+
+    Attributes:
+        number, of: which epoch, from 1.
+        log_loss: mean over its rows.
+        gap: mean over its batches of the soft-gap penalty.
+    """
+
+    number: int
+    of: int
+    log_loss: float
+    gap: float
+
+
+OnEpoch = Callable[[Epoch], None]
+
+
+@dataclass(frozen=True)
+class Training:
+    """How to train; the head's own learning rate suits the size of what it reads."""
+
+    epochs: int
+    learning_rate: float
+    head_rate: float
+    weight_decay: float
+    strength: float
+    ridge: float
+    seed: int
+    on_epoch: OnEpoch | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Step:
+    """One batch: the model's inputs, labels, group codes, and the cut's input (or nothing)."""
+
+    inputs: Any
+    labels: Tensor
+    groups: Tensor
+    read: Tensor
+
+    def current(self, device: torch.device) -> Tensor:
+        """The cut's input in single precision, a copy the model may write over."""
+        return self.read.to(device, torch.float32, copy=True)
+
+
+class Streamed:
+    """Batches given anew in every pass."""
+
+    def __init__(self, batches: FixedBatches | GivenBatches, names: Sequence[str]) -> None:
+        self.batches, self.names = batches, names
+
+    def __iter__(self) -> Iterator[Step]:
+        for batch in self.batches:
+            codes = group_codes(batch.groups, self.names)
+            yield Step(batch.inputs, batch.labels, codes, torch.empty(0))
+
+
+def train_parts(
+    own: Backbone, source: Sequence[Step] | Streamed, feed: Feed, gap: GapLoss, how: Training
+) -> None:
+    """Train whatever asks for a gradient, and the head, in place.
+
+    Args:
+        own: its model has its adapters in place.
+        source: the batches; a sequence is gone through in another order each epoch.
+        feed: takes each batch's cut input.
+        gap: the penalty.
+        how: epochs and rates.
+
+    Raises:
+        InputError: the loss stopped being finite.
+    """
+    head = list(own.head_module.parameters())
+    adapters = [p for p in own.model.parameters() if p.requires_grad]
+    for parameter in head:
+        parameter.requires_grad_(True)
+    parts: list[dict[str, Any]] = [
+        {"params": adapters, "weight_decay": how.weight_decay, "peak": how.learning_rate},
+        {"params": head, "peak": how.head_rate},
+    ]
+    optimizer = torch.optim.AdamW(parts, lr=how.learning_rate, weight_decay=0.0)
+    draw = torch.Generator().manual_seed(how.seed)
+    for number in range(how.epochs):
+        rows, losses, gaps, batches = 0, 0.0, 0.0, 0
+        for step in _ordered(source, draw):
+            done = number + (batches / len(source) if isinstance(source, Sequence) else 0)
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak"] * _rate(done / how.epochs)
+            feed.current = step.current(own.device)
+            logits = logits_of(call(own.model, to_device(step.inputs, own.device)))
+            labels = step.labels.to(logits.device)
+            log_loss = nn.functional.cross_entropy(logits.float(), labels)
+            penalty = gap(logits, labels, step.groups)
+            loss = log_loss + how.strength * penalty + _ridge(head[0], how.ridge)
+            if not bool(torch.isfinite(loss)):
+                raise InputError(
+                    f"the loss is no longer finite in epoch {number + 1}: lower the learning rate"
+                )
+            optimizer.zero_grad()
+            loss.backward()
+            optimizer.step()
+            rows += len(labels)
+            batches += 1
+            losses += float(log_loss.detach()) * len(labels)
+            gaps += float(penalty.detach())
+        if how.on_epoch:
+            how.on_epoch(
+                Epoch(number + 1, how.epochs, losses / max(rows, 1), gaps / max(batches, 1))
+            )
+    optimizer.zero_grad()
+
+
+def head_rate(learning_rate: float, features: FloatArray) -> float:
+    """A learning rate at which a step moves the logits by at most :data:`HEAD_STEP` times the rate.
+
+    AdamW moves each weight by about its learning rate, so that wide or large features make the
+    logits jump.
+
+    Args:
+        learning_rate: of the adapters.
+        features: (N, d) what the head reads.
+    """
+    norm = float(np.abs(features).sum(axis=1).mean())
+    return learning_rate * min(1.0, HEAD_STEP / max(norm, 1e-12))
+
+
+def _ordered(source: Iterable[Step], draw: torch.Generator) -> Iterator[Step]:
+    if not isinstance(source, Sequence):
+        yield from source
+        return
+    for index in torch.randperm(len(source), generator=draw).tolist():
+        yield source[index]
+
+
+def _rate(done: float) -> float:
+    """A short rise, then a cosine down to 0, of the share of the epochs that is done."""
+    if done < WARM_UP:
+        return max(done, 0.1 * WARM_UP) / WARM_UP
+    return 0.5 * (1 + math.cos(math.pi * (done - WARM_UP) / (1 - WARM_UP)))
+
+
+def _ridge(weight: Tensor, ridge: float) -> Tensor:
+    """The head's ridge as :func:`evenhand.fit_path` has it: for two classes, of the difference."""
+    difference = weight[1] - weight[0] if len(weight) == 2 else weight
+    return 0.5 * ridge * (difference**2).sum()

@@ -1,0 +1,173 @@
+"""What a user asks to be fine-tuned: a task, its data and a model, made into a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenhand._base.distributed import ALONE, World
+from evenhand._base.seals import content_digest
+from evenhand.errors import InputError
+
+if TYPE_CHECKING:
+    from evenhand.finetuning.stage import Stage
+    from evenhand.finetuning.task_file import TaskConfig
+    from evenhand.heads.selection.rule import Bound
+    from evenhand.models.backbone import Backbone
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A task with its data and model, for any number of seeds.
+
+    Attributes:
+        config: the task as a task file would describe it.
+        layers: of Adult's MLP.
+        cache: root of the caches of features and pre-trained MLPs; None for the platform's.
+        progress: show bars on long work.
+    """
+
+    config: TaskConfig
+    layers: int = 2
+    cache: Path | None = None
+    progress: bool = False
+
+    @property
+    def task(self) -> str:
+        """The task's name."""
+        return self.config.name or self.config.task
+
+    @property
+    def bounds(self) -> list[Bound]:
+        """The bound the task file asks for, if any."""
+        from evenhand.heads.selection.rule import Bound
+
+        limit = self.config.bound
+        return [] if limit is None else [Bound(self.config.criterion, limit)]
+
+    @property
+    def resolved(self) -> dict[str, Any]:
+        """Everything that was asked, as plain values for config.yaml."""
+        more: dict[str, Any] = {"layers": self.layers} if self.config.task == "adult" else {}
+        return self.config.resolved() | more
+
+    @property
+    def inputs(self) -> dict[str, str]:
+        """sha256 of each file or folder the user gave: ``data``, ``weights`` and ``model``.
+
+        Raises:
+            InputError: one is not there any more, or cannot be read.
+        """
+        given = {
+            "data": self.config.data,
+            "weights": self.config.weights,
+            "model": self.config.model,
+        }
+        there = {name: Path(value) for name, value in given.items() if value}
+        return {
+            name: content_digest(path)
+            for name, path in there.items()
+            if name == "data" or path.exists()
+        }
+
+    def stage(self, seed: int, world: World = ALONE) -> Stage:
+        """The stage at ``seed``: its split, its pre-trained model, its features.
+
+        Several processes share the extraction; a model is pre-trained by the first, before the
+        others find it in the cache.
+        """
+        if self.config.task == "adult" and self.config.model is None:
+            early = self._adult(seed) if world.first else None
+            world.wait()
+            return early or self._adult(seed)
+        from evenhand.finetuning.stage import task_stage
+
+        task = self.config.load(seed=seed)
+        return task_stage(
+            task,
+            self._backbone(),
+            seed=seed,
+            cache=self.cache,
+            progress=self.progress,
+            world=world,
+        )
+
+    def extract(self, seed: int) -> None:
+        """Put the features of every split into the cache, where a model gives them."""
+        backbone = self._backbone()
+        if backbone is None:
+            return
+        from evenhand.models.features import extract_task
+
+        extract_task(backbone, self.config.load(seed=seed), root=self.cache, progress=self.progress)
+
+    def _backbone(self) -> Backbone | None:
+        from evenhand.models import load
+
+        if self.config.model is None:
+            return None
+        return load(
+            self.config.model,
+            weights=self.config.weights,
+            head=self.config.head,
+            size=self.config.image_size,
+            max_length=self.config.max_length,
+        )
+
+    def _adult(self, seed: int) -> Stage:
+        from evenhand.finetuning.stage import adult_stage
+
+        return adult_stage(
+            seed=seed,
+            group=",".join(self.config.groups) or "sex",
+            label=self.config.label or "income",
+            layers=self.layers,
+            cache=self.cache,
+        )
+
+
+def recipe(
+    task: str,
+    *,
+    data: Path | None = None,
+    label: str | None = None,
+    groups: tuple[str, ...] = (),
+    model: str | None = None,
+    weights: str | None = None,
+    head: str | None = None,
+    image_size: int | None = None,
+    max_length: int | None = None,
+    layers: int = 2,
+    cache: Path | None = None,
+    progress: bool = False,
+) -> Recipe:
+    """The recipe for a built-in task's name or a task file; arguments given override the file's.
+
+    Raises:
+        InputError: no such task or file, or a task that needs data and got none.
+    """
+    from evenhand.finetuning.task_file import TaskConfig, read_config
+    from evenhand.tasks import names
+
+    if task.endswith((".yaml", ".yml")):
+        config = read_config(task)
+    elif task in names():
+        config = TaskConfig(task=task)
+    else:
+        raise InputError(
+            f"no task {task!r}: give a task file (evenhand init > task.yaml) or one of "
+            f"{', '.join(names())}"
+        )
+    given: dict[str, Any] = {
+        "data": data,
+        "label": label,
+        "groups": groups or None,
+        "model": model,
+        "weights": weights,
+        "head": head,
+        "image_size": image_size,
+        "max_length": max_length,
+    }
+    config = replace(config, **{k: v for k, v in given.items() if v is not None})
+    return Recipe(config, layers, cache, progress)

@@ -1,0 +1,92 @@
+"""What fine-tuning gives back: the model, the choice and the evidence."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from evenhand.finetuning.stage import Stage
+from evenhand.heads.selection.fair_head import Evened
+from evenhand.report.record import Run
+
+if TYPE_CHECKING:
+    from torch import nn
+
+
+@dataclass(frozen=True, eq=False)
+class Result:
+    """A fine-tuned model and the evidence for it.
+
+    Attributes:
+        model: a module of the class it was given as; it needs no group to predict.
+        evened: the choice, its candidates and what is promised.
+        run: everything the report shows.
+        stage: the problem it was fitted on.
+    """
+
+    model: nn.Module
+    evened: Evened
+    run: Run
+    stage: Stage
+
+    @property
+    def promised(self) -> bool | None:
+        """Whether every bound asked for holds with confidence; None where none was asked."""
+        return self.evened.choice.promised
+
+    @property
+    def report(self) -> Report:
+        """The evidence, to be written where you like."""
+        return Report(self.run)
+
+    def save(self, folder: str | Path) -> Path:
+        """Write the run folder: config.yaml, results.csv, result.json, report.html, model/, card.
+
+        Raises:
+            InputError: the folder cannot be written.
+        """
+        import yaml
+
+        from evenhand._base.files import held, write_atomically
+        from evenhand._base.seals import write_sums
+        from evenhand.models.saving import save
+        from evenhand.report.files import write_run
+        from evenhand.report.model_card import write as write_card
+
+        folder = Path(folder)
+        config = yaml.safe_dump(self.run.config, sort_keys=False, allow_unicode=True)
+        about = {
+            "classes": list(self.stage.problem.train.classes),
+            "made_by": f"evenhand {version('evenhand')}",
+            "made_from": self.stage.fingerprints,
+        }
+        prepare = self.stage.backbone.prepare
+        processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
+        name = f"{self.stage.backbone.name}-{self.stage.task}"
+        with held(folder):
+            write_atomically(folder / "config.yaml", config)
+            save(self.model, folder / "model", about=about, processor=processor)
+            write_card(self.run, folder / "model", name=name)
+            written = write_run(self.run, folder)
+            write_sums(folder, ["config.yaml", "model/evenhand.json", *written])
+        return folder
+
+
+@dataclass(frozen=True, eq=False)
+class Report:
+    """Views of a run."""
+
+    run: Run
+
+    def to_html(self, path: str | Path) -> Path:
+        """Write report.html, one self-contained file."""
+        from evenhand.report.html import write
+
+        return write(self.run, Path(path))
+
+    def __str__(self) -> str:
+        from evenhand.report.terminal_table import comparison
+
+        return comparison(self.run.records)

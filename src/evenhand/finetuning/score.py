@@ -1,0 +1,50 @@
+"""A fitted method's decisions on the test rows, counted."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from evenhand._base.arrays import FloatArray, IntArray
+from evenhand.finetuning.problem import Fitted, decide
+from evenhand.finetuning.stage import Stage
+from evenhand.metrics.counts import Counts
+from evenhand.report.record import Record
+from evenhand.rows import Rows
+
+
+def score(stage: Stage, name: str, setting: str, fitted: Fitted, seconds: float) -> Record:
+    """Score a fitted method on the stage's test rows."""
+    scores = fitted.predict(stage.queries)
+    counts = count_decisions(scores, stage.test, randomised=fitted.randomised)
+    notes = fitted.notes
+    if fitted.needs_group:
+        notes = (*notes, "needs the group at prediction")
+    return Record(
+        stage.task,
+        name,
+        setting,
+        stage.problem.seed,
+        counts,
+        fitted.trainable_parameters,
+        seconds,
+        scores=_positive(scores) if fitted.head or fitted.extra.get("logits") else None,
+        notes=notes,
+    )
+
+
+def count_decisions(scores: FloatArray, rows: Rows, *, randomised: bool = False) -> Counts:
+    """Counts of the decisions that scores (N, K) give; expected ones where randomised."""
+    if not randomised:
+        return Counts.of(rows.labels, decide(scores), rows.groups, rows.classes)
+    g, k = rows.groups.number, len(rows.classes)
+    table = np.zeros((g + 1, k, k))
+    group: IntArray = np.where(rows.groups.known, rows.groups.codes, g)
+    np.add.at(table, (group, rows.labels), scores)
+    return Counts(table[:g], table[g], rows.groups.names, rows.classes, rows.groups.attribute)
+
+
+def _positive(logits: FloatArray) -> FloatArray | None:
+    """(N,) the probability of the positive class, for two classes."""
+    if logits.shape[1] != 2:
+        return None
+    return np.asarray(1 / (1 + np.exp(np.clip(logits[:, 0] - logits[:, 1], -700, 700))))

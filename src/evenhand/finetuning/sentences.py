@@ -1,0 +1,80 @@
+"""What a run was asked for and what came of it, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
+from evenhand._base.text import plain_number
+from evenhand.criteria import Criterion
+from evenhand.groups import known_groups
+from evenhand.metrics.counts import Counts
+
+if TYPE_CHECKING:
+    from evenhand.finetuning.stage import Stage
+    from evenhand.heads.selection.fair_head import Evened
+    from evenhand.heads.selection.rule import Rule
+    from evenhand.report.record import Record
+    from evenhand.rows import Rows
+
+
+def asked(stage: Stage, rule: Rule, strength: float | None) -> str:
+    """What a run was asked for, in a sentence."""
+    rows = stage.problem.development
+    what = f"Fine-tune {stage.backbone.name} on {stage.task} ({len(rows):,} rows"
+    groups = f"; groups of {rows.groups.attribute}: {known_groups(rows.groups)})"
+    if strength is not None:
+        aim = f"with the {rule.criterion.value.replace('_', ' ')} penalty at strength {strength:g}"
+    elif rule.bounds:
+        limits = " and ".join(f"{b.criterion.symbol} at most {b.limit:g}" for b in rule.bounds)
+        aim = f"with {limits} on new rows, at confidence {rule.confidence:g}"
+    else:
+        aim = (
+            f"with the smallest {rule.criterion.symbol} that costs at most {rule.max_cost:g} "
+            "points of error"
+        )
+    return f"{what}{groups} {aim}."
+
+
+def decided(evened: Evened, before: Record, after: Record, rule: Rule) -> str:
+    """What it chose and why, whether that is promised, and what the test rows say of it."""
+    criterion = rule.criteria[0]
+    promise = {
+        True: " The bound is promised for new rows of the same distribution.",
+        False: " The bound is NOT promised.",
+        None: "",
+    }[evened.choice.promised]
+    return (
+        f"Chosen: {_in_words(evened)} ({evened.choice.reason}).{promise} On the test rows "
+        f"{criterion.symbol} is {plain_number(after.gap(criterion))}, against "
+        f"{plain_number(before.gap(criterion))} for transfer learning, "
+        f"and the error {after.error:.2f} against {before.error:.2f}."
+    )
+
+
+def _in_words(evened: Evened) -> str:
+    if evened.fit is None:
+        return "the old head, unchanged"
+    what = "an adapter and a head" if evened.adapter else "a head"
+    strength, _, offset = evened.setting.removeprefix("adapter ").partition(" at ")
+    return f"{what} at strength {strength}" + (f", offset {offset}" if offset else "")
+
+
+def floor_notes(floors: Mapping[Criterion, float], rule: Rule) -> list[str]:
+    """How small a bound these rows could support."""
+    return [
+        f"the noise floor of {criterion.symbol} on these rows is about {floor:.3f}: no smaller "
+        f"bound could be promised at confidence {rule.confidence:g}"
+        for criterion, floor in floors.items()
+    ]
+
+
+def empty_cells(test: Rows) -> list[str]:
+    """The cells of group and label that no test row is in."""
+    cells = Counts.of(test.labels, test.labels, test.groups, test.classes)
+    return [
+        f"group {name!r} has 0 test rows with label {label!r}: its rate there is n/a"
+        for g, name in enumerate(cells.group_names)
+        for y, label in enumerate(cells.class_names)
+        if not cells.cells[g, y]
+    ]

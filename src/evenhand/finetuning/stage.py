@@ -1,0 +1,215 @@
+"""From a task and a model to a problem: features of every split, and the head to begin from."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand._base.arrays import FloatArray
+from evenhand._base.distributed import ALONE, World
+from evenhand.errors import EvenhandError, InputError
+from evenhand.finetuning.problem import Network, Problem, Queries
+from evenhand.heads.fit import fit_path
+from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.rows import Rows
+from evenhand.tasks.task import Task
+
+if TYPE_CHECKING:
+    from evenhand.models.backbone import Backbone
+    from evenhand.models.mlp import MLP
+
+
+PRETRAINING = 3
+"""Raised when the pre-training changes, so that no older model is taken from the cache."""
+
+
+OCCUPATION_HIDDEN = 64
+"""The width of the MLP for Adult's occupation, 13 classes."""
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """A problem with its test rows, which nothing is fitted or chosen on.
+
+    Attributes:
+        task: what the results call the task.
+        problem: what methods see.
+        test: the test rows.
+        test_inputs: (N, inputs) what the whole network reads for them; None with features only.
+        backbone: the pre-trained model.
+        fingerprints: sha256 of the task and of the model.
+        seconds: of making it (pre-training, features).
+        notes: what a reader should know of how it was made.
+    """
+
+    task: str
+    problem: Problem
+    test: Rows
+    test_inputs: FloatArray | None
+    backbone: Backbone
+    fingerprints: dict[str, str]
+    seconds: dict[str, float]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def queries(self) -> Queries:
+        """The test rows as a fitted method may read them."""
+        return Queries(self.test.features, self.test_inputs, self.test.groups)
+
+
+def adult_stage(
+    *,
+    seed: int = 0,
+    group: str = "sex",
+    label: str = "income",
+    layers: int = 2,
+    hidden: int | None = None,
+    cache: Path | None = None,
+    on_epoch: Callable[[int], None] | None = None,
+) -> Stage:
+    """Adult with the paper's MLP, pre-trained on 60 % of the rows (section 4.1).
+
+    Args:
+        seed: of the split, the initial weights and every method's random choices.
+        group, label: see :func:`evenhand.tasks.datasets.adult.adult`.
+        layers: of the MLP, 2 to 5.
+        hidden: its width; 10 for income as the paper's, 64 for occupation.
+        cache: root of the caches, where the pre-trained model is kept; the platform's by default.
+        on_epoch: called after each pre-training epoch.
+    """
+    from evenhand.models.mlp import HIDDEN, pretrain_mlp
+    from evenhand.tasks.datasets.adult import adult
+
+    task = adult(seed=seed, group=group, label=label)
+    began = time.perf_counter()
+    width = hidden or (HIDDEN if label == "income" else OCCUPATION_HIDDEN)
+    shape: dict[str, Any] = {"layers": layers, "hidden": width, "seed": seed}
+    model, notes = cached_mlp(
+        cache,
+        {"task": task.fingerprint, "recipe": PRETRAINING, **shape},
+        lambda: pretrain_mlp(
+            task.splits["pretrain"], task.valid, len(task.classes), on_epoch=on_epoch, **shape
+        ),
+    )
+    stage = mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)
+    return replace(stage, notes=(*stage.notes, *notes))
+
+
+def cached_mlp(
+    root: Path | None, made_from: dict[str, Any], make: Callable[[], MLP]
+) -> tuple[MLP, tuple[str, ...]]:
+    """The pre-trained MLP made from just this before, or a new one, then kept in the cache.
+
+    A damaged one is made again: nothing but time is lost. Where the cache cannot be written, that
+    is noted, and the next run makes it again.
+
+    Returns:
+        The model, and what a reader should know.
+    """
+    from evenhand.models.features import cache_root
+    from evenhand.models.mlp import MLP
+    from evenhand.models.saving import load, save
+
+    text = json.dumps(made_from, sort_keys=True)
+    name = hashlib.sha256(text.encode()).hexdigest()[:24]
+    folder = (root or cache_root()) / "mlp" / name
+    if os.path.isfile(folder / "evenhand.json"):  # noqa: PTH113 - False where it may not be seen
+        try:
+            found = load(folder)
+        except (EvenhandError, OSError):
+            found = None
+        if isinstance(found, MLP):
+            return found, ()
+    model = make()
+    try:
+        save(model, folder, about={"made_from": made_from})
+    except InputError as error:
+        return model, (f"the pre-trained network is not kept in the cache: {error}",)
+    return model, ()
+
+
+def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) -> Stage:
+    """A task of arrays seen through an MLP; its features are computed here, not cached."""
+    from evenhand.models import wrap
+    from evenhand.models.mlp import mlp_features, mlp_head
+
+    began = time.perf_counter()
+    rows = {
+        name: Rows(mlp_features(model, part.inputs), part.labels, part.groups, task.classes)
+        for name, part in task.splits.items()
+    }
+    backbone = wrap(model, "head", name=f"MLP-{model.config['layers']}", classes=task.classes)
+    return Stage(
+        task.name,
+        Problem(
+            rows["train"],
+            rows["valid"],
+            mlp_head(model),
+            seed,
+            Network(model, task.train.inputs, task.valid.inputs),
+        ),
+        rows["test"],
+        task.test.inputs,
+        backbone,
+        {"task": task.fingerprint, "model": backbone.fingerprint},
+        {"pre-training": pretraining, "features": time.perf_counter() - began},
+        task.notes,
+    )
+
+
+def task_stage(
+    task: Task,
+    backbone: Backbone | None = None,
+    *,
+    seed: int = 0,
+    cache: Path | None = None,
+    use_cache: bool = True,
+    progress: bool = False,
+    world: World = ALONE,
+) -> Stage:
+    """Any task seen through any backbone: features once (cached), and the head to begin from.
+
+    Args:
+        task: its inputs are what the backbone's ``prepare`` takes.
+        backbone: the pre-trained model; None, for a task of arrays, is the inputs themselves.
+        seed: every random choice of a method comes from it.
+        cache: root of the feature cache.
+        use_cache: False reads and writes none.
+        progress: show a bar while features are extracted.
+        world: the processes that share the extraction; all call, and get the same stage.
+    """
+    from evenhand.models import wrap
+    from evenhand.models.features import extract_task
+    from evenhand.models.mlp import MLP
+
+    if backbone is None:
+        inputs = np.asarray(task.train.inputs)
+        if inputs.ndim != 2:
+            raise InputError(f"task {task.name!r} needs a model: give --model NAME")
+        plain = MLP(inputs.shape[1], len(task.classes), layers=1)
+        backbone = replace(wrap(plain, "head", name="linear"), pretrained_head=False)
+    found = extract_task(
+        backbone, task, root=cache, use_cache=use_cache, progress=progress, world=world
+    )
+    head, fresh = found.head, found.head is None
+    if head is None:
+        ridge = choose_ridge(found.train, seed=seed)
+        head = fit_path(found.train, ridge=ridge, intercept=backbone.has_bias)[0].head
+    return Stage(
+        task.name,
+        Problem(found.train, found.valid, head, seed, fresh=fresh, intercept=backbone.has_bias),
+        found.test,
+        None,
+        backbone,
+        {"task": task.fingerprint, "model": backbone.fingerprint},
+        {"features": found.seconds},
+        (*task.notes, *found.notes),
+    )

@@ -1,0 +1,1 @@
+"""The paper's verbs: group Fisher, neutralize, factorize, low-rank layers."""

@@ -1,0 +1,177 @@
+"""A low-rank change to the last hidden layer, trained together with the head.
+
+With the hidden layer's inputs u (N, in) cached, its outputs are h = relu(u V + c + (u D) E) with
+D (in, r) and E (r, width) the adapter. A head alone can only reweigh features that were learnt for
+another aim; moving them a little leaves more room. r (in + width) numbers more than the head.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from evenhand._base.arrays import Float64, FloatArray
+from evenhand.errors import InputError
+from evenhand.head import Head
+from evenhand.heads.preconditioner import preconditioner, solved
+
+
+@dataclass(frozen=True, eq=False)
+class Hidden:
+    """A frozen linear layer followed by a ReLU.
+
+    Attributes:
+        weight: (in, width) floats, V.
+        bias: (width,) floats, c.
+    """
+
+    weight: FloatArray
+    bias: FloatArray
+
+    def __post_init__(self) -> None:
+        if self.weight.ndim != 2 or self.bias.shape != self.weight.shape[1:]:
+            raise InputError(
+                "a hidden layer needs weight (in, width) and bias (width,), "
+                f"found {self.weight.shape} and {self.bias.shape}"
+            )
+
+    def require_rank(self, rank: int) -> None:
+        """Refuse a rank that no change to this layer can have.
+
+        Raises:
+            InputError: a rank outside [1, min(in, width)].
+        """
+        highest = min(self.weight.shape)
+        if not 1 <= rank <= highest:
+            raise InputError(f"an adapter's rank must lie in [1, {highest}], found {rank}")
+
+
+@dataclass(frozen=True, eq=False)
+class Adapter:
+    """A hidden layer with a low-rank change: h = relu(u (V + D E) + c).
+
+    Attributes:
+        hidden: V and c, unchanged.
+        down: (in, r) D.
+        up: (r, width) E.
+    """
+
+    hidden: Hidden
+    down: Float64
+    up: Float64
+
+    def __call__(self, inputs: FloatArray) -> FloatArray:
+        """(N, width) features of the layer's (N, in) inputs."""
+        features: FloatArray = np.maximum(inputs @ self.merged.weight + self.hidden.bias, 0)
+        return features
+
+    @property
+    def merged(self) -> Hidden:
+        """The layer with the change added to its weight."""
+        return Hidden(self.hidden.weight + self.down @ self.up, self.hidden.bias)
+
+    @property
+    def trainable_parameters(self) -> int:
+        """r (in + width)."""
+        return int(self.down.size + self.up.size)
+
+
+class Adapted:
+    """theta -> D, E, the head's w (width, m) and b (m,); a form for the solver."""
+
+    def __init__(
+        self,
+        inputs: torch.Tensor,
+        classes: int,
+        ridge: float,
+        hidden: Hidden,
+        rank: int,
+        seed: int,
+    ) -> None:
+        width = hidden.weight.shape[1]
+        hidden.require_rank(rank)
+        if inputs.shape[1] != hidden.weight.shape[0]:
+            raise InputError(
+                f"the hidden layer reads {hidden.weight.shape[0]} inputs, found {inputs.shape[1]}"
+            )
+        self.x, self.hidden, self.rank, self.classes = inputs, hidden, rank, classes
+        self.outputs = 1 if classes == 2 else classes
+        self.ridge_weight, self.seed = ridge, seed
+        self.base = torch.addmm(
+            torch.as_tensor(hidden.bias, dtype=inputs.dtype),
+            inputs,
+            torch.as_tensor(hidden.weight, dtype=inputs.dtype),
+        )
+        self.factor = preconditioner(inputs, max(ridge, 1e-3), intercept=False)
+        self.sizes = (inputs.shape[1] * rank, rank * width, width * self.outputs, self.outputs)
+        self.last: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def _unpack(self, theta: Float64) -> tuple[Float64, Float64, Float64, Float64]:
+        down, up, weight, bias = np.split(theta, np.cumsum(self.sizes)[:-1])
+        plain = solved(self.factor, down.reshape(-1, self.rank), transposed=True)
+        return plain, up.reshape(self.rank, -1), weight.reshape(-1, self.outputs), bias
+
+    def pack(self, start: Head | None) -> Float64:
+        """The parameters of no change (D drawn from the seed, E = 0) under the head ``start``."""
+        draw = np.random.default_rng(self.seed)
+        down = draw.normal(size=self.sizes[0]) / np.sqrt(self.x.shape[1])
+        up = np.zeros(self.sizes[1])
+        if start is None:
+            return np.concatenate([down, up, np.zeros(self.sizes[2] + self.sizes[3])])
+        weight, bias = start.weight, start.bias
+        if self.outputs == 1:
+            weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
+        return np.concatenate([down, up, weight.ravel(), bias])
+
+    def logits(self, theta: Float64) -> torch.Tensor:
+        """(N, m) logits of all rows."""
+        down, up, weight, bias = (
+            torch.as_tensor(part, dtype=self.x.dtype) for part in self._unpack(theta)
+        )
+        inner = self.x @ down
+        features = torch.relu(torch.addmm(self.base, inner, up))
+        self.last = inner, features
+        return torch.addmm(bias, features, weight)
+
+    def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
+        """The gradient at theta, given the objective's at the logits; follows ``logits(theta)``."""
+        if self.last is None:
+            self.logits(theta)
+        inner, features = self.last  # type: ignore[misc]
+        _, up, weight, _ = (
+            torch.as_tensor(part, dtype=self.x.dtype) for part in self._unpack(theta)
+        )
+        before = (slope @ weight.T) * (features > 0)
+        down = (self.x.T @ (before @ up.T)).double().numpy()
+        parts = (inner.T @ before, features.T @ slope, slope.sum(dim=0))
+        return np.concatenate(
+            [self._whiten(down), *(part.double().numpy().ravel() for part in parts)]
+        )
+
+    def ridge(self, theta: Float64) -> tuple[float, Float64]:
+        """The ridge on the head's weight and on the change D E, and its gradient."""
+        down, up, weight, bias = self._unpack(theta)
+        change = down @ up
+        value = 0.5 * self.ridge_weight * float((weight**2).sum() + (change**2).sum())
+        parts = (change @ up.T, down.T @ change, weight, np.zeros_like(bias))
+        slopes = [self.ridge_weight * part for part in parts]
+        return value, np.concatenate(
+            [self._whiten(slopes[0]), *(slope.ravel() for slope in slopes[1:])]
+        )
+
+    def _whiten(self, gradient: Float64) -> Float64:
+        return solved(self.factor, gradient).ravel()
+
+    def head(self, theta: Float64) -> Head:
+        """The head on the changed features."""
+        _, _, weight, bias = self._unpack(theta)
+        if self.outputs == 1:
+            weight, bias = np.hstack([-weight / 2, weight / 2]), np.append(-bias / 2, bias / 2)
+        return Head(weight.copy(), bias.copy())
+
+    def adapter(self, theta: Float64) -> Adapter:
+        """The change to the hidden layer."""
+        down, up, _, _ = self._unpack(theta)
+        return Adapter(self.hidden, down, up.copy())

@@ -1,0 +1,65 @@
+"""Which rows are fitted on and which judged, stratified by group and label."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import numpy as np
+import numpy.typing as npt
+from sklearn.model_selection import KFold, StratifiedKFold
+
+from evenhand._base.arrays import IntArray
+from evenhand._base.distributed import ALONE, World
+from evenhand.errors import InputError
+from evenhand.groups import Groups
+from evenhand.rows import Rows
+
+FOLDS = 5
+
+
+def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntArray, IntArray]]:
+    """(fit, judge) row numbers of each fold, stratified by group × label where cells allow."""
+    if len(rows) < 2 * number:
+        raise InputError(f"{number}-fold cross-fitting needs {2 * number} rows, found {len(rows)}")
+    cell = (rows.groups.codes + 1) * len(rows.classes) + rows.labels
+    rare = np.bincount(cell)[cell] < number
+    splitter = KFold if rare.all() else StratifiedKFold
+    strata = np.where(rare, cell.max() + 1 + rows.labels, cell)
+    strata = np.where(np.bincount(strata)[strata] < number, -1, strata)
+    if (strata == -1).any() and (strata == -1).sum() < number:
+        strata = rows.labels
+        if np.bincount(strata)[strata].min() < number:
+            splitter = KFold
+    split = splitter(n_splits=number, shuffle=True, random_state=seed)
+    return [
+        (fit.astype(np.int64), judge.astype(np.int64)) for fit, judge in split.split(strata, strata)
+    ]
+
+
+def fold_numbers(
+    rows: Rows, *, number: int = FOLDS, seed: int = 0, world: World = ALONE
+) -> npt.NDArray[np.int16]:
+    """(N,) the fold that holds each of this process's rows, whatever the processes.
+
+    Rows shared out by ``World.share`` are in the folds they would be in were there one process;
+    otherwise the processes' rows follow each other.
+    """
+    whole = rows
+    if world.size > 1:
+        labels, codes = world.gather(rows.labels), world.gather(rows.groups.codes)
+        lengths = [len(part) for part in labels]
+        total = sum(lengths)
+        strides = [np.arange(total)[r :: world.size] for r in range(world.size)]
+        ends = np.cumsum([0, *lengths])
+        places = [np.arange(first, last) for first, last in pairwise(ends)]
+        if [len(stride) for stride in strides] == lengths:
+            places = strides
+        label, code = np.empty(total, dtype=np.int64), np.empty(total, dtype=np.int64)
+        for place, own_labels, own_codes in zip(places, labels, codes, strict=True):
+            label[place], code[place] = own_labels, own_codes
+        groups = Groups(code, rows.groups.names, rows.groups.attribute)
+        whole = Rows(np.zeros((total, 0)), label, groups, rows.classes)
+    found = np.empty(len(whole), dtype=np.int16)
+    for index, (_, judge) in enumerate(folds(whole, number=number, seed=seed)):
+        found[judge] = index
+    return found[places[world.rank]] if world.size > 1 else found

@@ -1,0 +1,121 @@
+"""What to choose by: bounds, a criterion, a confidence, an error."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.metrics.rates import ErrorMetric, error_metric
+
+CONFIDENCE = 0.90
+
+
+@dataclass(frozen=True)
+class Bound:
+    """A promise to keep: the gap of ``criterion`` on new rows is at most ``limit``.
+
+    Attributes:
+        criterion: which gap; equalized odds is |ΔTPR| + |ΔFPR|, as the paper's.
+        limit: in (0, 2) for equalized odds, (0, 1) otherwise.
+    """
+
+    criterion: Criterion
+    limit: float
+
+    def __init__(self, criterion: str | Criterion, limit: float) -> None:
+        parsed = Criterion.parse(criterion)
+        highest = 2 if parsed is Criterion.EQUALIZED_ODDS else 1
+        if not 0 < limit < highest:
+            raise InputError(f"a bound on {parsed} must lie in (0, {highest}), found {limit}")
+        object.__setattr__(self, "criterion", parsed)
+        object.__setattr__(self, "limit", float(limit))
+
+    @classmethod
+    def parse(cls, text: str) -> Bound:
+        """``"equalized_odds=0.10"`` as a bound."""
+        name, separator, limit = text.partition("=")
+        try:
+            value = float(limit)
+        except ValueError:
+            value = float("nan")
+        if not separator or np.isnan(value):
+            raise InputError(
+                f"a bound is written criterion=limit, as equalized_odds=0.1, not {text!r}"
+            )
+        return cls(name, value)
+
+    def __str__(self) -> str:
+        return f"{self.criterion}<={self.limit:g}"
+
+
+def parse_bounds(bounds: Mapping[str, float] | list[Bound] | Bound | None) -> tuple[Bound, ...]:
+    """Any way of giving bounds, as a tuple of them, at most one a criterion."""
+    if bounds is None:
+        return ()
+    if isinstance(bounds, Bound):
+        return (bounds,)
+    listed = [Bound(c, v) for c, v in bounds.items()] if isinstance(bounds, Mapping) else bounds
+    criteria = [bound.criterion for bound in listed]
+    for criterion in criteria:
+        if criteria.count(criterion) > 1:
+            raise InputError(
+                f"{criterion} is bounded {criteria.count(criterion)} times; give it once"
+            )
+    return tuple(listed)
+
+
+def make_rule(
+    bound: Bound | Mapping[str, float] | list[Bound] | None,
+    criterion: str | Criterion,
+    confidence: float,
+    max_cost: float,
+    error: str,
+) -> Rule:
+    """The rule that a user's arguments ask for."""
+    bounds = parse_bounds(bound)
+    chosen = bounds[0].criterion if bounds else Criterion.parse(criterion)
+    return Rule(bounds, chosen, confidence, max_cost, error)
+
+
+MAX_COST = 0.5
+"""Points of error a fairer model may cost when no bound is asked for."""
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What to choose by.
+
+    Attributes:
+        bounds: upper bounds of gaps to keep; none means the smallest gap at ``max_cost``.
+        criterion: the gap to lessen where no bound is given.
+        confidence: of the bounds, one-sided.
+        max_cost: points of error over transfer learning that may be paid where no bound is given
+            (for log-loss, hundredths of a nat).
+        error: the error to lower: ``"f1"`` (the paper's), ``"accuracy"``, ``"balanced"``,
+            ``"log_loss"`` or a callable on (..., K, K) confusion matrices.
+        guard: refuse what would have a larger gap than the old head.
+    """
+
+    bounds: tuple[Bound, ...] = ()
+    criterion: Criterion = Criterion.EQUALIZED_ODDS
+    confidence: float = CONFIDENCE
+    max_cost: float = MAX_COST
+    error: str | ErrorMetric = "f1"
+    guard: bool = True
+
+    def __post_init__(self) -> None:
+        if not 0.5 < self.confidence < 1:
+            raise InputError(f"confidence must lie in (0.5, 1), found {self.confidence}")
+        if not self.max_cost >= 0:
+            raise InputError(f"max_cost must be at least 0 points of error, found {self.max_cost}")
+        if self.error != "log_loss":
+            error_metric(self.error)
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The criteria that are bounded, or the one to lessen."""
+        return tuple(bound.criterion for bound in self.bounds) or (self.criterion,)

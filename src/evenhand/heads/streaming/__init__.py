@@ -1,0 +1,1 @@
+"""Heads fitted in passes over rows that need not fit in memory."""

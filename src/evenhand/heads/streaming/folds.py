@@ -1,0 +1,131 @@
+"""Every fold's heads, and those of all rows, fitted in the same passes: no fold is ever copied."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from evenhand._base.arrays import IntArray, release
+from evenhand._base.distributed import ALONE, World
+from evenhand.criteria import Criterion
+from evenhand.groups import UNKNOWN, Groups
+from evenhand.head import Head
+from evenhand.heads.gaps import GapTerm, gap_terms
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.streaming.atomic_cells import Part
+from evenhand.heads.streaming.fit import fit_parts
+from evenhand.heads.streaming.fit_requests import Wanted
+from evenhand.heads.streaming.stream import CHUNK_BYTES
+from evenhand.rows import Rows
+
+Criteria = str | Criterion | Mapping[str | Criterion, float]
+
+
+Folds = npt.NDArray[np.int16]
+
+
+def fit_folds(
+    rows: Rows,
+    folds: Folds,
+    criteria: Criteria | None,
+    *,
+    ridges: Sequence[float],
+    strengths: Sequence[float] = (0.0,),
+    refit: bool = True,
+    beta: float | None = None,
+    start: Head | None = None,
+    rank: int | None = None,
+    intercept: bool = True,
+    on_fit: Callable[[], None] | None = None,
+    world: World = ALONE,
+) -> list[list[HeadFit]]:
+    """Fit a head for each ridge and strength without each fold, and on all rows.
+
+    Args:
+        rows: this process's.
+        folds: (N,) the fold that holds each row.
+        criteria: what to even out; None where there is no penalty.
+        ridges, strengths: every combination is fitted, strengths within ridges.
+        refit: fit on all rows too.
+        beta, start, rank, intercept, on_fit, world: as for ``crossfit``.
+
+    Returns:
+        For each fold its fits, and last those on all rows where they are asked for.
+    """
+    number = int(np.max(world.gather(np.array([folds.max(initial=-1)])))) + 1
+    cells = _cells(rows)
+    count = len(rows.classes) * (rows.groups.number + 1)
+    sizes = world.sum(
+        np.bincount(folds * count + cells, minlength=number * count).reshape(number, count)
+    )
+    kept = [sizes.sum(axis=0), *(sizes.sum(axis=0) - own for own in sizes)]
+    terms = [_terms(rows, one, criteria, beta) for one in kept]
+    used = np.zeros(count, dtype=bool)
+    for term in (term for each in terms for term in each):
+        used |= term.cell < len(term.sizes)
+    rank_of = np.full(count, int(used.sum()), dtype=np.int32)
+    rank_of[used] = np.arange(int(used.sum()))
+    parts = [
+        Part(fold - 1, int(one.sum()), tuple((term, term.cell[used]) for term in each))
+        for fold, (one, each) in enumerate(zip(kept, terms, strict=True))
+    ]
+    order = [*range(1, number + 1), *([0] if refit else [])]
+    wanted = [
+        Wanted(part, float(strength), ridge)
+        for part in order
+        for ridge in range(len(ridges))
+        for strength in strengths
+    ]
+    fits = fit_parts(
+        rows,
+        parts,
+        wanted,
+        rank_of[cells],
+        int(used.sum()),
+        ridges=ridges,
+        folds=folds,
+        start=start,
+        rank=rank,
+        intercept=intercept,
+        on_fit=on_fit,
+        world=world,
+    )
+    each_part = len(ridges) * len(strengths)
+    return [fits[first : first + each_part] for first in range(0, len(fits), each_part)]
+
+
+def held_out(rows: Rows, folds: Folds, number: int) -> Iterator[tuple[int, Rows]]:
+    """The rows of each fold, a chunk in memory at a time."""
+    step = max(1, CHUNK_BYTES // (8 * max(1, rows.features.shape[1])))
+    for first in range(0, len(rows), step):
+        chunk = rows[first : first + step]
+        features = chunk.features
+        chunk = chunk.with_features(np.array(features))
+        release(features)
+        inside = folds[first : first + step]
+        for fold in range(number):
+            which = np.flatnonzero(inside == fold)
+            if len(which):
+                yield fold, chunk[which]
+
+
+def _cells(rows: Rows) -> IntArray:
+    """(N,) label × group, the unknown one last."""
+    groups = np.where(rows.groups.known, rows.groups.codes, rows.groups.number)
+    cells: IntArray = rows.labels * (rows.groups.number + 1) + groups
+    return cells
+
+
+def _terms(
+    rows: Rows, sizes: IntArray, criteria: Criteria | None, beta: float | None
+) -> list[GapTerm]:
+    """The penalties on rows of which there are ``sizes`` in each cell; one row stands for each."""
+    if criteria is None:
+        return []
+    g = rows.groups.number
+    labels, codes = np.divmod(np.arange(len(sizes)), g + 1)
+    groups = Groups(np.where(codes == g, UNKNOWN, codes), rows.groups.names, rows.groups.attribute)
+    terms = gap_terms(labels, groups, rows.classes, criteria, beta=beta, counts=sizes)
+    return [term for term in terms if term.active]

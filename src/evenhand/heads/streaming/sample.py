@@ -1,0 +1,154 @@
+"""Where the passes begin: heads fitted on a sample of the rows that fits in memory."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from evenhand._base.arrays import Float64, release
+from evenhand.head import Head
+from evenhand.heads.lbfgs import Minimum, minimise
+from evenhand.heads.parametrization import Dense, near
+from evenhand.heads.streaming.atomic_cells import Part
+from evenhand.heads.streaming.evaluation import Begun, Evaluation, Linear, evaluate_heads
+from evenhand.heads.streaming.fit_requests import Wanted
+from evenhand.heads.streaming.stream import Stream
+
+SAMPLE_ROWS = 50_000
+
+
+SAMPLE_BYTES = 512 << 20
+"""Of the sample's features, at most."""
+
+
+SAMPLE_EVALUATIONS = 1000
+"""Of a fit of the sample, at most."""
+
+
+ROUGH_ROWS = 8
+"""Rows a feature that are enough to precondition the sample's own first fit."""
+
+
+class Make(Protocol):
+    """Makes the form for a sample of the features and the number of a ridge."""
+
+    def __call__(self, sample: torch.Tensor, which: int) -> Linear:
+        """The form on (n, d) ``sample``."""
+        ...
+
+
+def start_on_sample(
+    stream: Stream,
+    sample: Stream,
+    part: Part,
+    wanted: Sequence[Wanted],
+    make: Make,
+    start: Head | None,
+    tolerance: float,
+) -> list[Begun]:
+    """Every head fitted on the sample, each strength from the one before."""
+    sizes = np.bincount(sample.atoms, minlength=sample.number + 1)[: sample.number]
+    terms = []
+    for term, cells in part.terms:
+        inside = np.array([sizes[cells == cell].sum() for cell in range(len(term.sizes))])
+        terms.append((replace(term, sizes=np.maximum(inside, 1)), cells))
+    part = Part(-1, len(sample.labels), tuple(terms))
+    known: dict[tuple[int, float], Begun] = {}
+    last: dict[int, Begun] = {}
+    x = torch.as_tensor(np.asarray(sample.features, dtype=sample.dtype))
+    for one in wanted:
+        key = one.ridge, one.strength
+        if key in known:
+            continue
+        if one.ridge not in last:
+            last[one.ridge] = _first(
+                sample, x, part, partial(make, which=one.ridge), start, tolerance
+            )
+        begun = last[one.ridge]
+        if one.strength:
+            look = Evaluation(
+                sample, [part], [one.strength], [begun.form], [begun.theta], curved=True
+            )
+            begun = look.stiffened(0, begun)
+        minimum = _settle(sample, part, one.strength, begun, tolerance)
+        last[one.ridge] = known[key] = Begun(begun.form, minimum.at)
+    return [known[one.ridge, one.strength] for one in wanted]
+
+
+def _first(
+    sample: Stream,
+    x: torch.Tensor,
+    part: Part,
+    make: Callable[[torch.Tensor], Linear],
+    start: Head | None,
+    tolerance: float,
+) -> Begun:
+    """Where a path begins: for two classes transfer learning, preconditioned by its Hessian."""
+    few = x[:: _rough(x)] if sample.outputs == 1 else x
+    form = make(few)
+    if not isinstance(form, Dense):
+        form = form if few is x else make(x)
+        return Begun(form, form.pack(start))
+
+    def value(at: Float64) -> float:
+        return evaluate_heads(sample, [part], [0.0], [form], [at])[0][0]
+
+    theta = near(form, start, value)
+    if sample.outputs > 1:
+        return Begun(form, theta)
+    at = _settle(sample, part, 0.0, Begun(form, theta), tolerance).at
+    curved = form.curved_at(at, x)
+    return Begun(curved, curved.of_plain(form.plain(at)))
+
+
+def _rough(x: torch.Tensor) -> int:
+    """The step that leaves enough rows to precondition the first fit of all."""
+    return max(1, len(x) // (ROUGH_ROWS * x.shape[1]))
+
+
+def _settle(sample: Stream, part: Part, strength: float, begun: Begun, tolerance: float) -> Minimum:
+    def evaluate(_: list[int], thetas: list[Float64]) -> list[tuple[float, Float64]]:
+        return evaluate_heads(sample, [part], [strength], [begun.form], thetas)
+
+    return minimise(
+        [begun.theta],
+        evaluate,
+        tolerance=tolerance,
+        max_evaluations=SAMPLE_EVALUATIONS,
+        preconditioned=True,
+    )[0]
+
+
+def sample_of(stream: Stream) -> Stream:
+    """Evenly spaced rows of all processes, as many as fit in memory; in every process."""
+    stream.passes += 1
+    world = stream.world
+    total = int(world.sum(np.array([len(stream.labels)]))[0])
+    most = min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // (4 * stream.width)))
+    step = max(1, -(-total // most))
+    own = np.arange(0, len(stream.labels), step)
+    read = [np.zeros((0, stream.width), dtype=stream.features.dtype)]
+    for span in stream.chunks():
+        inside = stream.features[span]
+        read.append(
+            np.array(inside[-span.start % step :: step])
+        )  # a copy: a view would stay mapped
+        release(inside)
+
+    def gathered(values: Any) -> Any:
+        return np.concatenate(world.gather(values))
+
+    return Stream(
+        gathered(np.concatenate(read)),
+        gathered(stream.labels[own]),
+        max(2, stream.outputs),
+        atoms=gathered(stream.atoms[own]),
+        number=stream.number,
+        weights=None if stream.weights is None else gathered(np.asarray(stream.weights)[own]),
+        dtype=stream.dtype,
+    )

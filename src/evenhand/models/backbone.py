@@ -1,0 +1,238 @@
+"""A backbone: a pre-trained model whose head reads the features evenhand caches."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, is_dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from evenhand._base.torch_calls import UNRUNNABLE, call, evaluating, shapes, to_device
+from evenhand.errors import ModelError
+from evenhand.head import Head
+from evenhand.models.find_head import candidates, describe, head_size, is_head
+from evenhand.models.pooling import pool_features, reproduces
+
+Prepare = Callable[[Sequence[Any]], Any]
+"""Collate a list of raw inputs into what the model takes: a tensor, a tuple or a dict."""
+
+
+@dataclass(frozen=True, eq=False)
+class Backbone:
+    """A pre-trained model = a frozen feature extractor + a linear head.
+
+    Attributes:
+        model: the whole model.
+        head: the path of its head: an ``nn.Linear`` or a 1×1 ``nn.Conv2d``.
+        prepare: collates a list of raw inputs into what the model takes.
+        name: what artefacts call it.
+        classes: the k class names of the pre-trained head, where known.
+        pretrained_head: False where the head is fresh and means nothing.
+        guessed: the head was found, not named: the first batch checks that it gives the logits.
+    """
+
+    model: nn.Module
+    head: str
+    prepare: Prepare
+    name: str = "model"
+    classes: tuple[str, ...] | None = None
+    pretrained_head: bool = True
+    guessed: bool = False
+
+    def __post_init__(self) -> None:
+        if not is_head(self.head_module):
+            raise ModelError(
+                f"module {self.head!r} of {self.name} is a {type(self.head_module).__name__}; "
+                "a head is an nn.Linear or a 1×1 nn.Conv2d"
+            )
+
+    @property
+    def head_module(self) -> nn.Module:
+        """The head itself."""
+        return self.model.get_submodule(self.head)
+
+    @property
+    def in_features(self) -> int:
+        """How many features the head reads, d."""
+        return head_size(self.head_module)[0]
+
+    @property
+    def out_features(self) -> int:
+        """How many classes the head tells apart, k."""
+        return head_size(self.head_module)[1]
+
+    @property
+    def has_bias(self) -> bool:
+        """Whether the head has a bias; the score heads of decoders have none."""
+        return getattr(self.head_module, "bias", None) is not None
+
+    @property
+    def device(self) -> torch.device:
+        """Where the model is."""
+        return next(self.model.parameters()).device
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of all that the features depend on: modules, weights and preparation.
+
+        The head itself is left out: models that differ in nothing else share their features.
+        """
+        digest = hashlib.sha256()
+        prefix = f"{self.head}."
+        for path, module in self.model.named_modules():
+            if path != self.head and not path.startswith(prefix):
+                kind = f"{type(module).__module__}.{type(module).__qualname__}"
+                digest.update(f"{path}|{kind}|{module.extra_repr()}\n".encode())
+        config: Any = getattr(self.model, "config", None)
+        if hasattr(config, "to_diff_dict"):
+            kept = {k: v for k, v in config.to_diff_dict().items() if k not in _HEAD_SETTINGS}
+            digest.update(repr(sorted(kept.items())).encode())
+        for name, tensor in sorted(self.model.state_dict().items()):
+            if not name.startswith(prefix) and isinstance(tensor, Tensor):
+                values = tensor.detach().cpu().contiguous().flatten()
+                digest.update(f"{name}|{values.dtype}|{tuple(tensor.shape)}\n".encode())
+                digest.update(values.view(torch.uint8).numpy().tobytes())
+        digest.update(self.preparation.encode())
+        return digest.hexdigest()
+
+    @property
+    def preparation(self) -> str:
+        """What ``prepare`` does, in a line: its settings, or the name of a function."""
+        if is_dataclass(self.prepare):
+            return repr(self.prepare)
+        return str(getattr(self.prepare, "__qualname__", type(self.prepare).__qualname__))
+
+    def features(self, inputs: Sequence[Any]) -> Tensor:
+        """(B, d) what the head reads for a list of B raw inputs.
+
+        The model runs in eval mode under ``torch.inference_mode``; its training flags are as
+        before afterwards.
+
+        Raises:
+            ModelError: the model cannot run on them; its head does not run, runs twice, or is not
+                what gives the logits.
+        """
+        with evaluating(self.model), torch.inference_mode():
+            features = self.read(self.prepare(inputs))
+        return features.clone()
+
+    def read(self, batch: Any) -> Tensor:
+        """(B, d) what the head reads for a prepared batch; modes and gradients are the caller's."""
+        seen: list[Tensor] = []
+        hook = self.head_module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
+        try:
+            batch = to_device(batch, self.device)
+            output = call(self.model, batch)
+        except UNRUNNABLE as error:
+            raise ModelError(
+                f"{self.name} cannot run on a batch of {shapes(batch)}: "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        finally:
+            hook.remove()
+        if len(seen) != 1:
+            times = "does not run" if not seen else f"runs {len(seen)} times"
+            raise ModelError(
+                f"head {self.head!r} of {self.name} {times} in one forward pass; the linear layers "
+                f"are {describe(self.model, candidates(self.model)[-5:])}: name another head"
+            )
+        read = seen[0]
+        if isinstance(self.head_module, nn.Conv2d):
+            read = read.movedim(1, -1)
+            if read.shape[1:-1].numel() == 1:
+                read = read.flatten(1)
+        features = pool_features(read, self.apply_head, output, batch, head=self.head)
+        if self.guessed and not reproduces(self.apply_head(features), output):
+            raise ModelError(
+                f"the outputs of {self.name} are not those of {self.head!r}, "
+                f"its last linear layer; "
+                f"name its head: {describe(self.model, candidates(self.model)[-5:])}"
+            )
+        return features
+
+    def apply_head(self, features: Tensor) -> Tensor:
+        """(B, k) the head's logits of (B, d) features."""
+        module = self.head_module
+        weight: Tensor = module.weight.flatten(1)  # type: ignore[operator]
+        bias: Any = module.bias
+        return nn.functional.linear(features, weight, bias)
+
+    def linear_head(self) -> Head:
+        """The head as arrays: weight (d, k) and bias (k,), float64."""
+        module = self.head_module
+        weight: Any = module.weight
+        bias: Any = module.bias
+        matrix = weight.detach().flatten(1).T.double().cpu().numpy().copy()
+        offset = np.zeros(matrix.shape[1]) if bias is None else bias.detach().double().cpu().numpy()
+        return Head(matrix, offset.copy())
+
+    def with_head(self, head: Head, classes: Sequence[str] | None = None) -> nn.Module:
+        """A copy of the model, of the same class, whose head is ``head`` (low-rank ones merged).
+
+        The copy's head has as many classes as ``head``; a transformers configuration is told so,
+        and told their names where ``classes`` gives them.
+
+        Raises:
+            ModelError: ``head`` reads another number of features.
+        """
+        if head.in_features != self.in_features:
+            raise ModelError(
+                f"the head of {self.name} reads {self.in_features} features, "
+                f"the new one {head.in_features}"
+            )
+        model = copy.deepcopy(self.model)
+        old = model.get_submodule(self.head)
+        new = fresh_head(old, head.out_features)
+        with torch.no_grad():
+            weight = torch.as_tensor(np.ascontiguousarray(head.weight.T))
+            new.weight.copy_(weight.reshape(new.weight.shape))  # type: ignore[operator, arg-type]
+            new.bias.copy_(torch.as_tensor(head.bias))  # type: ignore[operator]
+        if not self.has_bias and not head.bias.any():
+            new.register_parameter("bias", None)
+        set_module(model, self.head, new)
+        config: Any = getattr(model, "config", None)
+        if hasattr(config, "id2label"):
+            if head.out_features != self.out_features:
+                config.num_labels = head.out_features
+                model.num_labels = head.out_features  # type: ignore[assignment]
+            if classes is not None:
+                config.id2label = dict(enumerate(map(str, classes)))
+                config.label2id = {str(name): index for index, name in enumerate(classes)}
+        return model
+
+
+_HEAD_SETTINGS = {"num_labels", "id2label", "label2id", "problem_type", "_name_or_path", "dtype"}
+"""Settings of a transformers configuration that the features do not depend on."""
+
+
+def fresh_head(old: nn.Module, classes: int) -> nn.Module:
+    """A head like ``old`` for ``classes`` classes, all zeros (so nothing is random)."""
+    inputs = head_size(old)[0]
+    like: Any = old.weight
+    options = {"device": like.device, "dtype": like.dtype}
+    new: nn.Module
+    if isinstance(old, nn.Conv2d):
+        new = skip_init(nn.Conv2d, inputs, classes, kernel_size=1, **options)
+    else:
+        new = skip_init(nn.Linear, inputs, classes, **options)
+    for parameter in new.parameters():
+        nn.init.zeros_(parameter)
+    return new.train(old.training)
+
+
+def set_module(model: nn.Module, path: str, module: nn.Module) -> None:
+    """Put ``module`` at ``path`` inside ``model``.
+
+    Raises:
+        ModelError: the path is the model itself.
+    """
+    parent, _, name = path.rpartition(".")
+    if not name:
+        raise ModelError("the head is the whole model: wrap it in an nn.Sequential to replace it")
+    setattr(model.get_submodule(parent), name, module)

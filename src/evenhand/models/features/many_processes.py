@@ -1,0 +1,168 @@
+"""Extraction by several processes: each computes whole shards in turn, all see them all.
+
+In a round every process makes one shard. Where all see one cache folder, each writes its own
+shards there and the first keeps the manifest; a folder of each machine's own gets the shards of the
+others as they are made. A process that fails tells the others, and all end with its words.
+"""
+
+from __future__ import annotations
+
+import json
+import secrets
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock
+
+from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.distributed import World
+from evenhand._base.files import write_atomically
+from evenhand.errors import EvenhandError, InputError
+from evenhand.models.features.cache_folder import private_folder
+from evenhand.models.features.store import LOCK, ROWS_PER_SHARD, Origin, Shard, Store
+
+Run = Callable[[IntArray], tuple[FloatArray, dict[int, str]]]
+"""Features (n, d) of rows of the inputs, and the rows that could not be read."""
+
+
+def fill_together(
+    folder: Path,
+    origin: Origin,
+    task: dict[str, Any],
+    run: Run,
+    world: World,
+    check: Callable[[int], None],
+) -> tuple[Store, int]:
+    """The entry, complete; called in every process.
+
+    Args:
+        folder: of the entry, the same path in every process.
+        origin, task: see :class:`Store`.
+        run: computes features.
+        world: the processes.
+        check: called with how many inputs could not be read so far, to refuse too many.
+
+    Returns:
+        The store, and how many inputs went through the backbone, in all processes.
+    """
+    private_folder(folder)
+    with ExitStack() as stack:
+        if world.first:
+            stack.enter_context(FileLock(folder / LOCK, mode=0o600))
+        shared = _is_shared(folder, world)
+        store = _opened(folder, origin, task, world, shared)
+        spans = world.broadcast(np.array(store.missing, dtype=np.int64).reshape(-1, 3))
+        for first in range(0, len(spans), world.size):
+            turn = spans[first : first + world.size].tolist()
+            _round(store, turn, run, world, shared)
+            check(len(store.unreadable))
+    return store, int((spans[:, 2] - spans[:, 1]).sum())
+
+
+def run_together(
+    rows: IntArray, width: int, run: Run, world: World
+) -> tuple[FloatArray, dict[int, str]]:
+    """Features of ``rows`` where nothing is kept: each process computes its stride of them."""
+    own = world.share(len(rows))
+    found, said = np.zeros((len(rows[own]), width), dtype=np.float32), ""
+    unreadable: dict[int, str] = {}
+    try:
+        found, unreadable = run(rows[own])
+    except EvenhandError as error:
+        said = str(error)
+    _all_well(said, world)
+    features = np.empty((len(rows), width), dtype=np.float32)
+    for rank, part in enumerate(world.gather(found)):
+        features[rank :: world.size] = part
+    bad: dict[int, str] = {}
+    for text in _texts(json.dumps(sorted(unreadable.items())), world):
+        bad |= {int(row): str(why) for row, why in json.loads(text)}
+    return features, bad
+
+
+def _round(store: Store, turn: list[list[int]], run: Run, world: World, shared: bool) -> None:
+    """One shard of each process, of those in ``turn``."""
+    said, made = "", ""
+    if world.rank < len(turn):
+        number, start, stop = turn[world.rank]
+        try:
+            features, bad = run(np.arange(start, stop, dtype=np.int64))
+            made = json.dumps([number, asdict(store.write_shard(number, start, features, bad))])
+        except EvenhandError as error:
+            said = str(error)
+    _all_well(said, world)
+    for source, text in enumerate(_texts(made, world)):
+        if not text:
+            continue
+        number, about = json.loads(text)
+        unreadable = tuple((int(row), str(why)) for row, why in about.pop("unreadable"))
+        shard = Shard(**about, unreadable=unreadable)
+        if not shared:
+            own = world.rank == source
+            content = (store.folder / shard.file).read_bytes() if own else b""
+            sent = np.frombuffer(content, dtype=np.uint8) if own else None
+            heard = world.broadcast(sent, source).tobytes()
+            if not own:
+                write_atomically(store.folder / shard.file, heard)
+        store.shards[number] = shard
+    if world.first or not shared:
+        store.write_manifest()
+
+
+def _opened(
+    folder: Path, origin: Origin, task: dict[str, Any], world: World, shared: bool
+) -> Store:
+    """The store in every process; the first makes it, with equal shards for all."""
+    store: Store | None = None
+    each = world.size * max(1, -(-origin.rows // (world.size * ROWS_PER_SHARD)))
+    rows_per_shard = max(1, -(-origin.rows // each))
+    for turn in (True, False):
+        said = ""
+        if world.first is turn:
+            try:
+                store = Store.open(folder, origin, task, rows_per_shard=rows_per_shard)
+                if turn or not shared:
+                    store.verify()
+            except EvenhandError as error:
+                said = str(error)
+        _all_well(said, world)
+    if store is None:
+        raise InputError(f"the cache folder {folder} could not be opened")
+    known = world.broadcast(np.array([store.rows_per_shard, *sorted(store.shards)]))
+    same = [store.rows_per_shard, *sorted(store.shards)] == known.tolist()
+    if world.any(not same):
+        raise InputError(
+            f"the cache folders {folder} of the processes hold different shards: clear them "
+            f"(evenhand cache clear {folder.name}) on every machine, or share one folder"
+        )
+    return store
+
+
+def _is_shared(folder: Path, world: World) -> bool:
+    """Whether all processes see the same folder: a file the first makes is there for all."""
+    token = world.broadcast(np.frombuffer(secrets.token_bytes(8), dtype=np.uint8))
+    path = folder / f".{token.tobytes().hex()}"
+    if world.first:
+        write_atomically(path, b"")
+    world.wait()
+    shared = not world.any(not path.is_file())
+    if world.first:
+        path.unlink()
+    return shared
+
+
+def _texts(text: str, world: World) -> list[str]:
+    """Every process's text."""
+    parts = world.gather(np.frombuffer(text.encode(), dtype=np.uint8))
+    return [part.tobytes().decode() for part in parts]
+
+
+def _all_well(said: str, world: World) -> None:
+    """Raise in every process what any has to say."""
+    if world.any(bool(said)):
+        words = [text for text in _texts(said, world) if text]
+        raise InputError(words[0])

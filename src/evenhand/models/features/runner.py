@@ -1,0 +1,127 @@
+"""The backbone run batch by batch, unreadable rows left out by name."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import torch
+
+from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.torch_calls import evaluating
+from evenhand.errors import InputError, ModelError
+from evenhand.models.backbone import Backbone
+
+Precision = Literal["float32", "bfloat16", "float16"]
+
+
+UNREADABLE = (InputError, OSError, ValueError, SyntaxError)
+"""What an input that cannot be read may raise (PIL raises SyntaxError for a broken PNG)."""
+
+
+@dataclass
+class Runner:
+    """The backbone over rows of the inputs, a batch at a time, the next one read meanwhile."""
+
+    backbone: Backbone
+    inputs: Sequence[Any]
+    batch_size: int
+    precision: Precision
+    device: str | torch.device | None
+    max_unreadable: float
+
+    def running(self) -> AbstractContextManager[Any]:
+        """Eval mode and the device, both given back."""
+        return _placed(self.backbone, self.device)
+
+    def run(
+        self, rows: IntArray, advance: Callable[[int], object], total: int, before: int = 0
+    ) -> tuple[FloatArray, dict[int, str]]:
+        """(len(rows), d) features, zeros where unreadable, and the unreadable rows."""
+        features = np.zeros((len(rows), self.backbone.in_features), dtype=np.float32)
+        unreadable: dict[int, str] = {}
+        order = self._order(rows)
+        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        with ThreadPoolExecutor(1) as reader:
+            coming = deque(reader.submit(self._read, rows[batch]) for batch in batches[:1])
+            for index, batch in enumerate(batches):
+                coming.extend(reader.submit(self._read, rows[b]) for b in batches[index + 1 :][:1])
+                prepared, readable, bad = coming.popleft().result()
+                unreadable |= bad
+                self.check_share(before + len(unreadable), total, unreadable)
+                if readable.any():
+                    features[batch[readable]] = self._forward(prepared, rows[batch[readable]])
+                advance(len(batch))
+        return features, unreadable
+
+    def _order(self, rows: IntArray) -> IntArray:
+        """Positions in the order of processing: texts by length, which saves padding."""
+        if self._are_texts(rows):
+            texts = [self.inputs[int(row)] for row in rows]
+            measure = getattr(self.backbone.prepare, "lengths", lambda them: list(map(len, them)))
+            lengths = np.array(measure(texts))
+            return np.argsort(lengths, kind="stable").astype(np.int64)
+        return np.arange(len(rows), dtype=np.int64)
+
+    def _are_texts(self, rows: IntArray) -> bool:
+        for row in rows:
+            try:
+                return isinstance(self.inputs[int(row)], str)
+            except UNREADABLE:  # reported when it is read
+                continue
+        return False
+
+    def _read(self, rows: IntArray) -> tuple[Any, Any, dict[int, str]]:
+        items, bad = [], {}
+        readable = np.ones(len(rows), dtype=bool)
+        for index, row in enumerate(rows):
+            try:
+                items.append(self.inputs[int(row)])
+            except UNREADABLE as error:
+                readable[index] = False
+                bad[int(row)] = str(error).splitlines()[0] if str(error) else type(error).__name__
+        return (self.backbone.prepare(items) if items else None), readable, bad
+
+    def check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
+        """Refuse more inputs that could not be read than are allowed."""
+        if found > self.max_unreadable * total:
+            shown = "; ".join(f"row {row}: {why}" for row, why in list(unreadable.items())[:3])
+            raise InputError(
+                f"{found} inputs of {total} could not be read, more than the "
+                f"{self.max_unreadable:.0%} allowed: {shown}"
+            )
+
+    def _forward(self, prepared: Any, rows: IntArray) -> FloatArray:
+        device = self.backbone.device.type
+        mixed: AbstractContextManager[Any] = nullcontext()
+        if self.precision != "float32":
+            mixed = torch.autocast(device, dtype=getattr(torch, self.precision))
+        with torch.inference_mode(), mixed:
+            features: FloatArray = self.backbone.read(prepared).float().cpu().numpy()
+        finite = np.isfinite(features).all(axis=1)
+        if not finite.all():
+            raise ModelError(
+                f"{self.backbone.name} gives features that are not finite for "
+                f"{int((~finite).sum())} inputs, such as row {int(rows[~finite][0])}"
+                + ("" if self.precision == "float32" else f" in {self.precision}: try float32")
+            )
+        return features
+
+
+@contextmanager
+def _placed(backbone: Backbone, device: str | torch.device | None) -> Iterator[None]:
+    """Eval mode on a device; the model's flags and its device are given back."""
+    before = backbone.device
+    with evaluating(backbone.model):
+        if device is not None:
+            backbone.model.to(device)
+        try:
+            yield
+        finally:
+            if device is not None:
+                backbone.model.to(before)

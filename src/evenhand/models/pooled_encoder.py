@@ -1,0 +1,155 @@
+"""A text encoder whose token states are averaged into one row a text."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from evenhand._base.files import write_atomically
+from evenhand.errors import ArtefactError, InputError
+from evenhand.models.weights import read_weights
+
+MAX_TOKENS = 256
+
+
+HEAD_FILE = "2_Dense/model.safetensors"
+
+
+class PooledEncoder(nn.Module):
+    """A base encoder, the mean over its unmasked positions, and a linear head.
+
+    It is saved as sentence-transformers saves such a model (encoder, mean pooling, dense layer):
+    transformers' ``AutoModel`` reads the encoder there, sentence-transformers the whole.
+
+    Args:
+        encoder: returns ``last_hidden_state`` (B, T, d).
+        features: d.
+        classes: of the head, which starts at zero.
+        tokenizer: saved along; None saves none.
+        max_length: tokens kept of a text.
+    """
+
+    def __init__(
+        self,
+        encoder: nn.Module,
+        features: int,
+        classes: int = 2,
+        *,
+        tokenizer: Any = None,
+        max_length: int = MAX_TOKENS,
+    ) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.classifier = skip_init(nn.Linear, features, classes)
+        nn.init.zeros_(self.classifier.weight)
+        nn.init.zeros_(self.classifier.bias)
+        self.tokenizer, self.max_length = tokenizer, max_length
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor, **more: Tensor) -> Tensor:
+        """(B, T) tokens to logits (B, classes)."""
+        output = self.encoder(input_ids=input_ids, attention_mask=attention_mask, **more)
+        hidden: Tensor = output.last_hidden_state
+        weights = attention_mask.unsqueeze(-1).to(hidden.dtype)
+        mean = (hidden * weights).sum(1) / weights.sum(1).clamp(min=1)
+        logits: Tensor = self.classifier(mean)
+        return logits
+
+    def save_pretrained(self, folder: str | Path) -> None:
+        """Write encoder, tokenizer, pooling and head in sentence-transformers' layout."""
+        folder = Path(folder)
+        encoder: Any = self.encoder
+        encoder.save_pretrained(folder)
+        if self.tokenizer is not None:
+            self.tokenizer.save_pretrained(folder)
+        inputs, classes = self.classifier.in_features, self.classifier.out_features
+        kinds = ("Transformer", "Pooling", "Dense")
+        steps = [
+            {
+                "idx": index,
+                "name": str(index),
+                "path": f"{index}_{kind}" if index else "",
+                "type": f"sentence_transformers.models.{kind}",
+            }
+            for index, kind in enumerate(kinds)
+        ]
+        settings: dict[str, Any] = {
+            "modules.json": steps,
+            "sentence_bert_config.json": {"max_seq_length": self.max_length},
+            "1_Pooling/config.json": {
+                "word_embedding_dimension": inputs,
+                "pooling_mode_mean_tokens": True,
+            },
+            "2_Dense/config.json": {
+                "in_features": inputs,
+                "out_features": classes,
+                "bias": True,
+                "activation_function": "torch.nn.modules.linear.Identity",
+            },
+        }
+        for name, content in settings.items():
+            write_atomically(folder / name, json.dumps(content, indent=2) + "\n")
+        state = {
+            f"linear.{name}": tensor.detach().cpu().contiguous()
+            for name, tensor in self.classifier.state_dict().items()
+        }
+        write_atomically(folder / HEAD_FILE, save(state))
+
+    @classmethod
+    def from_pretrained(cls, folder: str | Path) -> PooledEncoder:
+        """Read what ``save_pretrained`` wrote; the tokenizer stays in the folder.
+
+        Raises:
+            ArtefactError: the head is missing or damaged.
+        """
+        from transformers import AutoModel
+
+        state, _ = read_weights(Path(folder) / HEAD_FILE)
+        if set(state) != {"linear.weight", "linear.bias"}:
+            raise ArtefactError(f"{Path(folder) / HEAD_FILE} does not hold a dense layer")
+        classes, features = state["linear.weight"].shape
+        encoder = from_folder(AutoModel, str(folder), {"use_safetensors": True})
+        model = cls(encoder, features, classes)
+        model.classifier.load_state_dict(
+            {name.removeprefix("linear."): tensor for name, tensor in state.items()}
+        )
+        return model.eval()
+
+
+def safe_options(where: str) -> dict[str, Any]:
+    """No code that a model brings is run, and a local folder asks nothing of the network."""
+    return {"trust_remote_code": False, "local_files_only": Path(where).is_dir()}
+
+
+def from_folder(auto: Any, where: str, options: dict[str, Any]) -> Any:
+    """What a class of transformers reads from a folder, silently; every failure by name."""
+    try:
+        with without_bars(), torch.random.fork_rng(devices=[]):
+            return auto.from_pretrained(where, **safe_options(where), **options)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """A block in which transformers, where it is installed, shows no progress bars of its own."""
+    if find_spec("transformers") is None:
+        yield
+        return
+    from transformers.utils import logging
+
+    shown = logging.is_progress_bar_enabled()
+    logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            logging.enable_progress_bar()

@@ -1,0 +1,174 @@
+"""Saving a model so that it loads with its own library, and loading it again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from evenhand._base.files import replaced_folder, write_atomically
+from evenhand._base.seals import file_digest, sealed, unsealed
+from evenhand.errors import ArtefactError, InputError, ModelError
+
+WEIGHTS = "model.safetensors"
+
+
+CONFIG = "config.json"
+
+
+SEAL = "evenhand.json"
+
+
+def save(
+    model: nn.Module,
+    folder: str | Path,
+    *,
+    about: dict[str, Any] | None = None,
+    processor: Any = None,
+) -> Path:
+    """Write a model as safetensors with its configuration; nothing is pickled.
+
+    A transformers model is written by its own ``save_pretrained``; an evenhand MLP with its
+    configuration; any other module as a state dict, to be loaded into a module of its class.
+    ``evenhand.json`` beside it holds the sha256 of every file that gives the model, of itself, and
+    what ``about`` says. The folder takes the place of an older one whole; what else lay in that is
+    carried over.
+
+    Args:
+        model: dense; merge low-rank layers first.
+        folder: made where it is not there.
+        about: plain values to keep: classes, where the model comes from.
+        processor: the tokenizer or image processor of a transformers model, saved along with it so
+            that its own library reads raw inputs again; None saves none.
+    """
+    from evenhand.models.mlp import MLP
+
+    with replaced_folder(folder) as new:
+        kind = "torch"
+        if hasattr(model, "save_pretrained"):
+            from evenhand.models.pooled_encoder import without_bars
+
+            kind = "transformers"
+            own: Any = model
+            with without_bars():
+                own.save_pretrained(new)
+            if processor is not None:
+                processor.save_pretrained(new)
+        else:
+            write_atomically(new / WEIGHTS, _packed(model))
+            if isinstance(model, MLP):
+                kind = "mlp"
+                write_atomically(new / CONFIG, json.dumps(model.config, indent=2) + "\n")
+        sums = {file.relative_to(new).as_posix(): file_digest(file) for file in _giving(new)}
+        seal = {
+            "format": 2,
+            "kind": kind,
+            "class": f"{type(model).__module__}.{type(model).__qualname__}",
+            "sha256": sums,
+            **(about or {}),
+        }
+        write_atomically(new / SEAL, sealed(seal, indent=2) + "\n")
+    return Path(folder)
+
+
+def _packed(model: nn.Module) -> bytes:
+    from safetensors.torch import save as to_bytes
+
+    tensors: dict[str, torch.Tensor] = model.state_dict()
+    state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
+    return to_bytes(state)
+
+
+def _giving(folder: Path) -> list[Path]:
+    """The files that give the model: weights and configuration."""
+    return sorted(f for f in folder.rglob("*") if f.suffix == ".safetensors" or f.name == CONFIG)
+
+
+def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
+    """Load what :func:`save` wrote; it reads no group and needs none.
+
+    Args:
+        folder: the ``model`` folder of a run.
+        into: a module of the same class, for models that are neither an evenhand MLP nor of
+            transformers; its numbers are replaced in place.
+
+    Raises:
+        InputError: no such folder, or ``into`` is needed and missing.
+        ArtefactError: the weights are not those that were sealed.
+        ModelError: ``into`` has other parameters.
+    """
+    from safetensors.torch import load as from_bytes
+
+    folder = Path(folder)
+    if not (folder / SEAL).is_file() or not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder} holds no saved model: {SEAL} and {WEIGHTS} should be in it")
+    try:
+        seal = unsealed((folder / SEAL).read_bytes())
+    except ValueError as error:
+        raise ArtefactError(
+            f"{folder / SEAL} is damaged or was changed: {error}; run the fine-tuning again"
+        ) from error
+    _check(folder, seal.get("sha256"))
+    packed = (folder / WEIGHTS).read_bytes()
+    kind = seal.get("kind")
+    if into is None and kind == "transformers":
+        return _from_transformers(folder, str(seal.get("class")))
+    if into is None and kind == "mlp":
+        into = _mlp(folder)
+    if into is None:
+        raise InputError(
+            f"the model in {folder} is a {seal.get('class')}: give a module of that class as `into`"
+        )
+    try:
+        into.load_state_dict(from_bytes(packed))
+    except RuntimeError as error:
+        raise ModelError(f"{type(into).__name__} does not fit {folder}: {error}") from error
+    return into.eval()
+
+
+def _check(folder: Path, sums: Any) -> None:
+    """Compare every file that gives the model with its sha256."""
+    if not isinstance(sums, dict) or WEIGHTS not in sums:
+        raise ArtefactError(f"{folder / SEAL} is damaged: it names no sha256 of {WEIGHTS}")
+    there = {file.relative_to(folder).as_posix() for file in _giving(folder)}
+    for name, stated in sums.items():
+        path = folder / str(name)
+        found = file_digest(path) if name in there else None
+        if found == stated:
+            continue
+        how = f"sha256 {found[:12]}…, sealed as {str(stated)[:12]}…" if found else "it is missing"
+        raise ArtefactError(f"{path} is damaged or was changed: {how}; run the fine-tuning again")
+
+
+def _mlp(folder: Path) -> nn.Module:
+    from evenhand.models.mlp import MLP
+
+    try:
+        config = json.loads((folder / CONFIG).read_text(encoding="utf-8"))
+        with torch.random.fork_rng(devices=[]):
+            return MLP(
+                int(config["inputs"]),
+                int(config["classes"]),
+                layers=int(config["layers"]),
+                hidden=int(config["hidden"]),
+            )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ArtefactError(f"{folder / CONFIG} is damaged: {error}") from error
+
+
+def _from_transformers(folder: Path, name: str) -> nn.Module:
+    import transformers
+
+    if name.endswith(".PooledEncoder"):
+        from evenhand.models.pooled_encoder import PooledEncoder
+
+        return PooledEncoder.from_pretrained(folder)
+    cls = getattr(transformers, name.rpartition(".")[2], None)
+    if not isinstance(cls, type) or not issubclass(cls, transformers.PreTrainedModel):
+        raise InputError(f"transformers has no {name}: give a module of that class as `into`")
+    loader: Any = cls
+    model: nn.Module = loader.from_pretrained(folder, use_safetensors=True)
+    return model.eval()

@@ -1,0 +1,140 @@
+"""What a run measured: one record a method × setting × seed, and the run as a whole.
+
+A report, a table, a plot, results.csv and a model card are all views of these.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from evenhand.criteria import Criterion
+from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import accuracy, f1_error, gap
+
+RESULT_COLUMNS = (
+    "task",
+    "method",
+    "setting",
+    "seed",
+    "error",
+    "delta_eo",
+    "delta_dp",
+    "accuracy",
+    "trainable_parameters",
+    "seconds",
+    "notes",
+)
+"""The columns of results.csv: error is 100 - weighted F1 in %, accuracy in %, gaps in [0, 2]."""
+
+
+UNCONVERGED = "the solver did not converge"
+"""The note of a record whose figures are not final."""
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """One fitted method, scored on the test rows.
+
+    Attributes:
+        task, method, setting, seed: what was run; ``setting`` is the rank, strength or constraint.
+        counts: its test decisions. For a randomised method the table holds expected counts
+            (floats).
+        trainable_parameters: how many numbers the fit was free to move.
+        seconds: the time of the fit.
+        scores: (N,) test scores of the positive class in [0, 1], where kept (two classes).
+        notes: what a reader should know, such as ``"needs the group at prediction"``.
+        group_values: further columns of the group table, (G,) each, such as ``"auc"``.
+    """
+
+    task: str
+    method: str
+    setting: str
+    seed: int
+    counts: Counts
+    trainable_parameters: int
+    seconds: float
+    scores: npt.NDArray[np.floating[Any]] | None = None
+    notes: tuple[str, ...] = ()
+    group_values: dict[str, npt.NDArray[np.floating[Any]]] = field(default_factory=dict)
+
+    @property
+    def error(self) -> float:
+        """100 - weighted F1, in %."""
+        return float(f1_error(self.counts.total))
+
+    @property
+    def converged(self) -> bool:
+        """Whether no solver said that it stopped before its end."""
+        return UNCONVERGED not in self.notes
+
+    @property
+    def accuracy(self) -> float:
+        """Accuracy in %."""
+        return 100 * float(accuracy(self.counts.total))
+
+    def gap(self, criterion: str | Criterion) -> float:
+        """The largest gap over group pairs, NaN where undefined."""
+        return float(gap(self.counts.table, criterion))
+
+    def row(self) -> dict[str, Any]:
+        """This record as a row of results.csv."""
+        return {
+            "task": self.task,
+            "method": self.method,
+            "setting": self.setting,
+            "seed": self.seed,
+            "error": self.error,
+            "delta_eo": self.gap(Criterion.EQUALIZED_ODDS),
+            "delta_dp": self.gap(Criterion.DEMOGRAPHIC_PARITY),
+            "accuracy": self.accuracy,
+            "trainable_parameters": self.trainable_parameters,
+            "seconds": self.seconds,
+            "notes": "; ".join(self.notes),
+        }
+
+
+@dataclass(frozen=True, eq=False)
+class Run:
+    """Everything a report shows.
+
+    Attributes:
+        command: ``"finetune"``, ``"compare"`` or ``"audit"``.
+        asked: one sentence of what was asked, in plain words.
+        decided: one sentence of what was decided and why.
+        records: every method and setting measured.
+        before: the record of the model before (transfer learning, or the model audited).
+        after: the record of the model chosen; None for an audit.
+        test: labels (N,) and groups of the test rows, where per-row plots are wanted.
+        warnings: what is uncertain or could not be done, a sentence each.
+        provenance: how it was made: hashes, versions, seeds, split sizes, command, seconds.
+        config: the resolved configuration.
+        frontier: further points of the path: dicts with ``strength``, ``error``, ``gap``,
+            ``upper`` (the cross-fitted upper bound) and ``chosen``; ``counts``, the point's Counts
+            on the test rows, lets the report move the bars of each group.
+        tables: further tables of the report: ``(title, what it says, DataFrame)``.
+    """
+
+    command: str
+    asked: str
+    decided: str
+    records: tuple[Record, ...]
+    before: Record
+    after: Record | None = None
+    criterion: Criterion = Criterion.EQUALIZED_ODDS
+    test: Any = None
+    warnings: tuple[str, ...] = ()
+    provenance: dict[str, Any] = field(default_factory=dict)
+    config: dict[str, Any] = field(default_factory=dict)
+    frontier: tuple[dict[str, Any], ...] = ()
+    tables: tuple[tuple[str, str, pd.DataFrame], ...] = ()
+
+
+def results_frame(records: Iterable[Record]) -> pd.DataFrame:
+    """The records as the table of results.csv."""
+    return pd.DataFrame([record.row() for record in records], columns=list(RESULT_COLUMNS))

@@ -1,0 +1,193 @@
+"""Images with a table of labels and groups."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import warnings
+from collections.abc import Iterable, Sequence
+from functools import cached_property
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+
+from evenhand.errors import InputError, MissingExtraError
+from evenhand.tasks.archive import Archive, FolderArchive, open_archive
+from evenhand.tasks.inputs import View
+from evenhand.tasks.labelled import Labelled, label_frame
+from evenhand.tasks.labels import column_of
+from evenhand.tasks.read_table import read_frame
+from evenhand.tasks.split import Split
+from evenhand.tasks.task import Task
+
+MAX_MISSING = 0.05
+
+
+class ImageFiles(Sequence[Any]):
+    """Images of an archive, decoded when asked for.
+
+    Args:
+        archive: a folder or zip file.
+        names: N file names in it.
+        name: what a cache of their features is called.
+
+    Items are PIL images in RGB: grayscale, palette, CMYK and 16-bit images are converted, what is
+    transparent becomes white, and a camera's rotation mark is obeyed.
+
+    Raises:
+        InputError: (on access) an image is missing, damaged or unreasonably large.
+    """
+
+    def __init__(self, archive: Archive, names: Sequence[str], name: str = "images") -> None:
+        self.archive = archive
+        self.names = list(names)
+        self.name = name
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """sha256 of the names, their order and the files' checksums (of a folder: sizes, times)."""
+        return self.archive.fingerprint(self.names)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def __getitem__(self, index: Any) -> Any:
+        if isinstance(index, (int, np.integer)):
+            name = self.names[int(index)]
+            return decode(self.archive.read(name), name)
+        return View(self, np.arange(len(self))[index])
+
+
+def decode(content: bytes, name: str) -> Any:
+    """A PIL image in RGB.
+
+    Raises:
+        InputError: it is not an image, is cut short, or is a decompression bomb.
+    """
+    try:
+        from PIL import Image, ImageOps
+    except ImportError as error:
+        raise MissingExtraError("pillow", "vision", "reading images") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            warnings.simplefilter("ignore", UserWarning)
+            image: Any = Image.open(io.BytesIO(content))
+            image.load()
+            image = ImageOps.exif_transpose(image)
+            if image.mode == "RGB":
+                return image
+            if image.mode.startswith("I;16") or image.mode in ("I", "F"):
+                pixels = np.asarray(image, dtype=np.float64)
+                top = 65535 if image.mode != "F" else max(pixels.max(initial=0), 1e-12)
+                image = Image.fromarray(np.uint8(np.clip(pixels / top, 0, 1) * 255))
+            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
+                image = image.convert("RGBA")
+                white = Image.new("RGBA", image.size, "white")
+                image = Image.alpha_composite(white, image)
+            return image.convert("RGB")
+    except Exception as error:  # PIL's decoders raise whatever their format's parser does
+        why = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise InputError(f"image {name} cannot be decoded: {why}") from error
+
+
+def images(
+    data: str | Path,
+    *,
+    label: str,
+    groups: str | Sequence[str],
+    metadata: str | None = None,
+    file: str = "file",
+    positive: Any = None,
+    split: Split = None,
+    split_by: str | None = None,
+    seed: int = 0,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    name: str | None = None,
+) -> Task:
+    """A folder or zip file of images with a CSV (or Parquet) of labels as a task.
+
+    Args:
+        data: the folder or zip file; or the CSV itself, its files relative to its own folder.
+        metadata: the CSV's name inside ``data``; None: the only CSV there, or ``metadata.csv``.
+        file: its column of file names, relative to the CSV or to the top.
+        label, groups, positive, split, split_by, seed, delimiter, encoding, name: as for ``table``.
+
+    Raises:
+        InputError: no metadata, a column that is not there, more than 5 % of the files missing.
+    """
+    path = Path(data)
+    archive: Archive
+    if path.is_file() and path.name.lower().endswith((".csv", ".tsv", ".csv.gz", ".parquet")):
+        archive, metadata = FolderArchive(path.parent), path.name
+    else:
+        archive = open_archive(path)
+    listing = metadata or _only_table(archive)
+    content, label_file = archive.read(listing), PurePosixPath(listing)
+    frame, notes, digest = read_frame(
+        content, name=label_file.name, delimiter=delimiter, encoding=encoding
+    )
+    files = resolve(archive, column_of(frame, file, "file"), label_file.parent.as_posix())
+    absent = [str(frame[file].iloc[row]) for row, found in enumerate(files) if found is None]
+    if len(absent) > MAX_MISSING * len(files):
+        raise InputError(
+            f"{len(absent)} of the {len(files)} files in column {file!r} of {label_file.name} are "
+            f"not in {archive.path.name}, such as {', '.join(absent[:3])}"
+        )
+    if absent:
+        notes += (f"{len(absent)} files are not there, left out: {', '.join(absent[:3])}",)
+        there = np.array([found is not None for found in files])
+        frame = frame[there].reset_index(drop=True)
+    made = label_frame(
+        frame,
+        digest,
+        label=label,
+        groups=groups,
+        positive=positive,
+        split=split,
+        split_by=split_by,
+        seed=seed,
+    )
+    parent = ImageFiles(archive, [f for f in files if f], name or path.name.split(".")[0])
+    return image_task(parent, made, label=label, notes=notes)
+
+
+def image_task(
+    parent: ImageFiles, made: Labelled, *, label: str, notes: tuple[str, ...] = ()
+) -> Task:
+    """A task whose splits are views of one sequence of images."""
+    digest = hashlib.sha256(f"{made.fingerprint} {parent.fingerprint}".encode()).hexdigest()
+    return Task(
+        name=parent.name,
+        classes=made.classes,
+        label=label,
+        fingerprint=digest,
+        notes=notes + made.notes,
+        **made.examples(lambda rows: View(parent, made.rows[rows])),
+    )
+
+
+def resolve(archive: Archive, names: Iterable[Any], folder: str) -> list[str | None]:
+    """The archive's own name of each file, looked for beside the table and from the top."""
+    found: list[str | None] = []
+    for name in names:
+        plain = str(name).strip().replace("\\", "/").removeprefix("./")
+        beside = plain if folder in ("", ".") else f"{folder}/{plain}"
+        found.append(next((n for n in (beside, plain) if n in archive.sizes), None))
+    return found
+
+
+def _only_table(archive: Archive) -> str:
+    usual = archive.find("metadata.csv")
+    if usual:
+        return usual
+    ending = (".csv", ".tsv", ".parquet", ".csv.gz")
+    tables = [name for name in archive.sizes if name.lower().endswith(ending)]
+    if len(tables) != 1:
+        listed = ", ".join(tables[:5]) or "none"
+        raise InputError(
+            f"{archive.path} needs one table of labels, found {listed}: name it with metadata='…'"
+        )
+    return tables[0]

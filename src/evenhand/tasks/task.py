@@ -1,0 +1,83 @@
+"""What a task is: labelled examples with groups, already split."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from evenhand._base.arrays import IntArray
+from evenhand.errors import InputError
+from evenhand.groups import Groups
+
+
+@dataclass(frozen=True, eq=False)
+class Examples:
+    """Labelled examples as a model reads them.
+
+    Attributes:
+        inputs: N inputs: an (N, inputs) array for a table, a sequence of images or texts otherwise.
+        labels: (N,) integers in [0, K).
+        groups: the group of every example.
+    """
+
+    inputs: Any
+    labels: IntArray
+    groups: Groups
+
+    def __post_init__(self) -> None:
+        lengths = {
+            "inputs": len(self.inputs),
+            "labels": len(self.labels),
+            "groups": len(self.groups),
+        }
+        if len(set(lengths.values())) > 1:
+            raise InputError(f"inputs, labels and groups differ in length: {lengths}")
+        labels = np.asarray(self.labels)
+        if labels.size and labels.dtype.kind not in "iub":
+            raise InputError(f"labels must be integers in [0, K), found dtype {labels.dtype}")
+        object.__setattr__(self, "labels", labels.astype(np.int64))
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, rows: Any) -> Examples:
+        """The examples with these row numbers."""
+        return Examples(self.inputs[rows], self.labels[rows], self.groups[rows])
+
+
+@dataclass(frozen=True, eq=False)
+class Task:
+    """A classification task with demographic groups, split into train, valid and test.
+
+    Attributes:
+        name: what the results call it.
+        classes: the K class names; for two classes the second is the positive one.
+        label: the name of what is predicted, such as ``"income"``.
+        train, valid, test: fit on the first, choose on the second, report the third.
+        pretrain: rows a model may be pre-trained on, where the task brings its own.
+        fingerprint: sha256 of the data and the split; artefacts made from the task carry it.
+        notes: what the reader of the numbers should know (dropped rows, missing groups, …).
+    """
+
+    name: str
+    classes: tuple[str, ...]
+    label: str
+    train: Examples
+    valid: Examples
+    test: Examples
+    fingerprint: str
+    pretrain: Examples | None = None
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def attribute(self) -> str:
+        """What the groups are groups of."""
+        return self.train.groups.attribute
+
+    @property
+    def splits(self) -> dict[str, Examples]:
+        """The splits by name, in order; ``pretrain`` only where there is one."""
+        named = {"pretrain": self.pretrain, "train": self.train, "valid": self.valid}
+        return {name: part for name, part in (named | {"test": self.test}).items() if part}

@@ -1,0 +1,67 @@
+"""A column of texts with labels and groups."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from evenhand.tasks.inputs import Texts, View
+from evenhand.tasks.labelled import label_frame
+from evenhand.tasks.labels import column_of
+from evenhand.tasks.read_table import read_frame
+from evenhand.tasks.split import Split
+from evenhand.tasks.task import Task
+
+
+def text(
+    data: str | Path,
+    *,
+    label: str,
+    groups: str | Sequence[str],
+    text: str = "text",
+    positive: Any = None,
+    split: Split = None,
+    split_by: str | None = None,
+    seed: int = 0,
+    delimiter: str | None = None,
+    encoding: str = "utf-8",
+    name: str | None = None,
+) -> Task:
+    """A CSV or Parquet file with a text column as a task.
+
+    Args:
+        data: the file.
+        text: the column of texts; a missing one becomes an empty text, counted in the notes.
+        label, groups, positive, split, split_by, seed, delimiter, encoding, name: as for ``table``.
+
+    Raises:
+        InputError: a column that is not there, a label that is not one, a part without rows, …
+    """
+    path = Path(data)
+    frame, notes, digest = read_frame(path, delimiter=delimiter, encoding=encoding, texts=(text,))
+    made = label_frame(
+        frame,
+        digest,
+        label=label,
+        groups=groups,
+        positive=positive,
+        split=split,
+        split_by=split_by,
+        seed=seed,
+    )
+    column = column_of(frame, text, "text")
+    parent = Texts(
+        ["" if absent else str(value) for value, absent in zip(column, column.isna(), strict=True)],
+        name or path.name.split(".")[0],
+    )
+    empty = sum(not parent[row].strip() for row in made.rows)
+    said = (f"{empty} of {len(made.rows)} texts are empty",) if empty else ()
+    return Task(
+        name=parent.name,
+        classes=made.classes,
+        label=label,
+        fingerprint=made.fingerprint,
+        notes=notes + made.notes + said,
+        **made.examples(lambda rows: View(parent, made.rows[rows])),
+    )

@@ -1,0 +1,113 @@
+"""Any number of processes gives what one does (gloo, on this machine)."""
+
+import os
+import re
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from distributed_job import everything
+
+from evenhand._base.distributed import ALONE, World, together
+
+JOB = Path(__file__).parent / "distributed_job.py"
+
+
+def free_port():
+    with socket.socket() as server:
+        server.bind(("127.0.0.1", 0))
+        return server.getsockname()[1]
+
+
+def run(command, size, **environment):
+    """The command in ``size`` processes that find each other as torchrun's do."""
+    shared = os.environ | {
+        "WORLD_SIZE": str(size),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(free_port()),
+        "OMP_NUM_THREADS": "1",
+        **environment,
+    }
+    running = [
+        subprocess.Popen(
+            command,
+            env=shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(size)
+    ]
+    try:
+        ended = [process.communicate(timeout=300) for process in running]
+    finally:
+        for process in running:
+            process.kill()
+            process.communicate()
+    failed = [errors for one, (_, errors) in zip(running, ended, strict=True) if one.returncode]
+    assert not failed, "\n".join(errors[-1500:] for errors in failed)
+    return ended
+
+
+@pytest.fixture(scope="module")
+def alone(tmp_path_factory):
+    return everything(ALONE, tmp_path_factory.mktemp("alone"))
+
+
+@pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 3])
+def test_every_process_has_what_one_alone_has(alone, tmp_path, size):
+    run([sys.executable, str(JOB), str(tmp_path)], size)
+    for rank in range(size):
+        with np.load(tmp_path / f"rank{rank}.npz") as found:
+            assert set(found) == set(alone)
+            for name, expected in alone.items():
+                if expected.dtype.kind in "U":
+                    assert found[name] == expected, name
+                else:
+                    near = 1e-3 if name == "low rank" else 1e-6  # ends sooner than dense fits
+                    np.testing.assert_allclose(
+                        found[name], expected, atol=near, rtol=near, err_msg=name
+                    )
+    shared = sorted(path.name for path in next((tmp_path / "shared").iterdir()).iterdir())
+    assert sum(name.startswith("shard") for name in shared) == size
+    assert not [name for name in shared if name.startswith(".")]
+
+
+def test_without_a_launcher_one_is_alone():
+    with together() as world:
+        assert world == World(0, 1)
+        assert world.first
+    assert ALONE.gather(np.arange(3))[0].tolist() == [0, 1, 2]
+    assert [np.arange(7)[World(r, 3).share(7)].tolist() for r in range(3)] == [
+        [0, 3, 6],
+        [1, 4],
+        [2, 5],
+    ]
+
+
+@pytest.mark.slow
+def test_finetune_in_two_processes_writes_one_run(tmp_path):
+    command = [sys.executable, "-m", "evenhand", "finetune", "adult", "--quiet", "--output"]
+    run([*command, str(tmp_path / "two")], 2)
+    run([*command, str(tmp_path / "one")], 1)
+    one, two = (
+        (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("one", "two")
+    )
+    assert one == two
+
+
+def test_the_pages_example_runs_alone_too(tmp_path):
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "cluster.md"
+    (block,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    names = {}
+    exec(compile(block, "cluster.md", "exec"), names)
+    rng = np.random.default_rng(0)
+    sex = rng.integers(0, 2, 900)
+    x = rng.normal(size=(900, 3)) + sex[:, None]
+    labels = (x[:, 0] + rng.logistic(size=900) > 0.5).astype(int)
+    evened = names["fit"](x, labels, np.array(["f", "m"])[sex], tmp_path)
+    with np.load(tmp_path / "head.npz") as saved:
+        np.testing.assert_array_equal(saved["weight"], evened.head.weight)

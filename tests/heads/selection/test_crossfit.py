@@ -1,0 +1,184 @@
+import warnings
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenhand.errors import InputError
+from evenhand.groups import Groups
+from evenhand.heads.fit import fit_path
+from evenhand.heads.selection.candidates import count_differing, count_offsets
+from evenhand.heads.selection.crossfit import OFFSETS, STRENGTHS, crossfit
+from evenhand.heads.selection.folds import folds
+from evenhand.heads.selection.ridge import RIDGES, choose_ridge, log_loss
+from evenhand.metrics.counts import Counts
+from evenhand.rows import Rows
+
+
+def judged(seed, n, groups, classes):
+    rng = np.random.default_rng(seed)
+    rows = Rows(
+        np.zeros((n, 1)),
+        rng.integers(0, classes, n),
+        Groups(rng.integers(-1, groups, n), tuple("abcd"[:groups])),
+        tuple("klmn"[:classes]),
+    )
+    return rows, np.round(2 * rng.normal(size=(n, classes)), 1)
+
+
+@given(
+    st.integers(0, 10_000),
+    st.integers(0, 60),
+    st.integers(1, 4),
+    st.lists(st.integers(-20, 20).map(lambda i: i / 8), min_size=1, max_size=8),
+)
+def test_counts_at_every_offset_are_those_of_a_loop(seed, n, groups, offsets):
+    rows, _ = judged(seed, n, groups, 2)
+    margin = np.random.default_rng(seed + 1).integers(-24, 24, n) / 8  # ties on purpose
+    found = count_offsets(np.column_stack([np.zeros(n), margin]), rows, offsets)
+    assert found.shape == (len(offsets), groups + 1, 2, 2)
+    for offset, table in zip(offsets, found, strict=True):
+        decisions = np.column_stack([np.zeros(n), margin + offset]).argmax(axis=1)
+        counts = Counts.of(rows.labels, decisions, rows.groups, rows.classes)
+        np.testing.assert_array_equal(table[:-1], counts.table)
+        np.testing.assert_array_equal(table[-1], counts.unknown)
+
+
+@given(st.integers(0, 10_000), st.integers(0, 60), st.integers(3, 4))
+def test_more_classes_have_one_offset(seed, n, classes):
+    rows, logits = judged(seed, n, 3, classes)
+    found = count_offsets(logits, rows, (0.0,))
+    counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
+    np.testing.assert_array_equal(found[0, :-1], counts.table)
+    np.testing.assert_array_equal(found[0, -1], counts.unknown)
+
+
+@given(st.integers(0, 10_000), st.integers(10, 80), st.integers(1, 4), st.integers(2, 4))
+def test_folds_part_all_rows_once_whatever_the_cells(seed, n, groups, classes):
+    rows, _ = judged(seed, n, groups, classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        parts = folds(rows, seed=seed)
+    assert len(parts) == 5
+    assert sorted(np.concatenate([judge for _, judge in parts])) == list(range(n))
+    for fit, judge in parts:
+        assert sorted([*fit, *judge]) == list(range(n))
+
+
+def test_folds_keep_the_cells_shares():
+    rows, _ = judged(0, 3000, 3, 2)
+    cell = rows.groups.codes * 2 + rows.labels
+    whole = np.bincount(cell + 2)
+    for _, judge in folds(rows):
+        assert np.abs(np.bincount(cell[judge] + 2) - whole / 5).max() <= 1
+    same = [judge.tolist() for _, judge in folds(rows, seed=1)]
+    assert same == [judge.tolist() for _, judge in folds(rows, seed=1)]
+    assert same != [judge.tolist() for _, judge in folds(rows, seed=2)]
+
+
+def test_too_few_rows_to_cross_fit_are_refused(make_rows):
+    with pytest.raises(InputError, match="5-fold cross-fitting needs 10 rows, found 9"):
+        folds(make_rows(n=9))
+
+
+def test_ridge_is_heavy_where_features_say_nothing_and_light_where_they_say_much(make_rows):
+    rng = np.random.default_rng(0)
+    rows = make_rows(n=300, d=40)
+    nothing = rows.with_features(rng.normal(size=(300, 40)))
+    assert choose_ridge(nothing) == max(RIDGES)
+    assert choose_ridge(make_rows(n=4000, d=3)) <= 1e-2
+    assert choose_ridge(nothing, ridges=(0.5,)) == 0.5
+    wide = make_rows(n=60, d=520)
+    assert choose_ridge(wide) >= 0.03
+
+
+def test_ridge_is_the_lowest_cross_validated_log_loss(make_rows):
+    rows = make_rows(n=150, d=20)
+    losses = []
+    for ridge in RIDGES:
+        parts = [
+            log_loss(
+                fit_path(rows[fit], ridge=ridge)[0].head.logits(rows[judge].features),
+                rows[judge].labels,
+            )
+            * len(judge)
+            for fit, judge in folds(rows)
+        ]
+        losses.append(sum(parts))
+    assert choose_ridge(rows) == RIDGES[int(np.argmin(losses))]
+
+
+def test_log_loss():
+    logits = np.log(np.array([[0.2, 0.8], [0.5, 0.5]]))
+    assert log_loss(logits, np.array([1, 0])) == pytest.approx(-np.log([0.8, 0.5]).mean())
+
+
+def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
+    rows = make_rows(n=400, unknown=0.1)
+    told = []
+    found = crossfit(
+        rows,
+        "eo",
+        ridge=1e-2,
+        strengths=(0.0, 1.0),
+        offsets=(-0.5, 0.0, 0.5),
+        on_fit=lambda: told.append(1),
+    )
+    assert found.tables.shape == (2, 3, 2, 2, 2)
+    assert found.unknown.shape == (2, 3, 2, 2)
+    assert (found.totals.sum(axis=(2, 3)) == 400).all()
+    assert len(told) == 6 * 2
+    expected = np.zeros((3, 2, 2), int)
+    loss = 0.0
+    for fit, judge in folds(rows):
+        head = fit_path(rows[fit], ridge=1e-2)[0].head
+        part = rows[judge]
+        loss += log_loss(head.logits(part.features), part.labels) * len(judge)
+        for o, offset in enumerate((-0.5, 0.0, 0.5)):
+            decisions = head.shifted(offset).predict(part.features)
+            expected[o] += Counts.of(part.labels, decisions, part.groups, part.classes).total
+    np.testing.assert_array_equal(found.totals[0], expected)
+    assert found.log_loss[0] == pytest.approx(loss / 400)
+    refit = fit_path(rows, ridge=1e-2)[0].head
+    np.testing.assert_allclose(found.fits[0].head.weight, refit.weight, atol=1e-6)
+    moved = found.fit((0, 2)).head
+    np.testing.assert_allclose(moved.bias, found.fits[0].head.shifted(0.5).bias)
+    assert found.fit((0, 1)) is found.fits[0]
+    assert found.family == "head"
+
+
+def test_more_classes_and_memory_of_what_was_asked(make_rows):
+    rows = make_rows(n=300, classes=3, groups=3)
+    found = crossfit(rows, {"dp": 1.0}, ridge=1e-2, strengths=(0.0, 0.3))
+    assert found.offsets == (0.0,)
+    assert found.tables.shape == (2, 1, 3, 3, 3)
+
+
+def test_the_default_candidates():
+    assert len(STRENGTHS) == 18
+    assert STRENGTHS[0] == 0
+    assert STRENGTHS[1] == pytest.approx(0.03)
+    assert STRENGTHS[-1] == pytest.approx(100)
+    assert len(OFFSETS) == 25
+    assert (OFFSETS[0], OFFSETS[12], OFFSETS[-1]) == (-1, 0, 1)
+
+
+@pytest.mark.parametrize("bad", [{"strengths": (1.0,)}, {"strengths": ()}, {"offsets": (0.5,)}])
+def test_transfer_learning_must_be_among_the_candidates(make_rows, bad):
+    with pytest.raises(InputError, match="must include transfer learning"):
+        crossfit(make_rows(n=50), "eo", ridge=0.1, **bad)
+
+
+@given(st.integers(0, 99), st.integers(2, 4))
+def test_differing_decisions_are_those_of_a_loop(seed, classes):
+    draw = np.random.default_rng(seed)
+    logits = draw.normal(size=(30, classes))
+    plain = draw.integers(0, classes, 30)
+    offsets = (-0.5, 0.0, 0.7) if classes == 2 else (0.0,)
+    labels = draw.integers(0, classes, 30)
+    counted = count_differing(logits, plain, labels, offsets)
+    for found, offset in zip(counted, offsets, strict=True):
+        moved = logits + offset * np.eye(classes)[1]
+        differ = moved.argmax(axis=1) != plain
+        assert found.tolist() == [differ[labels == label].sum() for label in range(classes)]
