@@ -5,101 +5,110 @@ Names are imported when first used: ``import evenhand`` alone loads nothing heav
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
+
+from evenhand._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from evenhand.auditing import audit
+    from evenhand import fisher, heads, integrations, metrics, models, tasks
+    from evenhand.auditing.audit import audit
+    from evenhand.auditing.result import Audit
     from evenhand.criteria import Criterion
+    from evenhand.experiments.compare.comparison import Comparison
+    from evenhand.experiments.compare.run import compare
     from evenhand.finetuning.finetune import finetune
     from evenhand.finetuning.inmodel.adapt import adapt
     from evenhand.finetuning.result import Result
-    from evenhand.fisher.factorize import Factors, compress, factorize
+    from evenhand.fisher.factorize import factorize
     from evenhand.fisher.head_fisher import head_fisher
     from evenhand.fisher.hooks import group_fisher
-    from evenhand.fisher.lowrank import LowRankLinear, factorize_, merge_, trainable_parameters
-    from evenhand.fisher.neutralize import alpha_weights, neutralize
+    from evenhand.fisher.lowrank import LowRankLinear, factorize_, merge_
+    from evenhand.fisher.neutralize import neutralize
     from evenhand.fisher.sums import GroupFisher
     from evenhand.groups import Groups
-    from evenhand.head import Head
-    from evenhand.heads.fit import fit_path
     from evenhand.heads.gap_loss import GapLoss, soft_gap_loss
-    from evenhand.heads.gaps import gap_terms
+    from evenhand.heads.selection.requirements import plan
     from evenhand.heads.selection.rule import Bound, Rule
-    from evenhand.metrics.counts import Counts
+    from evenhand.metrics import Counts
     from evenhand.models.saving import load
-    from evenhand.rows import Rows
+    from evenhand.tasks import Task
 
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Bound": "heads.selection.rule",
-    "Counts": "metrics.counts",
-    "Criterion": "criteria",
-    "Factors": "fisher.factorize",
-    "GapLoss": "heads.gap_loss",
-    "GroupFisher": "fisher.sums",
-    "Groups": "groups",
-    "Head": "head",
-    "LowRankLinear": "fisher.lowrank",
-    "Result": "finetuning.result",
-    "Rows": "rows",
-    "Rule": "heads.selection.rule",
-    "adapt": "finetuning.inmodel.adapt",
-    "alpha_weights": "fisher.neutralize",
-    "audit": "auditing",
-    "compress": "fisher.factorize",
-    "factorize": "fisher.factorize",
-    "factorize_": "fisher.lowrank",
-    "finetune": "finetuning.finetune",
-    "fit_path": "heads.fit",
-    "gap_terms": "heads.gaps",
-    "group_fisher": "fisher.hooks",
-    "head_fisher": "fisher.head_fisher",
-    "load": "models.saving",
-    "merge_": "fisher.lowrank",
-    "neutralize": "fisher.neutralize",
-    "soft_gap_loss": "heads.gap_loss",
-    "trainable_parameters": "fisher.lowrank",
+    # verbs
+    "finetune": "evenhand.finetuning.finetune",
+    "compare": "evenhand.experiments.compare.run",
+    "plan": "evenhand.heads.selection.requirements",
+    "audit": "evenhand.auditing.audit",
+    "adapt": "evenhand.finetuning.inmodel.adapt",
+    "load": "evenhand.models.saving",
+    # what goes in
+    "Task": "evenhand.tasks",
+    "Groups": "evenhand.groups",
+    # what is asked
+    "Bound": "evenhand.heads.selection.rule",
+    "Rule": "evenhand.heads.selection.rule",
+    "Criterion": "evenhand.criteria",
+    # what comes out
+    "Result": "evenhand.finetuning.result",
+    "Audit": "evenhand.auditing.result",
+    "Comparison": "evenhand.experiments.compare.comparison",
+    "Counts": "evenhand.metrics",
+    # the paper's verbs
+    "head_fisher": "evenhand.fisher.head_fisher",
+    "group_fisher": "evenhand.fisher.hooks",
+    "GroupFisher": "evenhand.fisher.sums",
+    "neutralize": "evenhand.fisher.neutralize",
+    "factorize": "evenhand.fisher.factorize",
+    "factorize_": "evenhand.fisher.lowrank",
+    "merge_": "evenhand.fisher.lowrank",
+    "LowRankLinear": "evenhand.fisher.lowrank",
+    # training by any loop
+    "GapLoss": "evenhand.heads.gap_loss",
+    "soft_gap_loss": "evenhand.heads.gap_loss",
+    # rooms with a door of their own
+    "fisher": "evenhand.fisher",
+    "heads": "evenhand.heads",
+    "integrations": "evenhand.integrations",
+    "metrics": "evenhand.metrics",
+    "models": "evenhand.models",
+    "tasks": "evenhand.tasks",
 }
 
 __all__ = [
+    "Audit",
     "Bound",
+    "Comparison",
     "Counts",
     "Criterion",
-    "Factors",
     "GapLoss",
     "GroupFisher",
     "Groups",
-    "Head",
     "LowRankLinear",
     "Result",
-    "Rows",
     "Rule",
+    "Task",
     "adapt",
-    "alpha_weights",
     "audit",
-    "compress",
+    "compare",
     "factorize",
     "factorize_",
     "finetune",
-    "fit_path",
-    "gap_terms",
+    "fisher",
     "group_fisher",
     "head_fisher",
+    "heads",
+    "integrations",
     "load",
     "merge_",
+    "metrics",
+    "models",
     "neutralize",
+    "plan",
     "soft_gap_loss",
-    "trainable_parameters",
+    "tasks",
 ]
 
-
-def __getattr__(name: str) -> Any:
-    if name in _HOMES:
-        return getattr(import_module(f"evenhand.{_HOMES[name]}"), name)
-    raise AttributeError(f"module 'evenhand' has no attribute {name!r}")
-
-
-def __dir__() -> list[str]:
-    return sorted([*__all__, "__version__"])
+if not TYPE_CHECKING:  # a type checker shall miss what is not here
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

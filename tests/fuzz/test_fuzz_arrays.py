@@ -101,7 +101,7 @@ def importance_and_factors(case: Case) -> None:
         factors(case, made)
     factors(case, None)
     with quiet():
-        kept = eh.compress(case.head, fisher.kronecker)
+        kept = eh.fisher.compress(case.head, fisher.kronecker)
     finite(kept.down, kept.up, kept.bias, kept.kept)
 
 
@@ -140,7 +140,7 @@ def soft_gap(case: Case) -> None:
     running = eh.GapLoss(rows.labels, rows.groups, rows.classes, case.criterion, min_cell=1)
     finite(running(z.detach(), labels, codes))
     mix = {case.criterion: case.number}
-    attempt(lambda: eh.gap_terms(rows.labels, rows.groups, rows.classes, mix))
+    attempt(lambda: eh.heads.gap_terms(rows.labels, rows.groups, rows.classes, mix))
 
 
 @amounts(40, 1_500)
@@ -149,10 +149,12 @@ def test_soft_gaps(examples):
 
 
 def fitted(case: Case) -> None:
-    terms = eh.gap_terms(case.rows.labels, case.rows.groups, case.rows.classes, case.criterion)
+    terms = eh.heads.gap_terms(
+        case.rows.labels, case.rows.groups, case.rows.classes, case.criterion
+    )
     ridge = case.number if case.seed % 3 == 0 else 1e-3
     start = case.head if case.seed % 4 == 0 else None
-    for fit in eh.fit_path(case.rows, (0.0, 3.0), terms, ridge=ridge, start=start):
+    for fit in eh.heads.fit_path(case.rows, (0.0, 3.0), terms, ridge=ridge, start=start):
         finite(fit.value, fit.head.weight, fit.head.bias)
         p = softmax(fit.logits(case.rows.features), axis=1)
         finite(p)

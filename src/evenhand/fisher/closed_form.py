@@ -39,8 +39,6 @@ this for ``CHUNK_ROWS`` of them: the weight is read anew for each chunk, and cal
 
 
 CHUNK_ROWS = 1024
-
-
 SMALL = 50_000_000
 """Multiplications that one thread has done before a pool of threads has started."""
 

@@ -17,11 +17,7 @@ from evenhand.head import Head
 from evenhand.rows import Rows
 
 RANDOMISED_SIZE = 1 << 22
-
-
 RANDOMISED_SHARE = 8
-
-
 RANDOMISED_TOLERANCE = 1e-3
 
 

@@ -1,1 +1,45 @@
 """Arrays only: fit a path of heads, judge them, choose one and say what it promises."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from evenhand._base.lazy import lazy_names
+
+if TYPE_CHECKING:
+    from evenhand._base.distributed import together
+    from evenhand.head import Head
+    from evenhand.heads.fit import fit_path
+    from evenhand.heads.gaps import gap_terms
+    from evenhand.heads.selection.crossfit import crossfit
+    from evenhand.heads.selection.fair_head import even_out
+    from evenhand.heads.selection.ridge import choose_ridge
+    from evenhand.heads.selection.select import select
+    from evenhand.rows import Rows
+
+_HOMES = {
+    "Rows": "evenhand.rows",
+    "Head": "evenhand.head",
+    "together": "evenhand._base.distributed",
+    "gap_terms": "evenhand.heads.gaps",
+    "fit_path": "evenhand.heads.fit",
+    "choose_ridge": "evenhand.heads.selection.ridge",
+    "crossfit": "evenhand.heads.selection.crossfit",
+    "select": "evenhand.heads.selection.select",
+    "even_out": "evenhand.heads.selection.fair_head",
+}
+
+__all__ = [
+    "Head",
+    "Rows",
+    "choose_ridge",
+    "crossfit",
+    "even_out",
+    "fit_path",
+    "gap_terms",
+    "select",
+    "together",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, __dir__ = lazy_names(__name__, _HOMES)

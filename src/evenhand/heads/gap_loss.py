@@ -48,7 +48,7 @@ def soft_gap_loss(
     ``loss = cross_entropy(logits, labels) + strength * soft_gap_loss(logits, labels, groups)``.
     The batch should have some rows in every cell group × label: 64 rows at least, 256 better; for
     smaller ones use :class:`GapLoss`. With ``shrink=50, min_cell=30`` and all rows in one batch it
-    is the penalty that :func:`evenhand.fit_path` minimises.
+    is the penalty that :func:`evenhand.heads.fit_path` minimises.
 
     Args:
         logits: (B, K), or (B,) or (B, 1) log-odds of the positive one of two classes.

@@ -2,6 +2,47 @@
 
 from __future__ import annotations
 
+from evenhand.metrics.bounds import critical_value, may_be_noise, noise_floor, upper_bound
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.intervals import Interval, error_interval, rate_interval
+from evenhand.metrics.rates import (
+    accuracy,
+    accuracy_error,
+    balanced_error,
+    base_rate,
+    criterion_rates,
+    error_metric,
+    f1_error,
+    false_positive_rate,
+    gap,
+    pairwise_gaps,
+    precision,
+    selection_rate,
+    true_positive_rate,
+)
 
-__all__ = ["Counts"]
+__all__ = [
+    "Counts",
+    "Interval",
+    "accuracy",
+    "accuracy_error",
+    "balanced_error",
+    "base_rate",
+    "criterion_rates",
+    "critical_value",
+    "error_interval",
+    "error_metric",
+    "f1_error",
+    "false_positive_rate",
+    "gap",
+    "gap_interval",
+    "may_be_noise",
+    "noise_floor",
+    "pairwise_gaps",
+    "precision",
+    "rate_interval",
+    "selection_rate",
+    "true_positive_rate",
+    "upper_bound",
+]

@@ -13,8 +13,6 @@ from evenhand.errors import InputError
 from evenhand.metrics.rates import Array, criterion_rates
 
 SMALL_CELL = 500
-
-
 ROWS_PER_FEATURE = 100
 
 

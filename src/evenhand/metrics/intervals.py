@@ -29,8 +29,6 @@ class Interval(NamedTuple):
 
 
 MOST_ROWS = 1e15
-
-
 LEAST_LEVEL = 1e-6
 """Below it an interval has no width to divide by."""
 

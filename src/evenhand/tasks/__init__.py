@@ -5,28 +5,49 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from evenhand._base.lazy import lazy_names
 from evenhand.errors import InputError
 from evenhand.tasks.task import Examples, Task
 
-__all__ = ["Examples", "Task", "load"]
+if TYPE_CHECKING:
+    from evenhand.tasks.datasets.adult import adult
+    from evenhand.tasks.datasets.celeba import celeba
+    from evenhand.tasks.datasets.lfwa import lfwa
+    from evenhand.tasks.image_task import images
+    from evenhand.tasks.table_task import table
+    from evenhand.tasks.text_task import text
 
-
-_LOADERS = {
-    "adult": ("evenhand.tasks.datasets.adult", "adult"),
-    "celeba": ("evenhand.tasks.datasets.celeba", "celeba"),
-    "lfwa": ("evenhand.tasks.datasets.lfwa", "lfwa"),
-    "table": ("evenhand.tasks.table_task", "table"),
-    "images": ("evenhand.tasks.image_task", "images"),
-    "text": ("evenhand.tasks.text_task", "text"),
+_HOMES = {
+    "adult": "evenhand.tasks.datasets.adult",
+    "celeba": "evenhand.tasks.datasets.celeba",
+    "lfwa": "evenhand.tasks.datasets.lfwa",
+    "table": "evenhand.tasks.table_task",
+    "images": "evenhand.tasks.image_task",
+    "text": "evenhand.tasks.text_task",
 }
-"""Name to (module, function); the module is imported only when its task is asked for."""
+"""The built-in tasks; the module is imported only when its task is asked for."""
+
+__all__ = [
+    "Examples",
+    "Task",
+    "adult",
+    "celeba",
+    "images",
+    "lfwa",
+    "load",
+    "table",
+    "text",
+]
+
+if not TYPE_CHECKING:
+    __getattr__, _ = lazy_names(__name__, _HOMES)
 
 
 def names() -> tuple[str, ...]:
     """The names of the built-in tasks."""
-    return tuple(_LOADERS)
+    return tuple(_HOMES)
 
 
 def loader(name: str) -> Callable[..., Task]:
@@ -35,10 +56,9 @@ def loader(name: str) -> Callable[..., Task]:
     Raises:
         InputError: no such task.
     """
-    if name not in _LOADERS:
-        raise InputError(f"unknown task {name!r}; the built-in tasks are {', '.join(_LOADERS)}")
-    module, function = _LOADERS[name]
-    found: Callable[..., Task] = getattr(import_module(module), function)
+    if name not in _HOMES:
+        raise InputError(f"unknown task {name!r}; the built-in tasks are {', '.join(_HOMES)}")
+    found: Callable[..., Task] = getattr(import_module(_HOMES[name]), name)
     return found
 
 

@@ -171,6 +171,6 @@ def _rate(done: float) -> float:
 
 
 def _ridge(weight: Tensor, ridge: float) -> Tensor:
-    """The head's ridge as :func:`evenhand.fit_path` has it: for two classes, of the difference."""
+    """The ridge as :func:`evenhand.heads.fit_path` has it: of the difference, for two classes."""
     difference = weight[1] - weight[0] if len(weight) == 2 else weight
     return 0.5 * ridge * (difference**2).sum()

@@ -21,20 +21,10 @@ from evenhand.models.features.cache_folder import private_folder
 from evenhand.models.features.disk_array import Stored
 
 FORMAT = 2
-
-
 MANIFEST = "manifest.json"
-
-
 LOCK = "lock"
-
-
 ROWS_PER_SHARD = 2048
-
-
 TENSOR = "features"
-
-
 HELD_BYTES = 1 << 30
 """Features of more than so many bytes stay on disk, and are read when used."""
 

@@ -1,0 +1,21 @@
+"""The shape of the house: few doors, few rooms, small files."""
+
+from pathlib import Path
+
+HOUSE = Path(__file__).resolve().parents[1] / "src" / "evenhand"
+
+
+def test_few_modules_and_rooms_stand_at_the_root():
+    modules = {path.stem for path in HOUSE.glob("*.py")}
+    rooms = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
+    assert len(modules) <= 7, modules
+    assert len(rooms) <= 13, rooms
+
+
+def test_files_are_short():
+    lengths = {
+        str(path.relative_to(HOUSE)): len(path.read_text("utf-8").splitlines())
+        for path in HOUSE.rglob("*.py")
+    }
+    long = {name: length for name, length in lengths.items() if length > 300}
+    assert len(long) <= 4, long
