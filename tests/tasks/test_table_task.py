@@ -115,7 +115,7 @@ def test_new_rows_are_encoded_as_the_old_ones(people, save):
     again = task.encode(people)
     found = {tuple(row) for row in np.round(again, 5).tolist()}
     assert {tuple(row) for row in np.round(task.test.inputs, 5).tolist()} <= found
-    with pytest.raises(InputError, match="no feature column 'age'"):
+    with pytest.raises(InputError, match="lacks 1 of the 5 columns that the model reads: age"):
         task.encode(people.drop(columns="age"))
 
 

@@ -17,6 +17,7 @@ from evenhand.tasks.archive import Archive, FolderArchive, open_archive
 from evenhand.tasks.inputs import View
 from evenhand.tasks.labelled import Labelled, label_frame
 from evenhand.tasks.labels import column_of
+from evenhand.tasks.raw import ImageColumn
 from evenhand.tasks.read_table import read_frame
 from evenhand.tasks.split import Split
 from evenhand.tasks.task import Task
@@ -151,11 +152,16 @@ def images(
         seed=seed,
     )
     parent = ImageFiles(archive, [f for f in files if f], name or path.name.split(".")[0])
-    return image_task(parent, made, label=label, notes=notes)
+    return image_task(parent, made, label=label, notes=notes, file=file)
 
 
 def image_task(
-    parent: ImageFiles, made: Labelled, *, label: str, notes: tuple[str, ...] = ()
+    parent: ImageFiles,
+    made: Labelled,
+    *,
+    label: str,
+    notes: tuple[str, ...] = (),
+    file: str = "file",
 ) -> Task:
     """A task whose splits are views of one sequence of images."""
     digest = hashlib.sha256(f"{made.fingerprint} {parent.fingerprint}".encode()).hexdigest()
@@ -165,6 +171,7 @@ def image_task(
         label=label,
         fingerprint=digest,
         notes=notes + made.notes,
+        raw=ImageColumn(file),
         **made.examples(lambda rows: View(parent, made.rows[rows])),
     )
 

@@ -13,33 +13,41 @@ import pandas as pd
 
 from evenhand._base.arrays import FloatArray
 from evenhand.errors import InputError
-from evenhand.tasks.encode import as_texts, make_encoder, tidy
+from evenhand.tasks.fit_encoder import fit_encoder
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of
 from evenhand.tasks.read_table import read_frame
 from evenhand.tasks.split import Split
+from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.task import Task
 
 
 @dataclass(frozen=True, eq=False)
 class TableTask(Task):
-    """A task whose inputs are an encoded table.
+    """A task whose inputs are an encoded table."""
 
-    Attributes:
-        feature_names: of the d inputs, in order.
-        encoder: the fitted ``sklearn`` ColumnTransformer.
-        columns: the feature columns it reads.
-    """
+    @property
+    def encoder(self) -> TableEncoder:
+        """What makes numbers of a row."""
+        if not isinstance(self.raw, TableEncoder):
+            raise InputError(f"task {self.name!r} was made without an encoder")
+        return self.raw
 
-    feature_names: tuple[str, ...] = ()
-    encoder: Any = None
-    columns: tuple[str, ...] = ()
+    @property
+    def feature_names(self) -> tuple[str, ...]:
+        """The names of the d inputs, in order."""
+        return self.encoder.feature_names
 
     def encode(self, frame: pd.DataFrame) -> FloatArray:
-        """(n, d) float32 inputs of new rows with the same columns."""
-        for name in self.columns:
-            column_of(frame, name, "feature")
-        return encoded(self.encoder, tidy_like(frame, self.columns, self.encoder))
+        """(n, d) float32 inputs of new rows with the same columns.
+
+        Raises:
+            InputError: a column is missing, or a value is not what its column holds.
+        """
+        found = self.encoder.encode(frame)
+        for row, reason in found.refused.items():
+            raise InputError(f"row {row + 1} cannot be encoded: {reason}")
+        return found.inputs
 
 
 def table(
@@ -98,11 +106,9 @@ def table(
         chosen = [str(column_of(frame, column, "feature").name) for column in features]
         if label in chosen:
             raise InputError(f"column {label!r} is the label and cannot be a feature too")
-    tidied, said = tidy(frame, chosen)
     fit = np.concatenate([made.parts[part] for part in ("pretrain", "train") if part in made.parts])
-    encoder = make_encoder(tidied)
-    encoder.fit(tidied.iloc[np.sort(fit)])
-    inputs = encoded(encoder, tidied)
+    encoder, said = fit_encoder(frame, chosen, np.sort(fit))
+    inputs = encoder.encode(frame).inputs
     digest = hashlib.sha256(f"{made.fingerprint} {chosen}".encode()).hexdigest()
     parts = made.examples(lambda rows: inputs[rows])
     return TableTask(
@@ -111,28 +117,6 @@ def table(
         label=label,
         fingerprint=digest,
         notes=notes + made.notes + said,
-        feature_names=tuple(str(column) for column in encoder.get_feature_names_out()),
-        encoder=encoder,
-        columns=tuple(tidied.columns),
+        raw=encoder,
         **parts,
     )
-
-
-def tidy_like(frame: pd.DataFrame, columns: Sequence[str], encoder: Any) -> pd.DataFrame:
-    """New rows in the kinds the encoder was fitted on."""
-    numeric = set(encoder.transformers_[0][2])
-    made: dict[str, Any] = {}
-    for name in columns:
-        column = frame[name]
-        if name in numeric:
-            numbers = pd.to_numeric(column, errors="coerce").astype(float)
-            made[name] = numbers.replace([np.inf, -np.inf], np.nan)
-        else:
-            made[name] = as_texts(column)
-    return pd.DataFrame(made, index=frame.index)
-
-
-def encoded(encoder: Any, frame: pd.DataFrame) -> FloatArray:
-    """(n, d) float32 of a tidied frame."""
-    matrix: FloatArray = np.asarray(encoder.transform(frame), dtype=np.float32)
-    return matrix

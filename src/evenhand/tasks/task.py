@@ -10,6 +10,7 @@ import numpy as np
 from evenhand._base.arrays import IntArray
 from evenhand.errors import InputError
 from evenhand.groups import Groups
+from evenhand.tasks.raw import Raw
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,6 +60,8 @@ class Task:
         pretrain: rows a model may be pre-trained on, where the task brings its own.
         fingerprint: sha256 of the data and the split; artefacts made from the task carry it.
         notes: what the reader of the numbers should know (dropped rows, missing groups, …).
+        raw: what makes an input of a raw row, so that a model can decide new ones; None where the
+            task was made of arrays.
     """
 
     name: str
@@ -70,6 +73,7 @@ class Task:
     fingerprint: str
     pretrain: Examples | None = None
     notes: tuple[str, ...] = field(default=())
+    raw: Raw | None = None
 
     @property
     def attribute(self) -> str:

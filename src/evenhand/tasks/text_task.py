@@ -9,6 +9,7 @@ from typing import Any
 from evenhand.tasks.inputs import Texts, View
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of
+from evenhand.tasks.raw import TextColumn
 from evenhand.tasks.read_table import read_frame
 from evenhand.tasks.split import Split
 from evenhand.tasks.task import Task
@@ -63,5 +64,6 @@ def text(
         label=label,
         fingerprint=made.fingerprint,
         notes=notes + made.notes + said,
+        raw=TextColumn(str(column.name)),
         **made.examples(lambda rows: View(parent, made.rows[rows])),
     )

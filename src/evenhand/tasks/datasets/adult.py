@@ -17,9 +17,12 @@ from importlib import resources
 import numpy as np
 import pandas as pd
 
-from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.arrays import IntArray
 from evenhand.errors import ArtefactError, InputError
 from evenhand.groups import Groups
+from evenhand.tasks.encoded_columns import BinColumn, CategoryColumn
+from evenhand.tasks.fit_encoder import number_column
+from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.task import Examples, Task
 
 SHA256 = "b9e892220ca3f58ef187e9163cfc56e2466d69f71e8d6abeae20e91b78472d6e"
@@ -39,6 +42,16 @@ NUMBERS_END = 70
 
 
 CATEGORICAL = ("workclass", "education", "marital_status", "occupation", "relationship", "race")
+
+
+NUMBERS = {
+    "fnlwgt": False,
+    "education_num": False,
+    "capital_gain": True,
+    "capital_loss": True,
+    "hours_per_week": False,
+}
+"""The standardised columns; True where the logarithm of one more is taken first."""
 
 
 GROUP_COLUMNS = ("sex", "race")
@@ -63,30 +76,27 @@ def _table() -> pd.DataFrame:
     return table[known].reset_index(drop=True)
 
 
-def _encode(table: pd.DataFrame, fit: np.ndarray, categorical: tuple[str, ...]) -> FloatArray:
+def _encoder(table: pd.DataFrame, fit: IntArray, categorical: tuple[str, ...]) -> TableEncoder:
     """One-hot categories, age in quantile bins, five standardised numbers and US-born.
 
     Bins, means and deviations come from the rows ``fit`` alone. Sex is not among the inputs.
     """
-    blocks = []
-    for column in categorical:
-        categories = sorted(table[column].unique())
-        blocks.append((table[column].to_numpy()[:, None] == np.array(categories)).astype(float))
-    age = table["age"].to_numpy(dtype=float)
-    edges = np.quantile(age[fit], np.linspace(0, 1, AGE_BINS + 1)[1:-1])
-    blocks.append(np.eye(AGE_BINS)[np.searchsorted(edges, age, side="right")])
-    numbers = np.column_stack(
-        [
-            table["fnlwgt"],
-            table["education_num"],
-            np.log1p(table["capital_gain"]),
-            np.log1p(table["capital_loss"]),
-            table["hours_per_week"],
-        ]
-    ).astype(float)
-    blocks.append((numbers - numbers[fit].mean(axis=0)) / numbers[fit].std(axis=0))
-    blocks.append((table["native_country"] == "United-States").to_numpy(dtype=float)[:, None])
-    return np.hstack(blocks).astype(np.float32)
+    age = table["age"].to_numpy(dtype=float)[fit]
+    edges = np.quantile(age, np.linspace(0, 1, AGE_BINS + 1)[1:-1])
+    return TableEncoder(
+        (
+            *(
+                CategoryColumn(name, 0.0, tuple(sorted(table[name].unique())))
+                for name in categorical
+            ),
+            BinColumn("age", 0.0, float(np.median(age)), tuple(edges.tolist())),
+            *(
+                number_column(name, table[name].to_numpy(dtype=float)[fit], log=log)
+                for name, log in NUMBERS.items()
+            ),
+            CategoryColumn("native_country", 0.0, ("United-States",)),
+        )
+    )
 
 
 def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
@@ -118,7 +128,8 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
     new = round(len(rest) * NEW_TASK_SHARE)
     train, pretrain = np.split(rest, [new])
 
-    inputs = _encode(table, pretrain, tuple(name for name in CATEGORICAL if name != label))
+    encoder = _encoder(table, pretrain, tuple(name for name in CATEGORICAL if name != label))
+    inputs = encoder.encode(table).inputs
     groups = Groups.crossed({name: table[name] for name in columns})
     if label == "income":
         classes: tuple[str, ...] = ("<=50K", ">50K")
@@ -142,6 +153,7 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
         test=parts["test"],
         fingerprint=digest,
         pretrain=Examples(inputs[pretrain], labels[pretrain], groups[pretrain]),
+        raw=encoder,
     )
     return replace(
         task, name=task.name if columns == ["sex"] else f"{task.name}-{'-'.join(columns)}"
