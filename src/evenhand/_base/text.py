@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -58,10 +59,32 @@ def visible(text: Any) -> str:
 
     Letters of any script and emoji (joined ones too) stay as they are.
     """
-    return "".join(
-        f"\\u{ord(c):04x}" if unicodedata.category(c) in _HIDDEN and c not in _JOINERS else c
-        for c in str(text)
-    )
+    return "".join(_escape(c) if _acts(c) else c for c in str(text))
+
+
+def visible_lines(text: Any) -> str:
+    """``text`` of several lines with all that could act on a terminal written out."""
+    return "\n".join(map(visible, str(text).split("\n")))
+
+
+def as_json(value: Any, *, indent: int | None = 2) -> str:
+    """``value`` as JSON in the letters of its language; what could act on a terminal is escaped."""
+    text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
+    # JSON escapes what lies below a space itself: a line break here is one of the layout.
+    return "".join(_json_escape(c) if _acts(c) and c != "\n" else c for c in text)
+
+
+def _acts(letter: str) -> bool:
+    """Whether a letter has no shape of its own, and moves, hides or turns the letters around it."""
+    return unicodedata.category(letter) in _HIDDEN and letter not in _JOINERS
+
+
+def _escape(letter: str) -> str:
+    return f"\\u{ord(letter):04x}"
+
+
+def _json_escape(letter: str) -> str:
+    return _escape(letter) if ord(letter) < 0x10000 else json.dumps(letter)[1:-1]
 
 
 def columns(text: str) -> int:
@@ -82,16 +105,24 @@ def fitted(text: Any, width: int, *, right: bool = False) -> str:
     return pad + shown if right else shown + pad
 
 
+_FORMULA = ("=", "+", "-", "@")
+"""What a spreadsheet begins a formula at; of any width and height, as it reads all of them."""
+
+
 def csv_safe(value: Any) -> Any:
-    """``value`` such that a spreadsheet takes it for text: no cell starts a formula."""
-    if not isinstance(value, str) or not value.lstrip().startswith(
-        ("=", "+", "-", "@", "\t", "\r")
-    ):
+    """``value`` such that a spreadsheet takes it for text and a terminal shows it.
+
+    No cell starts a formula, and control and direction characters are written out.
+    """
+    if not isinstance(value, str):
         return value
+    shown = visible(value)
+    if not unicodedata.normalize("NFKC", value.lstrip()[:1]).startswith(_FORMULA):
+        return shown
     try:
         float(value)
     except ValueError:
-        return "'" + value
+        return "'" + shown
     return value
 
 

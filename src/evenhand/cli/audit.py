@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
+from evenhand.cli.terminal import say
 from evenhand.errors import EvenhandError
 
 FAILED, BAD_INPUT = 1, 2
@@ -75,7 +76,7 @@ def audit(
             kept = {"command": "audit", "file": str(file), **asked_for, "criterion": asked.value}
             write_asked(output, kept, list(paths))
     except EvenhandError as error:
-        typer.echo(f"evenhand audit: {error}", err=True)
+        say(f"evenhand audit: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None
     if json:
         from evenhand.report.files import to_json
@@ -84,10 +85,10 @@ def audit(
     elif not quiet:
         typer.echo(as_text(result, color=sys.stdout.isatty()))
         if paths:
-            typer.echo(f"\nWritten to {output}: {', '.join(paths)}")
+            say(f"\nWritten to {output}: {', '.join(paths)}")
     failures = result.above(limits, by_upper=by_upper)
     for failure in failures:
-        typer.echo(f"evenhand audit: {failure}", err=True)
+        say(f"evenhand audit: {failure}", err=True)
     if failures:
         raise typer.Exit(FAILED)
 

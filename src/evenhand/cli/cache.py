@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evenhand.cli.terminal import say
+
 ROOT = typer.Option("--cache", help="The cache folder; default: $EVENHAND_CACHE or the platform's.")
 
 
@@ -23,18 +25,18 @@ def list_entries(root: Annotated[Path | None, ROOT] = None) -> None:
 
     found = entries(root)
     if not found:
-        typer.echo(f"no cached features in {root or cache_root()}")
+        say(f"no cached features in {root or cache_root()}")
     for folder in found:
         try:
             store = Store.read(folder)
         except ArtefactError as error:
-            typer.echo(f"{folder.name}  damaged: {error}")
+            say(f"{folder.name}  damaged: {error}")
             continue
         origin = store.origin
         done = sum(shard.stop - shard.start for shard in store.shards.values())
         part = "" if done == origin.rows else f" of {origin.rows}, incomplete"
         bad = f", {len(store.unreadable)} unreadable" if store.unreadable else ""
-        typer.echo(
+        say(
             f"{folder.name}  {done}{part} rows × {origin.width} {origin.dtype}{bad}, "
             f"{store.bytes / 1e6:.1f} MB, {origin.inputs} through {origin.model}"
         )
@@ -54,4 +56,4 @@ def clear_entries(
         raise InputError("name the cached features to clear (evenhand cache list), or --all")
     chosen = [folder.name for folder in entries(root)] if every else list(names or ())
     freed = sum(clear(name, root) for name in chosen)
-    typer.echo(f"cleared {len(chosen)}, {freed / 1e6:.1f} MB")
+    say(f"cleared {len(chosen)}, {freed / 1e6:.1f} MB")

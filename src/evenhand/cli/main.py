@@ -16,6 +16,7 @@ from evenhand.cli.paper import paper
 from evenhand.cli.plan import plan
 from evenhand.cli.rerun import rerun
 from evenhand.cli.study import app as study_app
+from evenhand.cli.terminal import say
 from evenhand.errors import EvenhandError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -65,11 +66,11 @@ def main(arguments: list[str] | None = None) -> None:
             typer.echo(INTERRUPTION, err=True)
         raise
     except EvenhandError as error:
-        typer.echo(f"error: {error}", err=True)
+        say(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
-        typer.echo(f"error: {error.strerror or error}{where}", err=True)
+        say(f"error: {error.strerror or error}{where}", err=True)
         sys.exit(BAD_INPUT)
     except KeyboardInterrupt:
         typer.echo(INTERRUPTION, err=True)

@@ -43,7 +43,7 @@ def paper(
     """
     import os
 
-    from evenhand.cli.terminal import bar
+    from evenhand.cli.terminal import bar, say
     from evenhand.experiments.paper.run import run_paper
 
     named = [task.strip() for task in tasks.split(",") if task.strip()]
@@ -65,15 +65,16 @@ def paper(
             on_cells=on_cells,
         )
     if json:
-        import json as json_library
+        from evenhand._base.text import as_json
+        from evenhand.report.files import plain
 
         records = {name: table.to_dict("records") for name, table in run.tables.items()}
-        typer.echo(json_library.dumps(records, indent=2, ensure_ascii=False))
+        typer.echo(as_json(plain(records)))
     elif not quiet:
         from evenhand.experiments.paper.page import as_text
 
         for table in run.tables.values():
             typer.echo(as_text(table) + "\n")
         for name, why in run.plan.missing.items():
-            typer.echo(f"not run: {name}: {why}")
-        typer.echo(f"page: {run.page}")
+            say(f"not run: {name}: {why}")
+        say(f"page: {run.page}")

@@ -20,6 +20,7 @@ from evenhand.cli.options import (
     Task,
     Weights,
 )
+from evenhand.cli.terminal import say
 
 
 def plan(
@@ -39,8 +40,6 @@ def plan(
     json: Json = False,
 ) -> None:
     """Tell, before fitting, how small a bound these rows can support."""
-    import json as json_library
-
     from evenhand.finetuning.recipe import recipe
 
     asked = recipe(
@@ -58,11 +57,13 @@ def plan(
         progress=True,
     )
 
+    from evenhand._base.text import as_json
     from evenhand.criteria import Criterion as Criteria
     from evenhand.groups import known_groups
     from evenhand.heads.selection.requirements import plan as floors_of
     from evenhand.heads.selection.rule import Rule
     from evenhand.heads.selection.warnings import row_warnings
+    from evenhand.report.files import plain
 
     level = asked.config.confidence if confidence is None else confidence
     stage = asked.stage(seed)
@@ -70,11 +71,11 @@ def plan(
     floors = {str(c): floors_of(rows, Rule(criterion=c, confidence=level))[c] for c in Criteria}
     warnings = row_warnings(rows, tuple(Criteria))
     if json:
-        typer.echo(json_library.dumps({"floors": floors, "warnings": warnings}, indent=2))
+        typer.echo(as_json(plain({"floors": floors, "warnings": warnings})))
         return
-    typer.echo(f"{len(rows):,} rows to fit and choose on: {known_groups(rows.groups)}")
-    typer.echo(f"smallest bound these rows can support at confidence {level:g}, about:")
+    say(f"{len(rows):,} rows to fit and choose on: {known_groups(rows.groups)}")
+    say(f"smallest bound these rows can support at confidence {level:g}, about:")
     for name, floor in floors.items():
-        typer.echo(f"  {name:20} {floor:.3f}")
+        say(f"  {name:20} {floor:.3f}")
     for warning in warnings:
-        typer.echo(f"note: {warning}")
+        say(f"note: {warning}")

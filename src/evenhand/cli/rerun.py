@@ -9,6 +9,8 @@ from typing import Annotated
 
 import typer
 
+from evenhand.cli.terminal import say
+
 DISAGREES = 1
 
 
@@ -43,11 +45,11 @@ def rerun(
             output = Path(made) / "run"
         outcome = run_again(folder, Where(output, data, weights, cache, jobs))
     for note in () if quiet else outcome.notes:
-        typer.echo(f"note: {note}")
+        say(f"note: {note}")
     for one in () if quiet else outcome.far[:MOST]:
-        typer.echo(str(one))
+        say(str(one))
     if not quiet:
         left = len(outcome.far) - MOST
-        typer.echo((f"and {left} more\n" if left > 0 else "") + str(outcome))
+        say((f"and {left} more\n" if left > 0 else "") + str(outcome))
     if not outcome.agrees:
         raise typer.Exit(DISAGREES)

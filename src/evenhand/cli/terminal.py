@@ -25,6 +25,13 @@ def bar(what: str, total: int | None, quiet: bool) -> Iterator[Any]:
         yield progress
 
 
+def say(text: Any, *, err: bool = False) -> None:
+    """Print lines that hold names from data: what could act on the terminal is written out."""
+    from evenhand._base.text import visible_lines
+
+    typer.echo(visible_lines(text), err=err)
+
+
 def echo_run(run: Run, folder: Path, *, json: bool, quiet: bool) -> None:
     """Print a run: its JSON, or its table, what was decided, and where the files are."""
     from evenhand.report.files import to_json
@@ -35,14 +42,14 @@ def echo_run(run: Run, folder: Path, *, json: bool, quiet: bool) -> None:
         return
     if quiet:
         return
-    typer.echo(run.asked)
+    say(run.asked)
     typer.echo("")
     typer.echo(comparison(run.records, color=sys.stdout.isatty()))
     typer.echo("")
-    typer.echo(run.decided)
+    say(run.decided)
     for warning in run.warnings:
-        typer.echo(f"note: {warning}")
-    typer.echo(f"\nreport: {folder / 'report.html'}\nmodel:  {folder / 'model'}")
+        say(f"note: {warning}")
+    say(f"\nreport: {folder / 'report.html'}\nmodel:  {folder / 'model'}")
 
 
 def echo_comparison(run: Run, comparison: Comparison, *, json: bool, quiet: bool) -> None:
@@ -55,12 +62,12 @@ def echo_comparison(run: Run, comparison: Comparison, *, json: bool, quiet: bool
         return
     if quiet:
         return
-    typer.echo(run.asked + "\n")
+    say(run.asked + "\n")
     typer.echo(table(comparison.shown, color=sys.stdout.isatty()))
-    typer.echo("\n" + run.decided)
+    say("\n" + run.decided)
     for warning in run.warnings:
-        typer.echo(f"note: {warning}")
-    typer.echo(f"\nresults, paired differences, frontier and report: {comparison.folder}")
+        say(f"note: {warning}")
+    say(f"\nresults, paired differences, frontier and report: {comparison.folder}")
 
 
 def machine() -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.files import write_atomically
-from evenhand._base.text import frame_to_csv
+from evenhand._base.text import as_json, frame_to_csv
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_interval import gap_interval
@@ -57,7 +56,7 @@ def to_json(run: Run) -> str:
         "provenance": run.provenance,
         "config": run.config,
     }
-    return json.dumps(plain(document), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return as_json(plain(document)) + "\n"
 
 
 def _record(record: Record) -> dict[str, Any]:
