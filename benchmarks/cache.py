@@ -8,77 +8,31 @@ the others never look at the latter two.
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from benchmarks.cache_case import EPOCHS, Case, make
 from benchmarks.cache_rival import trainer_head
-from benchmarks.measure import NotInstalledError, Options, in_turns, require
+from benchmarks.measure import NotInstalledError, Options, in_turns
 from benchmarks.memory import peak_megabytes
 from benchmarks.rows import Row, faster
 from evenhand._base.torch_calls import evaluating
-from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import log_loss
-from evenhand.models.backbone import Backbone
 from evenhand.models.features import extract, extract_task
-from evenhand.models.load import wrap
 from evenhand.rows import Rows
-from evenhand.tasks.task import Examples, Task
 
-EPOCHS = 20
-TRAIN, HELD, JUDGED = 128, 16, 300
+TRAIN = 128
 BATCH = 32
-SIDE = 64
 RIDGE = 1e-2
 TURNS = 3
 """A turn of the slow ways takes half a minute or so."""
-
-
-@dataclass(frozen=True)
-class Case:
-    """A backbone, a task, for how many epochs to train, and what the heads are judged on."""
-
-    backbone: Backbone
-    task: Task
-    epochs: int
-    judged: Examples
-
-
-def make(train: int, epochs: int, layers: int) -> Case:
-    require("transformers", "transformers")
-    from transformers import ViTConfig, ViTForImageClassification
-
-    torch.manual_seed(0)
-    config = ViTConfig(
-        image_size=SIDE,
-        patch_size=8,
-        hidden_size=192,
-        num_hidden_layers=layers,
-        num_attention_heads=3,
-        intermediate_size=768,
-        num_labels=2,
-    )
-    backbone = wrap(ViTForImageClassification(config).eval(), "classifier", name="small-vit")
-    rng = np.random.default_rng(0)
-    pattern = rng.normal(size=(3, SIDE, SIDE))
-
-    def part(n: int) -> Examples:
-        labels = rng.integers(0, 2, n)
-        images = rng.normal(size=(n, 3, SIDE, SIDE)) + 0.3 * labels[:, None, None, None] * pattern
-        groups = Groups(rng.integers(0, 2, n), ("a", "b"))
-        return Examples(images.astype(np.float32), labels, groups)
-
-    parts = part(train), part(HELD), part(HELD)
-    task = Task("noise", ("no", "yes"), "pattern", *parts, hashlib.sha256(b"noise").hexdigest())
-    return Case(backbone, task, epochs, part(JUDGED if epochs == EPOCHS else HELD))
 
 
 def train_head(
@@ -198,6 +152,6 @@ def _peaks(size: tuple[int, int, int]) -> dict[str, float]:
     }
     once, small = (size[0], 1, size[2]), (BATCH, 1, 1)
     return {
-        name: peak_megabytes("benchmarks.cache:make", home, once, small)
+        name: peak_megabytes("benchmarks.cache_case:make", home, once, small)
         for name, home in homes.items()
     }

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import copy
 import tempfile
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 
+from benchmarks.cache_case import Case
 from benchmarks.measure import require
 from evenhand.head import Head
-
-if TYPE_CHECKING:
-    from benchmarks.cache import Case
 
 
 class _Images(torch.utils.data.Dataset[dict[str, Any]]):

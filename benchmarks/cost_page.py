@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from benchmarks.cost_measured import Measured
 from benchmarks.machine import describe
-
-if TYPE_CHECKING:
-    from benchmarks.cost import Measured
 
 FACES, WIDTH = 202_599, 512
 GPU_FLOPS, DECODERS = 20e12, 8

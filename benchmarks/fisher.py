@@ -8,62 +8,25 @@ them nothing, so they are timed once and stand beside both of ours.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import torch
 
+from benchmarks.fisher_case import BATCH, Case, make
 from benchmarks.fisher_rivals import RIVALS
 from benchmarks.measure import NotInstalledError, Options, in_turns
 from benchmarks.memory import peak_megabytes
 from benchmarks.rows import Row, faster, times
 from evenhand.fisher.head_fisher import head_fisher
 from evenhand.fisher.hooks import group_fisher
-from evenhand.groups import Groups
-from evenhand.head import Head
-from evenhand.rows import Rows
 
 FULL, SMALL = (5_000, 512, 1_000), (400, 64, 50)
 FEWER = 1_000
 """Rows that the rivals' memory is measured on: they hold a chunk's gradients at a time."""
-BATCH = 500
-"""Rows a batch of the hook form."""
 SLOW_TURNS = 3
 """The rivals take seconds a turn."""
 BARS = {"per-sample loop": ">= 10", "torch.func": ">= 50", "opacus": ">= 50"}
-
-
-@dataclass(frozen=True)
-class Case:
-    """A head and rows of two groups, as arrays and as tensors."""
-
-    rows: Rows
-    head: Head
-    layer: torch.nn.Linear
-    x: torch.Tensor
-    y: torch.Tensor
-    codes: torch.Tensor
-
-
-def make(n: int, d: int, k: int) -> Case:
-    rng = np.random.default_rng(0)
-    x = rng.normal(size=(n, d)).astype(np.float32)
-    weight = (rng.normal(size=(d, k)) / np.sqrt(d)).astype(np.float32)
-    labels = (x @ weight + rng.gumbel(size=(n, k))).argmax(axis=1)
-    groups = Groups(rng.integers(0, 2, n), ("a", "b"))
-    layer = torch.nn.Linear(d, k)
-    with torch.no_grad():
-        layer.weight.copy_(torch.from_numpy(weight.T.copy()))
-        layer.bias.zero_()
-    return Case(
-        Rows(x, labels, groups, tuple(map(str, range(k)))),
-        Head(weight, np.zeros(k, dtype=np.float32)),
-        layer,
-        torch.from_numpy(x),
-        torch.from_numpy(labels),
-        torch.from_numpy(groups.codes),
-    )
 
 
 def importances(case: Case) -> Any:
@@ -120,7 +83,7 @@ def peak(way: Callable[..., Any], options: Options, rows: int = FULL[0]) -> floa
     if options.quick:
         return None
     home = f"{way.__module__}:{way.__name__}"
-    return peak_megabytes("benchmarks.fisher:make", home, (rows, *FULL[1:]), SMALL)
+    return peak_megabytes("benchmarks.fisher_case:make", home, (rows, *FULL[1:]), SMALL)
 
 
 def against_floor(case: Case, options: Options) -> list[Row]:

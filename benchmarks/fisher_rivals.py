@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from benchmarks.fisher_case import BATCH, Case
 from benchmarks.measure import require
-
-if TYPE_CHECKING:
-    from benchmarks.fisher import Case
 
 CHUNK = 100
 """Rows whose gradients are held at a time: at 512 × 1000 in float32, 205 MB."""
-BATCH = 500
 
 
 def loop(case: Case) -> Any:

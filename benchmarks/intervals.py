@@ -11,7 +11,7 @@ from benchmarks.memory import peak_megabytes
 from benchmarks.rows import Row, faster
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval
 
 FULL, SMALL = (10_000, 200), (1_000, 10)

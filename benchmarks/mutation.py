@@ -1,6 +1,7 @@
 """Mutation testing: does a test fail when a line of the numerics is made wrong?
 
     python benchmarks/mutation.py [module ...] [--write docs/mutation.md]
+    python benchmarks/mutation.py --sample 5    # five mutants of each module: that all of it works
 
 A mutant is one change to one module: a comparison, an operator, a constant, a condition, an
 argument or a returned value. Its source is handed to the import system of a forked process, so no
@@ -28,17 +29,31 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 SECONDS = 60
 TESTS = {
-    "gaps": ["tests/heads/test_gaps.py"],
-    "neutralization": ["tests/fisher/test_neutralize.py"],
+    "heads/gaps": ["tests/heads/test_gaps.py"],
+    "fisher/neutralize": ["tests/fisher/test_neutralize.py"],
     "metrics/counts": ["tests/metrics/test_counts.py"],
     "metrics/rates": ["tests/metrics/test_rates.py", "tests/metrics/test_oracles.py"],
-    "factorization": ["tests/fisher/test_factorize.py"],
-    "fisher": ["tests/fisher/test_head_fisher.py", "-k", "not adult and not seconds"],
-    "select": ["tests/heads/selection/test_select.py"],
+    "fisher/factorize": ["tests/fisher/test_factorize.py"],
+    "fisher/sums": ["tests/fisher/test_head_fisher.py", "-k", "not adult and not seconds"],
+    "fisher/head_fisher": ["tests/fisher/test_head_fisher.py", "-k", "not adult and not seconds"],
+    "heads/selection/select": ["tests/heads/selection/test_select.py"],
+    "heads/selection/scored": ["tests/heads/selection/test_select.py"],
+    "heads/selection/cost": ["tests/heads/selection/test_select.py"],
+    "heads/selection/rule": [
+        "tests/heads/selection/test_select.py",
+        "tests/metrics/test_bounds.py",
+    ],
     "metrics/intervals": ["tests/metrics/test_intervals.py", "-k", "not covers and not millisec"],
-    "bounds": ["tests/metrics/test_bounds.py"],
-    "closed_form": ["tests/fisher/test_closed_form.py", "tests/fisher/test_head_fisher.py"],
+    "metrics/gap_intervals": [
+        "tests/metrics/test_intervals.py",
+        "-k",
+        "not covers and not millisec",
+    ],
+    "metrics/bounds": ["tests/metrics/test_bounds.py"],
+    "fisher/closed_form": ["tests/fisher/test_closed_form.py", "tests/fisher/test_head_fisher.py"],
 }
+"""Each module of ``src/evenhand`` that is mutated, and the tests that must tell."""
+
 SWAPS: dict[type, type] = {
     ast.Lt: ast.LtE, ast.LtE: ast.Lt, ast.Gt: ast.GtE, ast.GtE: ast.Gt, ast.Eq: ast.NotEq,
     ast.NotEq: ast.Eq, ast.Is: ast.IsNot, ast.IsNot: ast.Is, ast.In: ast.NotIn, ast.NotIn: ast.In,
@@ -126,18 +141,22 @@ def changes(node: ast.AST) -> Iterator[tuple[str, ast.AST]]:
             yield "argument", made
 
 
+def words(source: str) -> Iterator[tuple[int, ast.AST, ast.AST, str]]:
+    """(number of the node, the node, what it becomes, in words) of every mutant."""
+    for number, node in enumerate(places(ast.parse(source))):
+        for kind, made in changes(node):
+            before, after = (" ".join(ast.unparse(n).split("\n")[0].split()) for n in (node, made))
+            yield number, node, made, f"{kind}: `{before[:90]}` → `{after[:90]}`"
+
+
 def mutants(source: str) -> Iterator[tuple[int, str, str]]:
     """(line, what was changed, the whole source) of every mutant."""
-    tree = ast.parse(source)
-    for number, node in enumerate(places(tree)):
-        for kind, made in changes(node):
-            whole = ast.parse(source)
-            target = next(n for i, n in enumerate(places(whole)) if i == number)
-            _replace(whole, target, ast.copy_location(made, target))
-            ast.fix_missing_locations(whole)
-            line = getattr(node, "lineno", 0)
-            before, after = (" ".join(ast.unparse(n).split("\n")[0].split()) for n in (node, made))
-            yield line, f"{kind}: `{before[:90]}` → `{after[:90]}`", ast.unparse(whole)
+    for number, node, made, what in words(source):
+        whole = ast.parse(source)
+        target = next(n for i, n in enumerate(places(whole)) if i == number)
+        _replace(whole, target, ast.copy_location(made, target))
+        ast.fix_missing_locations(whole)
+        yield getattr(node, "lineno", 0), what, ast.unparse(whole)
 
 
 def _replace(tree: ast.AST, target: ast.AST, made: ast.AST) -> None:
@@ -188,21 +207,27 @@ def killed(module: str, source: str | None, tests: list[str]) -> bool:
     return status != 0
 
 
-def run(module: str, only: set[str] | None = None) -> tuple[int, list[tuple[int, str]]]:
-    """How many mutants the module has, and the survivors (among ``only``, where given)."""
+def run(
+    module: str, only: set[str] | None = None, sample: int | None = None
+) -> tuple[int, list[tuple[int, str]]]:
+    """How many mutants the module has, and the survivors.
+
+    ``only`` runs those of these words, ``sample`` so many of them, spread evenly.
+    """
     tests = TESTS[module]
     if killed(module, None, tests):
         raise SystemExit(f"the tests of {module} fail without any mutant: {' '.join(tests)}")
     source = (ROOT / "src" / "evenhand" / f"{module}.py").read_text(encoding="utf-8")
-    number, alive = 0, []
-    for line, what, mutant in mutants(source):
-        number += 1
+    made, alive = list(mutants(source)), []
+    if sample is not None:
+        made = made[:: -(-len(made) // sample)]
+    for line, what, mutant in made:
         if only is not None and what not in only:
             continue
         if not killed(module, mutant, tests):
             alive.append((line, what))
             print(f"  survives: {module}.py:{line} {what}", flush=True)
-    return number, alive
+    return len(made), alive
 
 
 def judged(module: str, what: str) -> str | None:
@@ -254,7 +279,10 @@ def main() -> None:
     parser.add_argument("--write", type=Path)
     parser.add_argument("--keep", type=Path, help="JSON of modules done: continue, and add to it")
     parser.add_argument("--again", action="store_true", help="run the survivors of --keep again")
+    parser.add_argument("--sample", type=int, metavar="N", help="N mutants of each module only")
     asked = parser.parse_args()
+    if asked.sample and (asked.keep or asked.write):
+        parser.error("a sample is no result: --sample goes with neither --keep nor --write")
     os.environ.setdefault("OMP_NUM_THREADS", "1")
     sys.path.insert(0, str(ROOT / "src"))
     os.chdir(ROOT)
@@ -270,7 +298,7 @@ def main() -> None:
     for module in asked.modules or TESTS:
         if module not in found or asked.again:
             only = {what for _, what in found[module][1]} if module in found else None
-            found[module] = run(module, only)
+            found[module] = run(module, only, asked.sample)
             number, alive = found[module]
             print(f"{module}: {number} mutants, {len(alive)} survive", flush=True)
             if asked.keep:

@@ -1,7 +1,9 @@
 """The benchmarks' own arithmetic, and one of them run; nothing here looks at the time."""
 
+import ast
 import csv
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 if str(ROOT) not in sys.path:
     sys.path.insert(0, str(ROOT))
 
-from benchmarks import BENCHMARKS, cost_page  # noqa: E402
+from benchmarks import BENCHMARKS, cost_page, mutation  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.measure import Options, in_turns, ratio, require  # noqa: E402
 from benchmarks.rows import TIMES, Row, as_csv, as_page, faster, times  # noqa: E402
@@ -77,9 +79,10 @@ def test_a_rival_that_is_not_installed_is_skipped_by_name(monkeypatch):
 
 def test_every_way_to_the_fisher_that_is_installed_gives_the_same_sums():
     from benchmarks import fisher
+    from benchmarks.fisher_case import make
     from benchmarks.fisher_rivals import RIVALS
 
-    case = fisher.make(60, 12, 5)
+    case = make(60, 12, 5)
     exact = fisher.diagonal(case)
     np.testing.assert_allclose(fisher.hooked_diagonal(case), exact, rtol=1e-3, atol=1e-4)
     for name in ("per-sample loop", "torch.func"):
@@ -112,3 +115,43 @@ def test_memory_is_that_of_the_call():
     here = "benchmarks.memory"
     found = peak_megabytes(f"{here}:megabytes", f"{here}:fill", (100,), (1,))
     assert 95 < found < 140
+
+
+@pytest.mark.parametrize("module", mutation.TESTS)
+def test_a_mutated_module_and_its_tests_are_there(module):
+    assert (ROOT / "src" / "evenhand" / f"{module}.py").is_file()
+    files = [argument for argument in mutation.TESTS[module] if argument.startswith("tests/")]
+    assert files
+    assert all((ROOT / file).is_file() for file in files)
+
+
+def test_every_judged_mutant_is_still_made():
+    made = {
+        f"{module}: {what}"
+        for module in {key.split(":")[0] for key in mutation.JUDGED}
+        for *_, what in mutation.words(
+            (ROOT / "src" / "evenhand" / f"{module}.py").read_text("utf-8")
+        )
+    }
+    assert set(mutation.JUDGED) <= made
+
+
+def test_the_killing_server_finds_what_it_changes():
+    from benchmarks import reliability
+
+    assert reliability.store.ROWS_PER_SHARD > reliability.SHARD
+    assert "ROWS_PER_SHARD" in (ROOT / reliability.store.__file__).read_text("utf-8")
+
+
+def test_no_benchmark_imports_in_a_circle():
+    folder = ROOT / "benchmarks"
+    imports = {
+        file.stem: {
+            part
+            for node in ast.walk(ast.parse(file.read_text("utf-8")))
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("benchmarks.")
+            for part in [node.module.split(".")[1]]
+        }
+        for file in folder.glob("*.py")
+    }
+    TopologicalSorter(imports).prepare()  # CycleError names the circle

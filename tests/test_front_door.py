@@ -77,6 +77,12 @@ def test_every_name_is_there_and_none_is_hidden_by_a_file(package):
         module.no_such_name  # noqa: B018
 
 
+@pytest.mark.parametrize("room", ["evenhand.metrics", "evenhand.tasks"])
+def test_no_name_of_a_room_is_a_file_of_it(room):
+    files = {path.stem for path in SOURCE.joinpath(*room.split(".")).glob("*.py")}
+    assert files.isdisjoint(import_module(room).__all__)
+
+
 def test_importing_evenhand_loads_itself_and_the_standard_library():
     code = (
         "import sys; before = set(sys.modules); import evenhand\n"

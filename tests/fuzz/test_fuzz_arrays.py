@@ -22,7 +22,7 @@ from evenhand.heads.selection.fair_head import even_out
 from evenhand.heads.selection.rule import Rule
 from evenhand.integrations.sklearn import FairLinearHead
 from evenhand.metrics.bounds import may_be_noise, upper_bound
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval
 from evenhand.metrics.rates import ERRORS, gap
 from evenhand.rows import Rows

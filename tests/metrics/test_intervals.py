@@ -9,8 +9,8 @@ from scipy.stats import binom, binomtest, foldnorm, norm
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics import Counts, intervals
-from evenhand.metrics import gap_interval as whole
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics import gap_intervals as whole
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval, rate_interval
 from evenhand.metrics.rates import criterion_rates, f1_error, gap
 

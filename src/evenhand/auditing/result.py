@@ -16,7 +16,7 @@ from evenhand._base.text import frame_to_csv, listed, number, plural, visible
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, rate_interval
 from evenhand.report.group_table import group_table
 from evenhand.report.record import Record, Run

@@ -7,7 +7,7 @@ import numpy as np
 from evenhand._base.text import columns, fitted, number, plural, visible
 from evenhand.auditing.result import Audit, Part
 from evenhand.criteria import Criterion
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.report.group_table import group_table
 from evenhand.report.uncertainty import small_cells
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from evenhand.metrics.bounds import critical_value, may_be_noise, noise_floor, upper_bound
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval, rate_interval
 from evenhand.metrics.rates import (
     accuracy,

@@ -13,7 +13,7 @@ from evenhand._base.files import write_atomically
 from evenhand._base.text import as_json, frame_to_csv
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
 from evenhand.report import html
 from evenhand.report.record import Record, Run, results_frame

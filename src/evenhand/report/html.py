@@ -12,7 +12,7 @@ import pandas as pd
 
 from evenhand._base.files import write_atomically
 from evenhand._base.text import number, seconds, visible
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
 from evenhand.report import charts
 from evenhand.report.group_table import RATES, group_table, score_columns

@@ -13,7 +13,7 @@ from evenhand._base.files import write_atomically
 from evenhand._base.text import number, visible
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval
 from evenhand.report.files import plain
 from evenhand.report.group_table import RATES, group_table

@@ -8,7 +8,7 @@ import numpy as np
 
 from evenhand._base.text import MISSING, columns, fitted, number, seconds, visible
 from evenhand.criteria import Criterion
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
 from evenhand.report.record import UNCONVERGED, Record
 from evenhand.report.views import settings, spread

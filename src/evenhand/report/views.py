@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.gap_interval import gap_interval
+from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import UNDEFINED, Interval, error_interval
 from evenhand.metrics.intervals import rate_interval as wilson
 from evenhand.metrics.rates import criterion_rates
