@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import IntArray
+from evenhand._base.columns import columns
 from evenhand._base.distributed import World
 from evenhand.errors import InputError
 
@@ -132,15 +133,39 @@ def _text(label: Any) -> str:
     return str(int(label)) if whole else str(label)
 
 
-def as_groups(
-    values: Groups | Sequence[Any] | npt.NDArray[Any], attribute: str = "group"
-) -> Groups:
-    """``values`` as they are if they are Groups already, coded otherwise; -1 is unknown."""
+def as_groups(values: Any, attribute: str = "group") -> Groups:
+    """Groups as they are; anything else coded by position, several columns crossed.
+
+    Args:
+        values: (N,) or (N, 1) labels of any library, or (N, A) columns to cross. None, NaN and -1
+            are unknown; of labels that are all -1 or 1, -1 is a group like the other.
+        attribute: the name of what is grouped by, where the columns bring none of their own.
+
+    Raises:
+        InputError: cells that hold lists, mappings or bytes.
+    """
     if isinstance(values, Groups):
         return values
-    listed = values.tolist() if hasattr(values, "tolist") else list(values)
-    known = [None if isinstance(v, int | float) and v == UNKNOWN else v for v in listed]
-    return Groups.from_values(known, attribute)
+    return coded_columns(columns(values, "groups"), attribute)
+
+
+def coded_columns(named: Mapping[str, npt.NDArray[Any]], attribute: str) -> Groups:
+    """Columns as :func:`evenhand._base.columns.columns` gives them, coded, or crossed."""
+    known = {name or attribute: _without_unknown(part) for name, part in named.items()}
+    if len(known) > 1:
+        named_well = {n if not n.isdecimal() else f"{attribute} {n}": v for n, v in known.items()}
+        return Groups.crossed(named_well)
+    return Groups.from_values(next(iter(known.values())), attribute)
+
+
+def _without_unknown(labels: npt.NDArray[Any]) -> list[Any]:
+    """Labels with None for -1, where -1 is a code beside others and not one of a pair -1, 1."""
+    listed = labels.tolist()
+    coded = [isinstance(v, int | float) and not isinstance(v, bool) for v in listed]
+    numbers = {v for v, number in zip(listed, coded, strict=True) if number and v == v}
+    if numbers == {-1, 1}:
+        return listed
+    return [None if number and v == UNKNOWN else v for v, number in zip(listed, coded, strict=True)]
 
 
 def known_groups(groups: Groups) -> str:

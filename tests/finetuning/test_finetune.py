@@ -230,8 +230,14 @@ BAD = {
     "beyond float32": ({"inputs": lambda x: put(1e39)(x.astype(np.float64))}, "beyond float32's"),
     "lengths": ({"labels": lambda y: y[:-1]}, "differ in length: .*'labels': 299"),
     "group lengths": ({"groups": lambda g: g[:-2]}, "differ in length: .*'groups': 298"),
-    "float labels": ({"labels": lambda y: y + 0.5}, "labels must be integers .* float64"),
-    "negative labels": ({"labels": lambda y: y - 1}, r"labels must lie in \[0, 2\)"),
+    "float labels": (
+        {"labels": lambda y: y + 0.5},
+        "must be integers from 0 on .* found 0, 0.5, 1",
+    ),
+    "negative labels": (
+        {"labels": lambda y: y - 1},
+        "must be integers from 0 on .* found -1, 0, 1;",
+    ),
 }
 
 
@@ -315,3 +321,22 @@ def test_settings_are_refused_before_anything_is_fitted(adult, monkeypatch, aske
     monkeypatch.setattr("evenhand.finetuning.finetune.baselines", fitted)
     with pytest.raises(InputError, match=message):
         finetune_stage(adult, Rule(), **asked)
+
+
+def test_frames_with_any_index_are_read_by_position(parts):
+    model = nn.Sequential(nn.Linear(71, 2))
+    given = as_tuples({name: part[np.arange(400)] for name, part in parts.items()})
+    plain = finetune(model, **given)
+    order = np.random.default_rng(0).permutation(400)
+    words = np.array(["at most", "more"])
+    series = {
+        name: (
+            pd.DataFrame(x, index=order),
+            pd.Series(words[y], index=order),
+            pd.DataFrame({"sex": g}, index=order),
+        )
+        for name, (x, y, g) in given.items()
+    }
+    found = finetune(model, **series)
+    np.testing.assert_array_equal(found.run.after.counts.table, plain.run.after.counts.table)
+    assert found.run.after.counts.class_names == ("at most", "more")

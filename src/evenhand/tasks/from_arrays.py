@@ -7,9 +7,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
+from evenhand._base.arrays import Table
+from evenhand._base.columns import columns, names_of, rows
 from evenhand.errors import InputError
-from evenhand.groups import Groups, as_groups
+from evenhand.groups import Groups, coded_columns
+from evenhand.tasks.given_labels import code_splits
+from evenhand.tasks.inputs import digest_of
+from evenhand.tasks.labels import MAX_GROUPS
 from evenhand.tasks.task import Examples, Task
 
 
@@ -25,26 +31,22 @@ def task_of(
         name: of the task.
 
     Raises:
-        InputError: a split of another form, without rows, or with numbers that are not finite.
+        InputError: a split of another form, without rows, or with numbers that are not finite;
+            labels or groups of different kinds in different splits, or too many.
     """
-    parts = {
-        split: _part(value, groups, split)
+    given = {
+        split: three_parts(value, groups, split)
         for split, value in {"train": train, "valid": valid, "test": test}.items()
     }
-    for split, (inputs, labels, _) in parts.items():
-        if not len(labels):
+    _require_same_columns({split: part[0] for split, part in given.items()})
+    labels, names, notes = code_splits({s: part[1] for s, part in given.items()}, classes)
+    inputs = {s: _rows_of_numbers(part[0], s) for s, part in given.items()}
+    coded = _code_groups({s: part[2] for s, part in given.items()}, groups)
+    for split in given:
+        if not len(labels[split]):
             raise InputError(f"{split} has 0 rows; give it some, all three splits are needed")
-        _require_finite(inputs, split)
-    together = Groups.from_values(
-        np.concatenate([np.asarray(part[2], dtype=object) for part in parts.values()]), groups
-    )
-    highest = max(int(np.max(part[1], initial=0)) for part in parts.values())
-    names = tuple(classes) if classes else tuple(str(k) for k in range(highest + 1))
-    examples, start = {}, 0
-    for split, (inputs, labels, values) in parts.items():
-        rows = slice(start, start + len(values))
-        examples[split] = Examples(inputs, np.asarray(labels), together[rows])
-        start += len(values)
+        _require_finite(inputs[split], split)
+    examples = {s: Examples(inputs[s], labels[s], coded[s]) for s in given}
     return Task(
         name=name,
         classes=names,
@@ -53,38 +55,117 @@ def task_of(
         valid=examples["valid"],
         test=examples["test"],
         fingerprint=_fingerprint(examples.values()),
+        notes=notes,
     )
 
 
-def _fingerprint(parts: Iterable[Examples]) -> str:
-    """sha256 of the labels and groups, and of inputs that are arrays."""
-    digest = hashlib.sha256()
-    for part in parts:
-        arrays = [part.labels, part.groups.codes]
-        if isinstance(part.inputs, np.ndarray):
-            arrays.append(part.inputs)
-        for array in arrays:
-            digest.update(np.ascontiguousarray(array).tobytes())
-    return digest.hexdigest()
+def three_parts(value: Any, groups: str, split: str) -> tuple[Any, Any, Any]:
+    """Inputs, labels and groups of a split, given in any of the usual forms.
 
-
-def _part(value: Any, groups: str, split: str) -> tuple[Any, Any, list[Any]]:
+    Raises:
+        InputError: another form, or a mapping without one of its keys.
+    """
     if isinstance(value, Examples):
-        names = (*value.groups.names, None)
-        return value.inputs, value.labels, [names[code] for code in value.groups.codes]
+        return value.inputs, value.labels, value.groups
     if isinstance(value, Mapping):
         missing = [key for key in ("inputs", "labels", groups) if key not in value]
         if missing:
             raise InputError(
                 f"{split} has no {missing[0]!r}; its keys are {', '.join(map(str, value))}"
             )
-        return value["inputs"], np.asarray(value["labels"]), _names(value[groups])
+        return value["inputs"], value["labels"], value[groups]
     if isinstance(value, tuple) and len(value) == 3:
-        return value[0], np.asarray(value[1]), _names(value[2])
+        return value
     raise InputError(
         f"{split} must be (inputs, labels, groups), a mapping or Examples, "
         f"found {type(value).__name__}"
     )
+
+
+def _code_groups(given: Mapping[str, Any], attribute: str) -> dict[str, Groups]:
+    """The groups of every split, coded by the names found in any."""
+    read = {
+        split: _group_columns(values, f"the groups of {split}") for split, values in given.items()
+    }
+    first = next(iter(read.values()))
+    for split, named in read.items():
+        if set(named) != set(first):
+            raise InputError(
+                f"the groups of {split} are the columns {_shown(named)}, those of train "
+                f"{_shown(first)}: give the same in all splits"
+            )
+    together = {
+        name: np.concatenate([named[name].astype(object) for named in read.values()])
+        for name in first
+    }
+    coded = coded_columns(together, attribute)
+    if coded.number > MAX_GROUPS:
+        raise InputError(
+            f"{coded.attribute} has {coded.number:,} groups, more than {MAX_GROUPS}: it looks like "
+            "a number or a name; cut it into groups first"
+        )
+    found, start = {}, 0
+    for split, named in read.items():
+        stop = start + len(next(iter(named.values())))
+        found[split] = coded[slice(start, stop)]
+        start = stop
+    return found
+
+
+def _group_columns(values: Any, what: str) -> dict[str, Table]:
+    if isinstance(values, Groups):
+        names = np.array([*values.names, None], dtype=object)
+        return {"": names[values.codes]}
+    found = columns(values, what)
+    return {"": next(iter(found.values()))} if len(found) == 1 else found
+
+
+def _shown(named: Iterable[str]) -> str:
+    return ", ".join(name or "(one without a name)" for name in named)
+
+
+def _require_same_columns(inputs: Mapping[str, Any]) -> None:
+    """Refuse frames whose columns differ from train's, or stand in another order."""
+    first = names_of(inputs["train"])
+    for split, values in inputs.items():
+        names = names_of(values)
+        if first is None or names is None or names == first:
+            continue
+        if set(names) == set(first):
+            raise InputError(
+                f"the inputs of {split} have their columns in another order than train's: "
+                f"give inputs[{list(first[:3])} …] in one order"
+            )
+        absent = [n for n in first if n not in names] or [n for n in names if n not in first]
+        raise InputError(
+            f"the inputs of {split} have other columns than train's, such as {absent[0]!r}"
+        )
+
+
+def _rows_of_numbers(inputs: Any, split: str) -> Any:
+    found = rows(inputs, f"the inputs of {split}")
+    if hasattr(found, "detach") and not hasattr(found, "__array_interface__"):
+        tensor = found.detach().cpu()
+        return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()
+    if not hasattr(found, "__len__") or isinstance(found, (str, bytes, Mapping, pd.DataFrame)):
+        raise InputError(
+            f"the inputs of {split} must be rows of what the model reads, "
+            f"found {type(inputs).__name__}"
+        )
+    return found
+
+
+def _fingerprint(parts: Iterable[Examples]) -> str:
+    """sha256 of the labels and groups, and of inputs whose content can be read."""
+    digest = hashlib.sha256()
+    for part in parts:
+        for array in (part.labels, part.groups.codes):
+            digest.update(np.ascontiguousarray(array).tobytes())
+        try:
+            digest.update(digest_of(part.inputs).encode())
+        except InputError:  # inputs of the caller's own kind: the labels must do
+            digest.update(type(part.inputs).__name__.encode())
+    return digest.hexdigest()
 
 
 def _require_finite(inputs: Any, split: str) -> None:
@@ -97,9 +178,3 @@ def _require_finite(inputs: Any, split: str) -> None:
             f"the inputs of {split} hold NaN, infinity or numbers beyond float32's 3.4e38 in "
             f"{int(bad.sum())} of {len(bad)} rows; remove, impute or scale them"
         )
-
-
-def _names(values: Any) -> list[Any]:
-    coded = as_groups(values)
-    names = (*coded.names, None)
-    return [names[code] for code in coded.codes]

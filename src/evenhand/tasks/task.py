@@ -5,11 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-
 from evenhand._base.arrays import IntArray
+from evenhand._base.columns import column, rows
 from evenhand.errors import InputError
-from evenhand.groups import Groups
+from evenhand.groups import Groups, as_groups
 from evenhand.tasks.raw import Raw
 
 
@@ -21,6 +20,8 @@ class Examples:
         inputs: N inputs: an (N, inputs) array for a table, a sequence of images or texts otherwise.
         labels: (N,) integers in [0, K).
         groups: the group of every example.
+
+    pandas, polars and Arrow objects are read by position, whatever their index.
     """
 
     inputs: Any
@@ -28,6 +29,9 @@ class Examples:
     groups: Groups
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "inputs", rows(self.inputs, "inputs"))
+        object.__setattr__(self, "groups", as_groups(self.groups))
+        object.__setattr__(self, "labels", column(self.labels, "labels"))
         lengths = {
             "inputs": len(self.inputs),
             "labels": len(self.labels),
@@ -35,10 +39,10 @@ class Examples:
         }
         if len(set(lengths.values())) > 1:
             raise InputError(f"inputs, labels and groups differ in length: {lengths}")
-        labels = np.asarray(self.labels)
+        labels = self.labels
         if labels.size and labels.dtype.kind not in "iub":
             raise InputError(f"labels must be integers in [0, K), found dtype {labels.dtype}")
-        object.__setattr__(self, "labels", labels.astype(np.int64))
+        object.__setattr__(self, "labels", labels.astype("int64"))
 
     def __len__(self) -> int:
         return len(self.labels)
