@@ -60,7 +60,11 @@ class Head:
         return int(sum(part.size for part in parts) + self.bias.size)
 
     def logits(self, features: FloatArray) -> FloatArray:
-        """(N, k) z = x W + b of (N, d) features."""
+        """(N, k) z = x W + b of (N, d) features.
+
+        Raises:
+            InputError: the features have another shape.
+        """
         if features.ndim != 2 or features.shape[1] != self.in_features:
             raise InputError(
                 f"the head reads features of shape (N, {self.in_features}), found {features.shape}"
@@ -73,7 +77,11 @@ class Head:
         return self.logits(features).argmax(axis=1).astype(np.int64)
 
     def shifted(self, offset: float) -> Head:
-        """A binary head whose positive class needs a log-odds of ``offset`` less."""
+        """A binary head whose positive class needs a log-odds of ``offset`` less.
+
+        Raises:
+            InputError: the head is not of two classes.
+        """
         if self.out_features != 2:
             raise InputError(f"an offset is for two classes, this head has {self.out_features}")
         bias = self.bias + np.array([-offset / 2, offset / 2], dtype=self.bias.dtype)

@@ -142,7 +142,11 @@ def writable_folder(path: str | Path) -> Path:
 
 
 def make_private(folder: Path) -> None:
-    """Make ``folder`` and the missing ones above it, closed to other users."""
+    """Make ``folder`` and the missing ones above it, closed to other users.
+
+    Raises:
+        NotADirectoryError: a file of that name is there.
+    """
     missing = []
     while not folder.exists():
         missing.append(folder)

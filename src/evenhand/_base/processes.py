@@ -19,7 +19,11 @@ POLL_SECONDS = 0.5
 
 @contextmanager
 def workers(number: int) -> Iterator[ProcessPoolExecutor]:
-    """A pool of ``number`` fresh processes; on an error what has not begun is called off."""
+    """A pool of ``number`` fresh processes; on an error what has not begun is called off.
+
+    Raises:
+        EvenhandError: a process ended by itself.
+    """
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(number, mp_context=context, initializer=_follow_parent) as pool:
         try:

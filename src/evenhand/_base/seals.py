@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -107,8 +107,7 @@ def content_digest(path: Path) -> str:
     try:
         if path.is_file():
             return file_digest(path)
-        if not path.is_dir():
-            raise FileNotFoundError(errno.ENOENT, "it is not there")
+        os.scandir(path).close()  # an OSError where it is no folder
         digest = hashlib.sha256()
         for file in sorted(path.rglob("*")):
             about = file.stat()

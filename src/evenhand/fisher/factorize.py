@@ -227,7 +227,11 @@ def _roots(matrix: Float64) -> tuple[Float64, Float64]:
 
 
 def compressed_head(rows: Rows, head: Head, rank: int) -> Head:
-    """``head`` at a low rank: centred, Kronecker-weighted on ``rows``, its bias refitted."""
+    """``head`` at a low rank: centred, Kronecker-weighted on ``rows``, its bias refitted.
+
+    Raises:
+        InputError: the Kronecker factors could not be collected.
+    """
     statistics = head_fisher(rows, head, kronecker=True).kronecker
     if statistics is None:
         raise InputError("the Kronecker factors were not collected")

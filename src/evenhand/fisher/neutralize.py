@@ -99,7 +99,11 @@ def neutralize(
 
 
 def alpha_weights(fisher: GroupFisher, alpha: float) -> dict[str, float]:
-    """The weights of Fig. 5: ``alpha`` for the first group, the rest shared by the others."""
+    """The weights of Fig. 5: ``alpha`` for the first group, the rest shared by the others.
+
+    Raises:
+        InputError: ``alpha`` is not in [0, 1], or there are fewer than two groups.
+    """
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha must lie in [0, 1], found {alpha}")
     if len(fisher.group_names) < 2:

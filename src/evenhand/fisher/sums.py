@@ -39,7 +39,12 @@ class GroupFisher:
     kronecker: KroneckerSums | None = None
 
     def __add__(self, other: GroupFisher) -> GroupFisher:
-        """The sums over both sets of samples; a group may be in one of them only."""
+        """The sums over both sets of samples; a group may be in one of them only.
+
+        Raises:
+            InputError: the two are of different layers or kinds, or only one holds the diagonal or
+                the Kronecker factors.
+        """
         if self.group_names != other.group_names:
             names = tuple(sorted({*self.group_names, *other.group_names}, key=_by_number_or_name))
             return self._with_groups(names) + other._with_groups(names)
@@ -198,6 +203,10 @@ def _add(mine: Any, theirs: Any) -> Any:
 
 
 def check_kind(kind: str) -> None:
-    """Refuse what is no kind of Fisher."""
+    """Refuse what is no kind of Fisher.
+
+    Raises:
+        InputError: it is neither ``"empirical"`` nor ``"true"``.
+    """
     if kind not in ("empirical", "true"):
         raise InputError(f"the Fisher is 'empirical' or 'true', not {kind!r}")

@@ -102,7 +102,11 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         return_outputs: bool = False,
         num_items_in_batch: Any = None,
     ) -> Any:
-        """The task's loss; in training, plus strength × the soft-gap penalty."""
+        """The task's loss; in training, plus strength × the soft-gap penalty.
+
+        Raises:
+            InputError: a training batch has no labels or no groups.
+        """
         groups, labels = inputs.get(self.group_key), inputs.get("labels")
         plain = {name: value for name, value in inputs.items() if name != self.group_key}
         loss, outputs = super().compute_loss(

@@ -28,6 +28,9 @@ def critical_value(confidence: float, cells: npt.NDArray[Any], rows: int, featur
         cells: rows of each cell the criteria compare.
         rows: how many there are in all.
         features: what the head reads, d.
+
+    Raises:
+        InputError: the confidence is not in (.5, 1).
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie in (0.5, 1), found {confidence}")

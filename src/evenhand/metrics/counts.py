@@ -68,7 +68,11 @@ class Counts:
         return cls(table[:g], table[g], groups.names, tuple(class_names), groups.attribute)
 
     def __add__(self, other: Counts) -> Counts:
-        """The counts of both sets of rows together."""
+        """The counts of both sets of rows together.
+
+        Raises:
+            InputError: their groups or classes differ.
+        """
         if (self.group_names, self.class_names) != (other.group_names, other.class_names):
             raise InputError("counts over different groups or classes cannot be added")
         return Counts(

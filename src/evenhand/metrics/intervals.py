@@ -106,7 +106,11 @@ def error_interval(
 
 
 def counted(counts: Any, shape: str, axes: int) -> Array:
-    """``counts`` as a table of float64, checked."""
+    """``counts`` as a table of float64, checked.
+
+    Raises:
+        InputError: the shape is another, or a count is negative or not finite.
+    """
     table = np.asarray(counts, np.float64)
     if table.ndim != axes or table.shape[-1] != table.shape[-2]:
         raise InputError(f"a count table has shape {shape}, found {table.shape}")

@@ -123,7 +123,12 @@ class Backbone:
         return features.clone()
 
     def read(self, batch: Any) -> Tensor:
-        """(B, d) what the head reads for a prepared batch; modes and gradients are the caller's."""
+        """(B, d) what the head reads for a prepared batch; modes and gradients are the caller's.
+
+        Raises:
+            ModelError: the model cannot run on the batch, or its head does not run once or does not
+                give the model's outputs.
+        """
         seen: list[Tensor] = []
         hook = self.head_module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
         try:

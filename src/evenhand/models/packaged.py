@@ -12,7 +12,7 @@ def packaged_file(package: str, ending: str, purpose: str) -> Path:
     """The first file of an installed package whose path ends with ``ending``, never importing it.
 
     Raises:
-        MissingExtraError: the package is not installed, or holds no such file.
+        MissingPackageError: the package is not installed, or holds no such file.
     """
     try:
         files = metadata.files(package) or []

@@ -128,7 +128,11 @@ def safe_options(where: str) -> dict[str, Any]:
 
 
 def from_folder(auto: Any, where: str, options: dict[str, Any]) -> Any:
-    """What a class of transformers reads from a folder, silently; every failure by name."""
+    """What a class of transformers reads from a folder, silently; every failure by name.
+
+    Raises:
+        InputError: transformers cannot read the folder.
+    """
     try:
         with without_bars(), torch.random.fork_rng(devices=[]):
             return auto.from_pretrained(where, **safe_options(where), **options)

@@ -104,7 +104,11 @@ class PrepareTexts:
     name: str = ""
 
     def __call__(self, inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
-        """Tokenize ``inputs``."""
+        """Tokenize ``inputs``.
+
+        Raises:
+            InputError: one of them is no text.
+        """
         for text in inputs:
             if not isinstance(text, str):
                 raise InputError(f"a text must be a str, found {type(text).__name__}")

@@ -66,6 +66,9 @@ def render(run: Run, existing: str = "", *, name: str = "model", intended: str =
     The block between evenhand's marks is replaced (added at the end where there is none); the
     metadata are merged: tags are joined, and of the model-index only evenhand's own results are
     replaced.
+
+    Raises:
+        ArtefactError: the existing card has evenhand's marks, but not one pair of them.
     """
     metadata, body = _split(existing)
     head = yaml.safe_dump(

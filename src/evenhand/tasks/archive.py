@@ -80,7 +80,11 @@ class FolderArchive(Archive):
         return dict(sorted(found.items()))
 
     def read(self, name: str) -> bytes:
-        """The content of one file."""
+        """The content of one file.
+
+        Raises:
+            InputError: it is no plain file, too large, or cannot be read.
+        """
         path = self._inside(name)
         try:
             about = path.stat()
@@ -101,7 +105,11 @@ class FolderArchive(Archive):
         return path
 
     def stamp(self, name: str) -> str:
-        """The time of the last change."""
+        """The time of the last change.
+
+        Raises:
+            InputError: the file is not there any more.
+        """
         try:
             return str((self.path / name).stat().st_mtime_ns)
         except OSError as error:
@@ -139,7 +147,11 @@ class ZipArchive(Archive):
         return {name: self._members[name].file_size for name in sorted(self._members)}
 
     def read(self, name: str) -> bytes:
-        """The content of one member."""
+        """The content of one member.
+
+        Raises:
+            InputError: there is no such member, or it is too large, damaged or encrypted.
+        """
         member = self._members.get(name)
         if member is None:
             raise InputError(f"{name} is not in {self.path.name}")

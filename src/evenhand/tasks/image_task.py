@@ -65,6 +65,7 @@ def decode(content: bytes, name: str) -> Any:
 
     Raises:
         InputError: it is not an image, is cut short, or is a decompression bomb.
+        MissingExtraError: pillow is not installed.
     """
     try:
         from PIL import Image, ImageOps

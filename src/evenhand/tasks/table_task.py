@@ -28,7 +28,11 @@ class TableTask(Task):
 
     @property
     def encoder(self) -> TableEncoder:
-        """What makes numbers of a row."""
+        """What makes numbers of a row.
+
+        Raises:
+            InputError: the task was made without one.
+        """
         if not isinstance(self.raw, TableEncoder):
             raise InputError(f"task {self.name!r} was made without an encoder")
         return self.raw

@@ -170,6 +170,9 @@ def _fill(
 
     One that cannot be written, as on a read-only disk, is read where it is complete.
     The lock is the operating system's on an open file: it is gone when its holder is, even killed.
+
+    Raises:
+        InputError: the cache cannot be written, and holds no complete entry.
     """
     barred = unwritable(folder)
     if barred:

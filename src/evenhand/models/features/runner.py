@@ -88,7 +88,11 @@ class Runner:
         return (self.backbone.prepare(items) if items else None), readable, bad
 
     def check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
-        """Refuse more inputs that could not be read than are allowed."""
+        """Refuse more inputs that could not be read than are allowed.
+
+        Raises:
+            InputError: there are more, told with the first three reasons.
+        """
         if found > self.max_unreadable * total:
             shown = "; ".join(f"row {row}: {why}" for row, why in list(unreadable.items())[:3])
             raise InputError(

@@ -74,6 +74,9 @@ def representation_pca(
         ax: the axes to draw on; None makes new ones.
         most: how many rows are drawn; all of them give the components.
         seed: of the draw.
+
+    Raises:
+        InputError: there are fewer than two features, or not one group a row.
     """
     from sklearn.decomposition import PCA
 
@@ -113,6 +116,9 @@ def alpha_sweep(frame: pd.DataFrame, ax: Axes | None = None) -> Axes:
         frame: columns ``alpha``, ``error`` in % and any of ``delta_eo`` and ``delta_dp``; several
             rows of one alpha (seeds) are drawn as mean ± standard deviation.
         ax: the axes of the error; the gaps are drawn on a twin of it, to the right.
+
+    Raises:
+        InputError: a column is missing.
     """
     missing = [c for c in ("alpha", "error") if c not in frame]
     if missing:
@@ -207,6 +213,9 @@ def calibration(
         ax: the axes to draw on; None makes new ones.
         bins: of equal width on [0, 1].
         least: bins with fewer rows of a group are left out.
+
+    Raises:
+        InputError: the scores are no probabilities.
     """
     if len(scores) and (np.min(scores) < 0 or np.max(scores) > 1):
         raise InputError(
