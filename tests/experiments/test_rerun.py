@@ -1,17 +1,21 @@
 """A kept run, run again: the same to the bit, or the numbers that are not, by name."""
 
 import csv
+import functools
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from hypothesis import given
+from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from evenhand._base.seals import SUMS, check_sums
 from evenhand.cli.main import app, main
-from evenhand.errors import ArtefactError, InputError
+from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.experiments.agreement import differences
 from evenhand.experiments.rerun import Where, rerun
 
@@ -127,3 +131,93 @@ def test_a_run_whose_data_are_gone(tmp_path, audited):
     with pytest.raises(InputError, match=r"gone\.csv does not exist"):
         rerun(tmp_path / "kept", Where(tmp_path / "x"))
     assert rerun(tmp_path / "kept", Where(tmp_path / "y", data=moved)).agrees
+
+
+def test_a_run_and_its_data_move_together_and_are_found_from_anywhere(tmp_path, monkeypatch):
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({n: draw.integers(0, 2, 400) for n in ("y", "yhat", "sex")})
+    (tmp_path / "one").mkdir()
+    frame.to_csv(tmp_path / "one" / "predictions.csv", index=False)
+    monkeypatch.chdir(tmp_path / "one")
+    options = ("--label", "y", "--prediction", "yhat", "--group", "sex", "--quiet")
+    assert call("audit", "predictions.csv", *options, "--output", "runs/a") == 0
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir(tmp_path / "elsewhere")
+    assert rerun(tmp_path / "one/runs/a", Where(tmp_path / "again")).agrees
+    assert rerun(tmp_path / "again", Where(tmp_path / "third")).agrees
+    (tmp_path / "one").rename(tmp_path / "two")
+    outcome = rerun(Path("../two/runs/a"), Where(Path("x")))
+    assert (outcome.differences, outcome.notes) == ((), ())
+    frame.iloc[:300].to_csv(tmp_path / "two" / "predictions.csv", index=False)
+    outcome = rerun(tmp_path / "two/runs/a", Where(Path("y")))
+    assert not outcome.agrees
+    assert "the file's content changed" in outcome.notes[0]
+
+
+def test_no_module_is_imported_unless_trusted(finetuned, tmp_path, monkeypatch):
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs.py").write_text("open('was here', 'w').close()\ndef build(): pass\n")
+    shutil.copytree(finetuned, tmp_path / "run")
+    config = yaml.safe_load((finetuned / "config.yaml").read_text())
+    theirs = config | {"model": "theirs:build"}
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(theirs))
+    result = CliRunner().invoke(app, ["rerun", str(tmp_path / "run")])
+    assert isinstance(result.exception, InputError)
+    assert "'theirs:build': to run it again imports that module" in str(result.exception)
+    assert "--trust-code" in str(result.exception)
+    assert not (tmp_path / "was here").exists()
+    result = CliRunner().invoke(app, ["rerun", str(tmp_path / "run"), "--trust-code"])
+    assert "returned a NoneType" in str(result.exception)
+    assert (tmp_path / "was here").exists()
+
+
+JUNK = st.sampled_from([None, "", "x", -1, 10**400, 1.5, True, [], ["x"], [[1]], {}, {"x": 1}])
+
+
+@pytest.fixture(scope="module")
+def without_work():
+    """Everything before the work: what a run would do is left out."""
+    with pytest.MonkeyPatch.context() as patch:
+        from evenhand import auditing
+        from evenhand.finetuning.recipe import Recipe
+
+        class Nothing(Exception):
+            pass
+
+        def stop(*_, **__):
+            raise Nothing
+
+        for name in (
+            "evenhand.finetuning.finetune.finetune_stage",
+            "evenhand.experiments.compare.run.compare",
+            "evenhand.experiments.paper.run.run_paper",
+        ):
+            patch.setattr(name, stop)
+        patch.setattr(Recipe, "stage", stop)
+        patch.setattr(auditing, "audit", functools.wraps(auditing.audit)(stop))
+        yield Nothing
+
+
+@pytest.mark.parametrize("kind", ["finetuned", "compared", "audited", "paper"])
+@given(data=st.data())
+def test_a_damaged_config_of_any_kind_is_named(kind, request, without_work, tmp_path_factory, data):
+    if kind == "paper":
+        config = {"command": "paper", "what": "fig3", "seeds": 1, "tasks": ["adult"], "data": None}
+    else:
+        folder = request.getfixturevalue(kind)
+        config = yaml.safe_load((folder / "config.yaml").read_text())
+    for key in data.draw(st.lists(st.sampled_from(sorted(config)), max_size=3)):
+        if data.draw(st.booleans()):
+            config[key] = data.draw(JUNK)
+        else:
+            config.pop(key, None)
+    text = yaml.safe_dump(config, allow_unicode=True).encode()
+    if data.draw(st.booleans()):
+        at = data.draw(st.integers(0, len(text)))
+        text = text[:at] + data.draw(st.binary(max_size=3)) + text[at + 1 :]
+    kept = tmp_path_factory.mktemp("damaged")
+    (kept / "config.yaml").write_bytes(text)
+    with pytest.raises((EvenhandError, without_work)) as error:
+        rerun(kept, Where(kept / "again"))
+    assert "config.yaml" in str(error.value) or not str(error.value) or "exist" in str(error.value)

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from evenhand._base import files as artefacts
 from evenhand._base.files import held, replaced_folder, write_atomically
 from evenhand._base.made_from import MADE_FROM, claim
-from evenhand._base.seals import check_sums, read_arrays, seal_arrays, write_sums
+from evenhand._base.seals import SUMS, check_sums, read_arrays, seal_arrays, write_sums
 from evenhand.errors import ArtefactError, InputError
 from evenhand.experiments.compare.results import Cell, read_cell, to_json
 from evenhand.groups import Groups
@@ -151,6 +151,26 @@ def test_a_run_folder_names_what_is_not_as_it_was_written(tmp_path):
     first, second = check_sums(tmp_path)
     assert "a.csv was changed, is damaged or is of another run" in first
     assert "b.html is missing" in second
+
+
+def test_sums_say_how_many_they_are(tmp_path):
+    names = [f"{i}.csv" for i in range(4)]
+    for name in names:
+        (tmp_path / name).write_text(name)
+    write_sums(tmp_path, names)
+    whole = (tmp_path / SUMS).read_text()
+    lines = whole.splitlines(keepends=True)
+    assert lines[0] == "# 4 files\n"
+    cut = ["", *("".join(lines[:n]) for n in range(1, 5)), "".join(lines[1:]), whole[:-1]]
+    for text in (*cut, whole + lines[-1], "\n", "# 0 files\n"):
+        (tmp_path / SUMS).write_text(text)
+        said = check_sums(tmp_path)
+        assert len(said) == 1, text
+        assert "was emptied, cut or is damaged" in said[0]
+    (tmp_path / SUMS).write_bytes(b"\xff\xfe")
+    assert "was emptied, cut or is damaged" in check_sums(tmp_path)[0]
+    (tmp_path / SUMS).write_text(whole)
+    assert check_sums(tmp_path) == []
 
 
 def test_what_cells_were_made_from_is_refused_by_name(tmp_path):

@@ -119,18 +119,16 @@ def content_digest(path: Path) -> str:
 
 
 def write_sums(folder: Path, names: list[str]) -> None:
-    """Write the sha256 of the files called ``names``, last of all, as ``sha256sum -c`` reads it."""
+    """Write the sha256 of the files called ``names``, last of all, as ``sha256sum -c`` reads it.
+
+    A comment at the top says how many they are, so that no line is lost unseen.
+    """
     lines = [f"{file_digest(folder / name)}  {name}\n" for name in sorted(names)]
-    write_atomically(folder / SUMS, "".join(lines))
+    write_atomically(folder / SUMS, "".join([_count(len(lines)), *lines]))
 
 
-def write_asked(folder: Path, config: Mapping[str, Any], names: list[str]) -> None:
-    """Keep what was asked in config.yaml, and then the sums of it and of the files ``names``."""
-    import yaml
-
-    text = yaml.safe_dump(dict(config), sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "config.yaml", text)
-    write_sums(folder, ["config.yaml", *names])
+def _count(number: int) -> str:
+    return f"# {number} files\n"
 
 
 def check_sums(folder: Path) -> list[str]:
@@ -139,12 +137,21 @@ def check_sums(folder: Path) -> list[str]:
     A folder without the sums is of a run that was cut short before its end.
     """
     try:
-        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
-        sums = {name: digest for digest, _, name in (line.partition("  ") for line in lines)}
-    except (OSError, ValueError):
+        text = (folder / SUMS).read_text(encoding="utf-8")
+        count, *lines = text.splitlines(keepends=True) or [""]
+    except OSError:
         return [f"{folder} has no {SUMS}: the run was not finished"]
+    except ValueError:
+        count, lines = "", []
+    whole = bool(lines) and lines[-1].endswith("\n") and count == _count(len(lines))
+    if not whole:
+        return [
+            f"{folder / SUMS} was emptied, cut or is damaged: it does not name as many files as it "
+            "says, so that no file of the run can be told to be as it was written"
+        ]
     wrong = []
-    for name, stated in sums.items():
+    for line in lines:
+        stated, _, name = line.rstrip("\n").partition("  ")
         path = folder / name
         if not name or not path.is_file():
             wrong.append(f"{path} is missing")

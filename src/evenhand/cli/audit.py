@@ -51,7 +51,7 @@ def audit(
 
     Exit code 0: done; 1: a gap is above what --fail-above allows; 2: bad usage or input.
     """
-    from evenhand._base.seals import write_asked
+    from evenhand._base.asked import write_asked
     from evenhand.auditing import audit as run_audit
     from evenhand.auditing.terminal_table import as_text
     from evenhand.criteria import Criterion

@@ -29,6 +29,10 @@ def rerun(
         Path | None,
         typer.Option(help="Cache folder; an empty one computes features and pre-training anew."),
     ] = None,
+    trust_code: Annotated[
+        bool,
+        typer.Option("--trust-code", help="Import the module that the run names as its model."),
+    ] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
     """Run a kept run again from its own config.yaml, and say whether the numbers agree.
@@ -43,7 +47,7 @@ def rerun(
         if output is None:
             made = stack.enter_context(tempfile.TemporaryDirectory(prefix="evenhand-rerun-"))
             output = Path(made) / "run"
-        outcome = run_again(folder, Where(output, data, weights, cache, jobs))
+        outcome = run_again(folder, Where(output, data, weights, cache, jobs, trust_code))
     for note in () if quiet else outcome.notes:
         say(f"note: {note}")
     for one in () if quiet else outcome.far[:MOST]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
+from functools import partial
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from evenhand._base.seals import check_sums, write_asked
-from evenhand.errors import ArtefactError, InputError
+from evenhand._base.asked import CONFIG, read_asked, write_asked
+from evenhand._base.seals import check_sums
+from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.experiments.agreement import Difference, changed_inputs, differences
 from evenhand.finetuning.recipe import Recipe
 
@@ -58,6 +59,7 @@ class Where:
         data, weights: in place of those of config.yaml, where they have moved.
         cache: root of the caches; None for the platform's.
         jobs: processes at a time.
+        trust_code: import and run a model of the form ``package.module:function``.
     """
 
     output: Path
@@ -65,23 +67,32 @@ class Where:
     weights: str | None = None
     cache: Path | None = None
     jobs: int = 1
+    trust_code: bool = False
 
 
 def rerun(folder: str | Path, where: Where) -> Rerun:
     """Run what ``folder`` holds again, and compare every table and the saved model.
 
-    Relative paths in its config.yaml are relative to the current folder, as they were then.
+    Relative paths in its config.yaml are relative to ``folder``.
 
     Raises:
-        InputError: no run in ``folder``, or its data are not there any more.
+        InputError: no run in ``folder``, its data are not there any more, or its model is code
+            that is not trusted.
         ArtefactError: its config.yaml is damaged.
     """
     folder = Path(folder)
     if where.output.exists() and where.output.resolve() == folder.resolve():
         raise InputError(f"{folder} is the run itself: give another --output")
     config = read_run(folder)
+    _require_trust(config, where, folder)
+    _require_data(config, where, folder)
     wrong = check_sums(folder)
-    RUNS[config["command"]](config, where)
+    try:
+        run = RUNS[config["command"]](config, where)
+    except (EvenhandError, LookupError, TypeError, ValueError, AttributeError) as error:
+        why = f"it does not say {error}" if isinstance(error, KeyError) else str(error)
+        raise ArtefactError(f"{folder / CONFIG} is damaged: {why}") from error
+    run()
     found = differences(folder, where.output)
     return Rerun(
         folder, where.output, tuple(found), (*wrong, *changed_inputs(folder, where.output))
@@ -95,19 +106,32 @@ def read_run(folder: Path) -> dict[str, Any]:
         InputError: there is none, or no command can run it again.
         ArtefactError: it is damaged.
     """
-    path = folder / "config.yaml"
-    try:
-        config = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"{folder} holds no run: it has no config.yaml") from error
-    except (ValueError, yaml.YAMLError) as error:
-        raise ArtefactError(f"{path} is damaged: {error}") from error
-    command = config.get("command") if isinstance(config, dict) else None
-    if command not in RUNS:
+    config = read_asked(folder)
+    command = config.get("command")
+    if not isinstance(command, str) or command not in RUNS:
         raise InputError(
-            f"{path} names the command {command!r}: {', '.join(RUNS)} can be run again"
+            f"{folder / CONFIG} names the command {str(command)[:80]!r}: "
+            f"{', '.join(RUNS)} can be run again"
         )
-    return dict(config)
+    return config
+
+
+def _require_trust(config: dict[str, Any], where: Where, folder: Path) -> None:
+    """Refuse to import what a file names, unless told to: a run may be a stranger's."""
+    model = config.get("model")
+    if where.trust_code or not isinstance(model, str) or ":" not in model or Path(model).exists():
+        return
+    raise InputError(
+        f"{folder / CONFIG} names the model {model[:200]!r}: to run it again imports that module, "
+        "and runs what is in it; look at it, then give --trust-code"
+    )
+
+
+def _require_data(config: dict[str, Any], where: Where, folder: Path) -> None:
+    for key in ("data", "file"):
+        path = config.get(key)
+        if where.data is None and isinstance(path, str) and not Path(path).exists():
+            raise InputError(f"{path} does not exist: the data of {folder} moved; give --data")
 
 
 def _recipe(config: dict[str, Any], where: Where) -> Recipe:
@@ -116,10 +140,7 @@ def _recipe(config: dict[str, Any], where: Where) -> Recipe:
     from evenhand.finetuning.task_file_checks import CHECKS
 
     names = {field.name for field in fields(TaskConfig)}
-    try:
-        values = {k: CHECKS[k](v) for k, v in config.items() if k in names and v is not None}
-    except InputError as error:
-        raise ArtefactError(f"config.yaml is damaged: {error}") from error
+    values = {k: CHECKS[k](v) for k, v in config.items() if k in names and v is not None}
     task = replace(TaskConfig(**values), output=None)
     if where.data is not None:
         task = replace(task, data=where.data)
@@ -128,7 +149,7 @@ def _recipe(config: dict[str, Any], where: Where) -> Recipe:
     return Recipe(task, int(config.get("layers", 2)), where.cache)
 
 
-def _finetune(config: dict[str, Any], where: Where) -> None:
+def _finetune(config: dict[str, Any], where: Where) -> Run:
     from evenhand.finetuning.finetune import finetune_stage
     from evenhand.heads.selection.rule import Bound, make_rule
 
@@ -138,19 +159,22 @@ def _finetune(config: dict[str, Any], where: Where) -> None:
         bounds, config["criterion"], config["confidence"], config["max_cost"], config["error"]
     )
     rank = config["rank"]
-    result = finetune_stage(
-        asked.stage(config["seed"]),
-        rule,
-        rank=rank if rank in (None, "auto") else int(rank),
-        alpha=config["alpha"],
-        strength=config["strength"],
-        adapter=config["adapter"],
-        config=config,
-    )
-    result.save(where.output)
+    options: dict[str, Any] = {
+        "rank": rank if rank in (None, "auto") else int(rank),
+        "alpha": _number(config["alpha"]),
+        "strength": _number(config["strength"]),
+        "adapter": int(config["adapter"]),
+    }
+    seed = int(config["seed"])
+
+    def run() -> None:
+        result = finetune_stage(asked.stage(seed), rule, config=config, **options)
+        result.save(where.output)
+
+    return run
 
 
-def _compare(config: dict[str, Any], where: Where) -> None:
+def _compare(config: dict[str, Any], where: Where) -> Run:
     from evenhand.experiments.compare.run import compare
     from evenhand.heads.selection.rule import Bound, make_rule
 
@@ -158,26 +182,30 @@ def _compare(config: dict[str, Any], where: Where) -> None:
     for text, confidence in zip(config["bounds"], config["confidence"], strict=True):
         bounds = [Bound.parse(one.replace("<=", "=")) for one in text.split(" and ")]
         rules.append(make_rule(bounds, bounds[0].criterion, confidence, 0.5, config["error"]))
-    method, setting = config["reference"]
-    compare(
-        _recipe({k: v for k, v in config.items() if k != "confidence"}, where),
-        config["seeds"],
+    asked = _recipe({k: v for k, v in config.items() if k != "confidence"}, where)
+    method, setting = map(str, config["reference"])
+    methods = None if config["all_methods"] else list(map(str, config["methods"]))
+    return partial(
+        compare,
+        asked,
+        list(map(int, config["seeds"])),
         where.output,
-        methods=None if config["all_methods"] else config["methods"],
+        methods=methods,
         rules=rules,
         reference=(method, setting),
         jobs=where.jobs,
     )
 
 
-def _paper(config: dict[str, Any], where: Where) -> None:
+def _paper(config: dict[str, Any], where: Where) -> Run:
     from evenhand.experiments.paper.run import run_paper
 
     data = where.data or (Path(config["data"]) if config["data"] else None)
-    run_paper(
-        config["what"],
-        config["seeds"],
-        config["tasks"],
+    return partial(
+        run_paper,
+        str(config["what"]),
+        int(config["seeds"]),
+        list(map(str, config["tasks"])),
         data,
         where.output,
         cache=where.cache,
@@ -185,18 +213,34 @@ def _paper(config: dict[str, Any], where: Where) -> None:
     )
 
 
-def _audit(config: dict[str, Any], where: Where) -> None:
+def _audit(config: dict[str, Any], where: Where) -> Run:
     from evenhand.auditing import audit
+    from evenhand.criteria import Criterion
 
+    known = set(signature(audit).parameters)
     asked = {k: v for k, v in config.items() if k not in ("command", "file", "criterion")}
-    file = where.data or Path(config["file"])
-    paths = audit(file, **asked).write(where.output, config["criterion"], file.stem)
-    write_asked(where.output, config, list(paths))
+    if set(asked) - known:
+        raise ValueError(f"no audit knows {', '.join(sorted(set(asked) - known))}")
+    file, criterion = where.data or Path(config["file"]), Criterion.parse(config["criterion"])
+
+    def run() -> None:
+        paths = audit(file, **asked).write(where.output, criterion, file.stem)
+        write_asked(where.output, config, list(paths))
+
+    return run
 
 
-RUNS: dict[str, Callable[[dict[str, Any], Where], None]] = {
+def _number(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+Run = Callable[[], Any]
+
+
+RUNS: dict[str, Callable[[dict[str, Any], Where], Run]] = {
     "finetune": _finetune,
     "compare": _compare,
     "paper": _paper,
     "audit": _audit,
 }
+"""From what config.yaml says to the run itself, so that all of it is read before any work."""

@@ -47,16 +47,14 @@ class Result:
         Raises:
             InputError: the folder cannot be written.
         """
-        import yaml
-
-        from evenhand._base.files import held, write_atomically
+        from evenhand._base.asked import write_config
+        from evenhand._base.files import held
         from evenhand._base.seals import write_sums
         from evenhand.models.saving import save
         from evenhand.report.files import write_run
         from evenhand.report.model_card import write as write_card
 
         folder = Path(folder)
-        config = yaml.safe_dump(self.run.config, sort_keys=False, allow_unicode=True)
         about = {
             "classes": list(self.stage.problem.train.classes),
             "made_by": f"evenhand {version('evenhand')}",
@@ -66,7 +64,7 @@ class Result:
         processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
         name = f"{self.stage.backbone.name}-{self.stage.task}"
         with held(folder):
-            write_atomically(folder / "config.yaml", config)
+            write_config(folder, self.run.config)
             save(self.model, folder / "model", about=about, processor=processor)
             write_card(self.run, folder / "model", name=name)
             written = write_run(self.run, folder)

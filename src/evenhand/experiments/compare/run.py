@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import yaml
 
 from evenhand._base.files import held, write_atomically
 from evenhand._base.made_from import claim
@@ -174,13 +173,13 @@ def _hypervolumes(frame: pd.DataFrame) -> pd.DataFrame:
 
 
 def _write(comparison: Comparison) -> None:
+    from evenhand._base.asked import write_config
     from evenhand._base.seals import write_sums
     from evenhand._base.text import frame_to_csv
     from evenhand.report.files import write_run
 
     folder = comparison.folder
-    config = yaml.safe_dump(comparison.config, sort_keys=False, allow_unicode=True)
-    write_atomically(folder / "config.yaml", config)
+    write_config(folder, comparison.config)
     write_run(as_run(comparison), folder)
     levels = results_frame(r for r in comparison.records if r.setting.startswith("level:"))
     tables = {

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pandas as pd
 
+from evenhand._base.asked import write_asked
 from evenhand._base.files import held
-from evenhand._base.seals import write_asked
 from evenhand.experiments.paper.execute import run_plan
 from evenhand.experiments.paper.plan import Plan
 from evenhand.experiments.paper.plan import plan as plan_of
