@@ -13,6 +13,7 @@ import pandas as pd
 from evenhand._base.arrays import IntArray
 from evenhand._base.columns import columns
 from evenhand._base.distributed import World
+from evenhand._base.names import name_of
 from evenhand.errors import InputError
 
 UNKNOWN = -1
@@ -93,13 +94,12 @@ class Groups:
             attribute: the name of what is grouped by.
         """
         column = pd.Series(values).reset_index(drop=True)
-        codes, names = pd.factorize(column, sort=False)
-        texts = [_text(name) for name in names]
-        order = np.argsort(texts, kind="stable")
-        rank = np.empty(len(names) + 1, dtype=np.int64)
-        rank[order] = np.arange(len(names))
-        rank[-1] = UNKNOWN
-        return cls(rank[codes], tuple(texts[i] for i in order), attribute)
+        codes, found = pd.factorize(column, sort=False)
+        texts = [name_of(value) for value in found]
+        names = sorted(set(texts))
+        place = {name: code for code, name in enumerate(names)}
+        ranks = np.array([*(place[text] for text in texts), UNKNOWN], dtype=np.int64)
+        return cls(ranks[codes], tuple(names), attribute)
 
     @classmethod
     def crossed(cls, columns: Mapping[str, Iterable[Any]]) -> Groups:
@@ -125,12 +125,6 @@ class Groups:
         joined = np.array([" × ".join(row) for row in zip(*texts, strict=True)], dtype=object)
         joined[~np.logical_and.reduce([part.known for part in parts])] = None
         return cls.from_values(joined, attribute)
-
-
-def _text(label: Any) -> str:
-    """A label's name; whole numbers that a missing value made floats are written as whole."""
-    whole = isinstance(label, float) and label.is_integer()
-    return str(int(label)) if whole else str(label)
 
 
 def as_groups(values: Any, attribute: str = "group") -> Groups:

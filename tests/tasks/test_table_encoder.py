@@ -125,7 +125,7 @@ def test_what_a_column_cannot_hold_is_refused_by_row(frame):
 
 
 def test_garbage_among_the_training_rows_stays_missing():
-    frame = pd.DataFrame({"n": ["1", "2", "3"] * 20 + ["forty"], "m": range(61)})
+    frame = pd.DataFrame({"n": ["1", "2", "3"] * 20 + ["forty"], "m": np.arange(61) / 2})
     encoder, notes = fit_encoder(frame, ["n", "m"], np.arange(61))
     assert notes == ("feature 'n': 1 values are not numbers and count as missing",)
     found = encoder.encode(pd.DataFrame({"n": ["fifty"], "m": ["fifty"]}))

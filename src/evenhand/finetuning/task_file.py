@@ -31,11 +31,14 @@ REFUSED = {
 ONLY: dict[str, tuple[str, ...]] = {
     "features": ("table",),
     "drop": ("table",),
+    "categorical": ("table",),
+    "decimal": ("table",),
     "file": ("images",),
     "metadata": ("images",),
     "text": ("text",),
     "delimiter": ("table", "images", "text"),
     "encoding": ("table", "images", "text"),
+    "missing": ("table", "images", "text"),
     "positive": ("table", "images", "text"),
     "split_by": ("table", "images", "text"),
 }
@@ -53,7 +56,8 @@ class TaskConfig:
         task: adult, celeba, lfwa, table, images or text.
         data: the file or folder; None for adult.
         label, positive, groups: the column to predict, its positive value(s), the group columns.
-        features, drop, file, metadata, text, delimiter, encoding: of the data; see the tasks.
+        features, drop, categorical, decimal, missing, file, metadata, text, delimiter, encoding:
+            of the data; see the tasks.
         split, split_by, seed: how rows are parted.
         model, weights, head, image_size, max_length: the pre-trained model; see ``models.load``.
         criterion, bound, confidence, error: what is asked of the result.
@@ -68,6 +72,9 @@ class TaskConfig:
     groups: tuple[str, ...] = ()
     features: tuple[str, ...] | None = None
     drop: tuple[str, ...] = ()
+    categorical: tuple[str, ...] = ()
+    decimal: str | None = None
+    missing: tuple[str, ...] = ()
     file: str | None = None
     metadata: str | None = None
     text: str | None = None

@@ -54,6 +54,12 @@ def _texts(value: Any) -> tuple[str, ...]:
     raise InputError(f"expected a list of texts, such as [sex, race], found {SHORT.repr(value)}")
 
 
+def _words(value: Any) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return (value,)
+    return _texts(value if isinstance(value, list) else [value])
+
+
 def _one_of(options: tuple[str, ...]) -> Callable[[Any], str]:
     def check(value: Any) -> str:
         if value not in options:
@@ -120,6 +126,9 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "groups": _texts,
     "features": _texts,
     "drop": _texts,
+    "categorical": _texts,
+    "decimal": _one_of((".", ",")),
+    "missing": _words,
     "file": _text,
     "metadata": _text,
     "text": _text,

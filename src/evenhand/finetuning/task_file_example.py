@@ -18,6 +18,9 @@ positive: ">50K"            # the value that counts as positive; a list joins se
 groups: [sex]               # one or more columns; several are crossed. Not used to predict
 # features: [age, hours]    # the columns to predict from; default: all the others
 # drop: [id]                # columns to leave out of those
+# categorical: [job_code]   # columns whose numbers are codes, not amounts
+# decimal: ","              # where numbers are written 1.234,5 and it is not found by itself
+# missing: [none, "-9"]     # words for "no value" beside "", ?, NA, N/A, NaN, null, None
 """
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import numpy as np
@@ -11,57 +12,83 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import IntArray
-from evenhand.tasks.labels import text_of
-from evenhand.tasks.read_table import MISSING
-
-MISSING_TEXTS = frozenset(MISSING)
+from evenhand.tasks.missing import Missing
+from evenhand.tasks.numbers import number_in
 
 _DATES = (str, date, np.datetime64)
 """What may be a date, where a column holds objects; a number may not."""
 
 
+_NUMBERS = (int, float, Decimal, np.integer, np.floating)
+
+
 Values = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
-def numbers_of(column: pd.Series[Any]) -> Values:
-    """(n,) floats, NaN where missing or infinite, and (n,) True where a value is no number."""
-    if pd.api.types.is_numeric_dtype(column):
-        return _finite(column.to_numpy(dtype=float, na_value=np.nan)), np.zeros(len(column), bool)
-    if pd.api.types.is_datetime64_any_dtype(column):
+def numbers_of(column: pd.Series[Any], missing: Missing, decimal: str = ".") -> Values:
+    """(n,) floats, NaN where missing or infinite, and (n,) True where a value is no number.
+
+    Args:
+        column: (n,) values; times that passed are numbers, in seconds.
+        missing: the words for "no value".
+        decimal: the decimal mark of numbers written as texts.
+    """
+    types = pd.api.types
+    if types.is_timedelta64_dtype(column):
+        column = column.dt.total_seconds()
+    if types.is_numeric_dtype(column):
+        values = _finite(column.to_numpy(dtype=float, na_value=np.nan))
+        if missing.more:
+            values[is_missing(column, missing)] = np.nan
+        return values, np.zeros(len(column), bool)
+    if types.is_datetime64_any_dtype(column):
         return np.full(len(column), np.nan), column.notna().to_numpy()
-    return _parsed(column, lambda texts: pd.to_numeric(texts, errors="coerce"))
+
+    def number(value: Any) -> float:
+        if isinstance(value, _NUMBERS) and not isinstance(value, bool):
+            return float(value)
+        found = number_in(str(value), decimal)
+        return np.nan if found is None else found
+
+    return _parsed(column, missing, lambda values: np.array([number(v) for v in values]))
 
 
-def days_of(column: pd.Series[Any]) -> Values:
-    """(n,) days since 1970, NaN where missing, and (n,) True where a value is no date."""
-    if not pd.api.types.is_datetime64_any_dtype(column):
-        if pd.api.types.is_numeric_dtype(column):
-            return np.full(len(column), np.nan), column.notna().to_numpy()
-        return _parsed(column, lambda texts: _days(_dates(texts)))
-    return _days(column).to_numpy(dtype=float), np.zeros(len(column), bool)
+def days_of(column: pd.Series[Any], missing: Missing) -> Values:
+    """(n,) whole days since 1970 by UTC, NaN where missing, and (n,) True where it is no date."""
+    if pd.api.types.is_datetime64_any_dtype(column):
+        return _days(column), np.zeros(len(column), bool)
+    if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
+        return np.full(len(column), np.nan), column.notna().to_numpy()
+    return _parsed(column, missing, lambda values: _days(_dates(values)))
 
 
-def categories_of(column: pd.Series[Any]) -> tuple[IntArray, list[str | None]]:
-    """(n,) codes and what each code stands for: a trimmed text, None where it is missing."""
-    codes, values = pd.factorize(np.asarray(column, dtype=object), use_na_sentinel=True)
-    names = [text_of(value) for value in values]
-    known = [None if name in MISSING_TEXTS else name for name in names]
+def categories_of(column: pd.Series[Any], missing: Missing) -> tuple[IntArray, list[str | None]]:
+    """(n,) codes and what each code stands for: the name of a value, None where it is missing."""
+    codes, values = _factorized(column)
+    known = [missing.name(value) for value in values]
     return np.where(codes < 0, len(known), codes).astype(np.int64), [*known, None]
 
 
-def is_missing(column: pd.Series[Any]) -> npt.NDArray[np.bool_]:
-    """(n,) True where a value is missing, or a text that says so."""
-    codes, names = categories_of(column)
+def is_missing(column: pd.Series[Any], missing: Missing) -> npt.NDArray[np.bool_]:
+    """(n,) True where a value is missing, or a word that says so."""
+    codes, names = categories_of(column, missing)
     return np.array([name is None for name in names])[codes]
 
 
-def _parsed(column: pd.Series[Any], parse: Callable[[pd.Series[Any]], pd.Series[Any]]) -> Values:
-    texts = pd.Series(np.asarray(column, dtype=object))
-    raw = parse(texts).to_numpy(dtype=float, na_value=np.nan)
-    bad = np.isnan(raw)
-    if bad.any():
-        bad[bad] = ~is_missing(texts[bad])
-    return _finite(raw), bad
+def _factorized(column: pd.Series[Any]) -> tuple[Any, list[Any]]:
+    codes, values = pd.factorize(np.asarray(column, dtype=object), use_na_sentinel=True)
+    return codes, list(values)
+
+
+def _parsed(
+    column: pd.Series[Any], missing: Missing, parse: Callable[[list[Any]], npt.NDArray[Any]]
+) -> Values:
+    """Each different value parsed once."""
+    codes, values = _factorized(column)
+    absent = np.array([missing.name(value) is None for value in values] + [True])
+    raw = np.concatenate([np.asarray(parse(values), dtype=float), [np.nan]])
+    bad = np.isnan(raw) & ~absent
+    return _finite(np.where(absent, np.nan, raw))[codes], bad[codes]
 
 
 LARGEST = float(np.finfo(np.float32).max)
@@ -72,15 +99,17 @@ def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
     return np.where(np.abs(values) <= LARGEST, values, np.nan)
 
 
-def _dates(texts: pd.Series[Any]) -> pd.Series[Any]:
-    """Dates as ISO 8601 writes them, each different text parsed once; NaT for anything else."""
-    codes, values = pd.factorize(texts, use_na_sentinel=True)
-    plain = [str(value) if isinstance(value, _DATES) else None for value in values]
-    parsed = pd.to_datetime(pd.Series([*plain, None]), errors="coerce", format="ISO8601", utc=True)
-    return parsed.iloc[codes].reset_index(drop=True)
+def _dates(values: list[Any]) -> pd.Series[Any]:
+    """Dates as ISO 8601 writes them; NaT for anything else."""
+    plain = [str(value).strip() if isinstance(value, _DATES) else None for value in values]
+    return pd.to_datetime(
+        pd.Series(plain, dtype=object), errors="coerce", format="ISO8601", utc=True
+    )
 
 
-def _days(dates: pd.Series[Any]) -> pd.Series[Any]:
-    zone = getattr(dates.dtype, "tz", None)
-    plain = dates.dt.tz_convert("UTC").dt.tz_localize(None) if zone is not None else dates
-    return (plain - pd.Timestamp(0)) / pd.Timedelta(days=1)
+def _days(dates: pd.Series[Any]) -> npt.NDArray[np.float64]:
+    """Days, floored from whatever unit and zone the moments have."""
+    if getattr(dates.dtype, "tz", None) is not None:
+        dates = dates.dt.tz_convert("UTC").dt.tz_localize(None)
+    days = dates.to_numpy().astype("datetime64[D]")
+    return np.where(np.isnat(days), np.nan, days.astype(np.int64).astype(float))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from evenhand._base.arrays import FloatArray
 from evenhand.tasks.column_values import categories_of, days_of, numbers_of
+from evenhand.tasks.missing import Missing
 
 MISSING_NAME = "(missing)"
 """The category of a missing value, where the training rows had some."""
@@ -35,10 +36,17 @@ class Column:
     Attributes:
         name: of the column.
         missing_share: of the training rows' values.
+        missing: words that mean "no value", beside the usual ones.
     """
 
     name: str
     missing_share: float
+    missing: tuple[str, ...] = field(default=(), kw_only=True)
+
+    @cached_property
+    def words(self) -> Missing:
+        """All words that mean "no value"."""
+        return Missing(self.missing)
 
     @property
     def width(self) -> int:
@@ -74,6 +82,7 @@ class NumberColumn(Column):
         flag: mean and scale of the number that says whether a value was missing; None without.
         date: values are dates.
         log: the logarithm of one more than the value is taken first.
+        decimal: the decimal mark of numbers written as texts.
         lenient: a value that is no number counts as missing, as some of the training rows did.
     """
 
@@ -84,6 +93,7 @@ class NumberColumn(Column):
     date: bool = False
     log: bool = False
     lenient: bool = False
+    decimal: str = "."
 
     @property
     def holds(self) -> str:
@@ -97,7 +107,10 @@ class NumberColumn(Column):
 
     def encode(self, values: pd.Series[Any], into: FloatArray) -> Block:
         """Write the numbers of n values to ``into`` (n, width)."""
-        found, bad = (days_of if self.date else numbers_of)(values)
+        if self.date:
+            found, bad = days_of(values, self.words)
+        else:
+            found, bad = numbers_of(values, self.words, self.decimal)
         absent = np.isnan(found)
         filled = np.where(absent, self.median, found)
         if self.log:
@@ -126,7 +139,7 @@ class BinColumn(Column):
 
     def encode(self, values: pd.Series[Any], into: FloatArray) -> Block:
         """Write the numbers of n values to ``into`` (n, width)."""
-        found, bad = numbers_of(values)
+        found, bad = numbers_of(values, self.words)
         absent = np.isnan(found)
         filled = np.where(absent, self.median, found)
         place = np.searchsorted(np.asarray(self.edges), filled, side="right")
@@ -171,7 +184,7 @@ class CategoryColumn(Column):
 
     def encode(self, values: pd.Series[Any], into: FloatArray) -> Block:
         """Write the numbers of n values to ``into`` (n, width)."""
-        codes, names = categories_of(values)
+        codes, names = categories_of(values, self.words)
         known = [MISSING_NAME if name is None else name for name in names]
         place = np.array([self.places.get(name, self.elsewhere) for name in known])
         new = np.array([n is not None and n not in self.places for n in names])

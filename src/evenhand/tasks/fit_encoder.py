@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,80 +13,72 @@ import pandas as pd
 
 from evenhand._base.arrays import IntArray
 from evenhand.errors import InputError
-from evenhand.tasks.column_values import categories_of, days_of, is_missing, numbers_of
+from evenhand.tasks.column_kinds import CATEGORY, DAYS, MAX_CATEGORIES, Told, tell
+from evenhand.tasks.column_values import categories_of, days_of, numbers_of
 from evenhand.tasks.encoded_columns import (
     MISSING_NAME,
     CategoryColumn,
     Column,
     NumberColumn,
 )
+from evenhand.tasks.missing import Missing
 from evenhand.tasks.table_encoder import TableEncoder
-
-MAX_CATEGORIES = 100
-"""Categories with a number of their own, the one that the rare share among them."""
-
-
-MOSTLY = 0.95
-"""A text column of which this share are numbers (or dates) holds those, with some garbage."""
 
 
 def fit_encoder(
-    frame: pd.DataFrame, columns: Sequence[str], rows: IntArray
+    frame: pd.DataFrame,
+    columns: Sequence[str],
+    rows: IntArray,
+    *,
+    named_by_owner: bool = False,
+    categorical: Sequence[str] = (),
+    decimal: str | None = None,
+    missing: Iterable[Any] = (),
 ) -> tuple[TableEncoder, tuple[str, ...]]:
-    """The encoder of some columns of a table, with notes on what was left out.
+    """The encoder of some columns of a table, with notes on what was left out or decided.
 
     Numbers, also those stored as text, and dates are standardised, missing ones the median, with a
     number that says so. Texts are one-hot; beyond 100 the rarest share one number. A column of
-    texts that are all different (an identifier), or with one value only, is left out.
+    texts that are all different (an identifier), of row numbers, or with one value only, is left
+    out.
 
     Args:
         frame: the table; what each column holds is told from all its rows.
         columns: those to encode.
         rows: the training rows, which give the medians, means and categories.
+        named_by_owner: the columns were named one by one, so that row numbers stay.
+        categorical: columns whose numbers are codes of categories.
+        decimal: the decimal mark of numbers written as texts; None: the one that fits each column.
+        missing: words that mean "no value" beside the usual ones.
 
     Raises:
         InputError: no column is left.
     """
+    words = Missing(missing)
     kept: list[Column] = []
     notes: list[str] = []
     for name in columns:
-        column, said = _fitted(frame[name], rows)
-        kept += [] if column is None else [column]
-        notes += said
+        told = tell(frame[name], words, decimal=decimal, categorical=name in categorical,
+                    keep=named_by_owner)  # fmt: skip
+        notes += told.notes
+        kept += [] if told.kind is None else [_fitted(frame[name], told, rows, words)]
     if not kept:
         raise InputError(f"no feature column is left of {', '.join(columns) or 'none'}")
     texts = [column for column in kept if isinstance(column, CategoryColumn)]
     return TableEncoder((*(c for c in kept if c not in texts), *texts)), tuple(notes)
 
 
-def _fitted(column: pd.Series[Any], rows: IntArray) -> tuple[Column | None, list[str]]:
-    name = str(column.name)
-    for parse, date in ((numbers_of, False), (days_of, True)):
-        if pd.api.types.is_bool_dtype(column):
-            break
-        values, bad = parse(column)
-        found = int(np.isfinite(values).sum())
-        if not found or found < MOSTLY * (found + int(bad.sum())):
-            continue
-        if len(np.unique(values)) == 1:
-            return None, [_one_value(name)]
-        what = "dates" if date else "numbers"
-        said = f"feature {name!r}: {bad.sum()} values are not {what} and count as missing"
-        return number_column(name, values[rows], date=date, lenient=bool(bad.any())), (
-            [said] if bad.any() else []
-        )
-    codes, names = categories_of(column)
-    different = {text for text in names if text is not None}
-    absent = bool(is_missing(column).any())
-    if not different or (len(different) == 1 and not absent):
-        return None, [_one_value(name)]
-    if len(different) == len(column) > MAX_CATEGORIES:
-        return None, [f"feature {name!r} differs in every row, an identifier, and was left out"]
-    return category_column(name, [names[code] for code in codes[rows]]), []
-
-
-def _one_value(name: str) -> str:
-    return f"feature {name!r} has one value only and was left out"
+def _fitted(column: pd.Series[Any], told: Told, rows: IntArray, words: Missing) -> Column:
+    name, more = str(column.name), {"missing": words.more}
+    if told.kind == CATEGORY:
+        codes, names = categories_of(column, words)
+        return replace(category_column(name, [names[code] for code in codes[rows]]), **more)
+    if told.kind == DAYS:
+        values, bad = days_of(column, words)
+    else:
+        values, bad = numbers_of(column, words, told.decimal)
+    return number_column(name, values[rows], date=told.kind == DAYS, decimal=told.decimal,
+                         lenient=bool(bad.any()), **more)  # fmt: skip
 
 
 def number_column(name: str, values: npt.NDArray[np.float64], **more: Any) -> NumberColumn:

@@ -16,10 +16,11 @@ from evenhand.errors import InputError, MissingExtraError
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
 from evenhand.tasks.inputs import View
 from evenhand.tasks.labelled import Labelled, label_frame
-from evenhand.tasks.labels import column_of
+from evenhand.tasks.labels import column_of, group_columns
 from evenhand.tasks.raw import ImageColumn
-from evenhand.tasks.read_table import read_frame
+from evenhand.tasks.read_table import frame_of
 from evenhand.tasks.split import Split
+from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
 MAX_MISSING = 0.05
@@ -106,7 +107,8 @@ def images(
     split_by: str | None = None,
     seed: int = 0,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    missing: Sequence[Any] = (),
     name: str | None = None,
 ) -> Task:
     """A folder or zip file of images with a CSV (or Parquet) of labels as a task.
@@ -115,7 +117,8 @@ def images(
         data: the folder or zip file; or the CSV itself, its files relative to its own folder.
         metadata: the CSV's name inside ``data``; None: the only CSV there, or ``metadata.csv``.
         file: its column of file names, relative to the CSV or to the top.
-        label, groups, positive, split, split_by, seed, delimiter, encoding, name: as for ``table``.
+        label, groups, positive, split, split_by, seed, delimiter, encoding, missing, name: as for
+            ``table``.
 
     Raises:
         InputError: no metadata, a column that is not there, more than 5 % of the files missing.
@@ -128,9 +131,9 @@ def images(
         archive = open_archive(path)
     listing = metadata or _only_table(archive)
     content, label_file = archive.read(listing), PurePosixPath(listing)
-    frame, notes, digest = read_frame(
-        content, name=label_file.name, delimiter=delimiter, encoding=encoding
-    )
+    opened = open_table(content, label=label_file.name, delimiter=delimiter, encoding=encoding)
+    listed = group_columns(groups, opened.columns)
+    frame, notes, digest = frame_of(opened, texts=[file], names=[label, *listed], missing=missing)
     files = resolve(archive, column_of(frame, file, "file"), label_file.parent.as_posix())
     absent = [str(frame[file].iloc[row]) for row, found in enumerate(files) if found is None]
     if len(absent) > MAX_MISSING * len(files):
@@ -146,7 +149,7 @@ def images(
         frame,
         digest,
         label=label,
-        groups=groups,
+        groups=listed,
         positive=positive,
         split=split,
         split_by=split_by,

@@ -10,13 +10,20 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import IntArray
+from evenhand._base.names import in_order, is_fractional, name_of
 from evenhand.errors import InputError
 from evenhand.groups import Groups
+from evenhand.tasks.missing import Missing
+from evenhand.tasks.read_table import named
 
 MAX_CLASSES = 1000
 
 
 MAX_GROUPS = 200
+
+
+MOST_FRACTIONAL = 20
+"""More values than this, most of them not whole, are numbers and not classes."""
 
 
 def column_of(frame: pd.DataFrame, name: str, role: str) -> pd.Series[Any]:
@@ -31,13 +38,6 @@ def column_of(frame: pd.DataFrame, name: str, role: str) -> pd.Series[Any]:
         raise InputError(f"there is no {role} column {name!r}; the columns are {shown}{more}")
     column: pd.Series[Any] = frame[name]
     return column
-
-
-def text_of(value: Any) -> str:
-    """A class or group name: 1.0 is "1", True is "True", text is as it stands."""
-    if isinstance(value, (float, np.floating)) and float(value).is_integer():
-        return str(int(value))
-    return str(value).strip()
 
 
 def code_labels(
@@ -58,28 +58,28 @@ def code_labels(
     Raises:
         InputError: fewer than two classes, more than 1,000, or a positive value not in the column.
     """
-    known = column.notna().to_numpy()
-    present = column[known]
-    values = sorted(present.unique().tolist(), key=_order)
-    names = tuple(text_of(value) for value in values)
+    names_of_rows = named(column, Missing())
+    known = names_of_rows.notna().to_numpy()
+    names = tuple(in_order(names_of_rows[known].unique().tolist()))
     name = str(column.name)
-    if len(values) < 2:
+    if len(names) < 2:
         raise InputError(
-            f"label column {name!r} has {len(values)} classes ({', '.join(names) or 'none'}): "
+            f"label column {name!r} has {len(names)} classes ({', '.join(names) or 'none'}): "
             "two at least are needed"
         )
-    fractional = pd.api.types.is_float_dtype(present) and (present % 1 != 0).any()
-    if len(values) > MAX_CLASSES or (fractional and len(values) > 20):
+    fractional = sum(map(is_fractional, names))
+    if len(names) > MAX_CLASSES or (len(names) > MOST_FRACTIONAL and fractional > len(names) / 2):
         raise InputError(
-            f"label column {name!r} has {len(values)} different values: it looks like a number to "
+            f"label column {name!r} has {len(names)} different values: it looks like a number to "
             "estimate, not a class to decide; cut it into classes first"
         )
     codes = np.zeros(len(column), dtype=np.int64)
-    codes[known] = present.map({value: index for index, value in enumerate(values)}).to_numpy()
+    places = {class_name: code for code, class_name in enumerate(names)}
+    codes[known] = names_of_rows[known].map(places).to_numpy()
     if positive is None:
         return codes, names, known
     wanted = positive if isinstance(positive, (list, tuple, set)) else [positive]
-    chosen = {text_of(value) for value in wanted}
+    chosen = {name_of(value) for value in wanted}
     absent = chosen - set(names)
     if absent:
         raise InputError(
@@ -96,11 +96,16 @@ def code_labels(
     return binary, (no if len(no) <= 40 else f"not {yes}", yes), known
 
 
-def _order(value: Any) -> tuple[int, float, str]:
-    """Numbers by size before texts by alphabet."""
-    if isinstance(value, (bool, int, float, np.integer, np.floating)):
-        return 0, float(value), ""
-    return 1, 0.0, str(value)
+def group_columns(groups: str | Sequence[str], present: Sequence[Any]) -> list[str]:
+    """The group columns named by ``groups``; a comma separates them in a text.
+
+    Args:
+        groups: one or more names.
+        present: the columns there are, of which one may itself have a comma in its name.
+    """
+    if not isinstance(groups, str):
+        return list(groups)
+    return [groups] if groups in present else [part.strip() for part in groups.split(",")]
 
 
 def code_groups(
@@ -115,14 +120,10 @@ def code_groups(
     Raises:
         InputError: no such column, fewer than two groups, or more than 200.
     """
-    names = [part.strip() for part in columns.split(",")] if isinstance(columns, str) else columns
-    if isinstance(columns, str) and columns in frame.columns:
-        names = [columns]
-    values = {}
-    for name in names:
-        column = column_of(frame, name, "group")
-        kept = column.astype(object).where(column.notna(), None)
-        values[name] = [None if value is None else text_of(value) for value in kept]
+    values = {
+        name: named(column_of(frame, name, "group"), Missing()).tolist()
+        for name in group_columns(columns, list(frame.columns))
+    }
     groups = Groups.crossed(values)
     if groups.number < 2:
         found = ", ".join(groups.names) or "none"

@@ -1,40 +1,22 @@
-"""Reading a table as users have them: any delimiter, a byte-order mark, gzip, Parquet."""
+"""A user's table as a pandas frame of typed columns: numbers, days, truth values and texts."""
 
 from __future__ import annotations
 
-import csv
-import gzip
 import hashlib
-import io
-import warnings
-import zlib
-from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from evenhand.errors import InputError, MissingExtraError
+from evenhand._base.text import listed, visible
+from evenhand.errors import InputError
+from evenhand.tasks.missing import Missing
+from evenhand.tasks.table_file import TableFile, open_table
 
-DELIMITERS = ",;\t|"
-
-
-PARQUET = (".parquet", ".pq")
-
-
-MISSING = (
-    *("", "?", "NA", "N/A", "n/a", "#N/A", "<NA>", "NaN", "nan", "-NaN", "-nan"),
-    *("null", "NULL", "None", "none", "NONE"),
-)
-"""What reads as missing, except in a column of texts."""
-
-
-MAX_BAD_LINES = 0.05
-
-
-MAX_UNPACKED, MAX_RATIO = 256 * 1024**2, 200
-"""A gzip file may unpack to so many bytes, or to so many times its own; tables seldom reach 50."""
+NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?[iI]nf(inity)?$"
+WHOLE = r"^[+-]?\d+$"
 
 
 def read_frame(
@@ -42,167 +24,156 @@ def read_frame(
     *,
     name: str | None = None,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     texts: Sequence[str] = (),
+    names: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    decimal: str | None = None,
+    missing: Iterable[Any] = (),
 ) -> tuple[pd.DataFrame, tuple[str, ...], str]:
-    """A CSV or Parquet file as a frame with columns of unique names.
+    """A file as a frame with columns of unique names.
 
     Args:
-        data: the file (``.gz`` is unpacked), or the bytes of a CSV.
+        data: the file, or the bytes of one; see ``open_table`` for what is read.
         name: what errors call it.
         delimiter: of a CSV; None: the one of comma, semicolon, tab and bar that the first lines
             agree on.
-        encoding: of a CSV; a byte-order mark is dropped.
+        encoding: of a CSV; None: UTF-8, or UTF-16 where its byte-order mark says so.
         texts: columns whose values are kept to the letter: "null" is a word there.
+        names: columns of classes or groups, whose values become names (see ``name_of``).
+        columns: the columns to read, those that are there; None: all.
+        decimal: ``","`` where that is the decimal mark: texts such as 1.234,5 are then left to
+            whoever reads numbers from texts (see ``Features``); None or ``"."``: plain numbers.
+        missing: words that mean "no value" beside the usual ones.
 
     Returns:
-        The frame, notes (lines left out), and the sha256 of the file.
+        The frame, notes (lines and columns left out), and the sha256 of the file (and of the
+        words that count as missing, where there are more).
 
     Raises:
         InputError: no such file, not that encoding, no rows, a column twice, more than 5 % of the
-            lines with too many fields.
-        MissingExtraError: Parquet without pyarrow.
+            lines with another number of fields than the header.
+        MissingExtraError: an Excel workbook without openpyxl.
     """
-    label = name or ("data" if isinstance(data, bytes) else Path(data).name)
-    if not isinstance(data, bytes):
-        path = Path(data)
-        if not path.is_file():
-            raise InputError(f"no file at {path}")
-        data = path.read_bytes()
-    digest = hashlib.sha256(data).hexdigest()
-    notes: tuple[str, ...] = ()
-    if label.lower().endswith(PARQUET):
-        frame = _parquet(data, label)
+    table = open_table(data, label=name, delimiter=delimiter, encoding=encoding)
+    return frame_of(
+        table, texts=texts, names=names, columns=columns, decimal=decimal, missing=missing
+    )
+
+
+def frame_of(
+    table: TableFile,
+    *,
+    texts: Sequence[str] = (),
+    names: Sequence[str] = (),
+    columns: Sequence[str] | None = None,
+    decimal: str | None = None,
+    missing: Iterable[Any] = (),
+) -> tuple[pd.DataFrame, tuple[str, ...], str]:
+    """An open table as a frame; see ``read_frame``."""
+    import pyarrow as arrow
+
+    if columns is None:
+        table.refuse_doubles()
+        chosen = list(table.columns)
     else:
-        frame, notes = _csv(data, label, delimiter, encoding, texts)
-    if frame.empty:
-        raise InputError(f"{label} has no rows")
-    return frame, notes, digest
+        chosen = [column for column in dict.fromkeys(columns) if column in table.columns]
+    batches = list(table.read([table.place(column) for column in chosen]))
+    if not batches:
+        raise InputError(f"{table.label} has no rows")
+    whole = arrow.Table.from_batches(_alike(batches))
+    words = Missing(missing)
+    made: dict[str, Any] = {}
+    nested = []
+    for at, column in enumerate(chosen):
+        values = _plain(whole.column(at))
+        if values is None:
+            if column in (*names, *texts):
+                raise InputError(
+                    f"column {visible(column)!r} of {table.label} holds {whole.column(at).type}, "
+                    "not plain values: take one value a row"
+                )
+            nested.append(column)
+        elif column in texts:
+            made[column] = values.to_pandas().astype(object)
+        elif column in names:
+            made[column] = named(values.to_pandas(date_as_object=True), words)
+        else:
+            made[column] = _typed(values, words, column, table.label, decimal == ",")
+    notes = [*table.notes]
+    if nested:
+        notes.append(f"columns of lists or other nested values left out: {listed(nested)}")
+    digest = table.digest or ""
+    if words.more:
+        digest = hashlib.sha256(f"{digest} {words.more}".encode()).hexdigest()
+    return pd.DataFrame(made, columns=list(made)), tuple(notes), digest
 
 
-def _parquet(data: bytes, label: str) -> pd.DataFrame:
-    try:
-        return pd.read_parquet(io.BytesIO(data))
-    except ImportError as error:
-        raise MissingExtraError("pyarrow", "parquet", f"reading {label}") from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{label} is not a whole Parquet file: {error}") from error
+def named(column: pd.Series[Any], missing: Missing) -> pd.Series[Any]:
+    """A column as the names of its values, None where missing."""
+    codes, values = pd.factorize(column.astype(object))
+    known = np.array([*(missing.name(value) for value in values), None], dtype=object)
+    return pd.Series(known[codes], index=column.index, name=column.name, dtype=object)
 
 
-def _csv(
-    data: bytes, label: str, delimiter: str | None, encoding: str, texts: Sequence[str]
-) -> tuple[pd.DataFrame, tuple[str, ...]]:
-    if data[:2] == b"\x1f\x8b":
-        data = _unpacked(data, label)
-    try:
-        text = data.decode("utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise InputError(
-            f"{label} is not {encoding}: byte {error.start} (line {line}) cannot be read; "
-            "give its encoding, such as encoding='latin-1'"
-        ) from error
-    except LookupError as error:
-        raise InputError(f"unknown encoding {encoding!r}") from error
-    if not text.strip():
-        raise InputError(f"{label} is empty")
-    if "\0" in text:
-        raise InputError(f"{label} holds zero bytes: it is no CSV, or not {encoding}")
-    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
-        raise InputError(f"a delimiter is one character, found {delimiter!r}")
-    try:
-        mark = delimiter or sniff_delimiter(text)
-        header = next(csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True))
-    except (csv.Error, ValueError) as error:
-        raise InputError(f"{label} cannot be read as CSV: {error}") from error
-    _refuse_doubles([column.strip() for column in header], label)
-    columns = [column for column in header if column.strip() not in texts]
-    options: dict[str, Any] = {
-        "sep": mark,
-        "skipinitialspace": True,
-        "keep_default_na": False,
-        "na_values": {column: list(MISSING) for column in columns},
-        "dtype": {column: str for column in header if column.strip() in texts},
-    }
+def _alike(batches: list[Any]) -> list[Any]:
+    """Batches of one schema: a dictionary's own values may differ from batch to batch."""
+    import pyarrow as arrow
 
-    def read(content: io.StringIO) -> pd.DataFrame:
-        with warnings.catch_warnings():
-            # pandas would cut the rows to the header's width, and only warn of it
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            return pd.read_csv(content, low_memory=False, index_col=False, **options)
+    made = []
+    for batch in batches:
+        columns = [
+            c.dictionary_decode() if arrow.types.is_dictionary(c.type) else c for c in batch.columns
+        ]
+        made.append(arrow.RecordBatch.from_arrays(columns, batch.schema.names))
+    return made
 
-    notes: tuple[str, ...] = ()
-    try:
-        frame = read(io.StringIO(text))
-    except (pd.errors.ParserError, pd.errors.ParserWarning):
+
+def _plain(column: Any) -> Any:
+    """An Arrow column of a plain type, or None: it holds lists, structs or bytes of no text."""
+    import pyarrow as arrow
+
+    kind = arrow.types
+    if kind.is_nested(column.type):
+        return None
+    if kind.is_binary(column.type) or kind.is_large_binary(column.type):
         try:
-            narrow, kept, bad = _without_wide_lines(text, mark, len(header))
-            frame = read(narrow)
-        except (pd.errors.ParserError, pd.errors.ParserWarning, csv.Error) as error:
-            raise InputError(
-                f"{label} cannot be read as CSV: {error}; its header has {len(header)} columns "
-                f"parted by {mark!r}"
-            ) from error
-        if bad > MAX_BAD_LINES * (kept + bad):
-            raise InputError(
-                f"{label}: {bad} lines of {kept + bad} have more fields than its "
-                f"{len(header)} columns; is {mark!r} the delimiter?"
-            ) from None
-        notes = (f"{label}: {bad} lines with more fields than the {len(header)} columns left out",)
-    frame.columns = [str(column).strip() for column in frame.columns]
-    return frame, notes
+            return column.cast(arrow.string())
+        except arrow.ArrowInvalid:
+            return None
+    if kind.is_float16(column.type):
+        return column.cast(arrow.float32())
+    if kind.is_decimal(column.type):
+        return column.cast(arrow.float64())
+    if kind.is_duration(column.type):
+        return column.cast(arrow.duration("s"), safe=False).cast(arrow.int64())
+    if kind.is_time(column.type):
+        return column.cast(arrow.string())
+    return column
 
 
-def _without_wide_lines(text: str, mark: str, width: int) -> tuple[io.StringIO, int, int]:
-    """The CSV without the lines of more than ``width`` fields; how many it has, and had of those.
+def _typed(column: Any, missing: Missing, name: str, label: str, comma: bool) -> pd.Series[Any]:
+    """A column as numbers where all its values are, else as it is; texts are trimmed."""
+    import pyarrow as arrow
+    from pyarrow import compute
 
-    pandas's own ``on_bad_lines`` counts otherwise from one version to the next.
-    """
-    narrow, kept, bad = io.StringIO(), -1, 0
-    writer = csv.writer(narrow, delimiter=mark)
-    for fields in csv.reader(io.StringIO(text), delimiter=mark, skipinitialspace=True):
-        if len(fields) > width:
-            bad += 1
-        elif fields:
-            writer.writerow(fields)
-            kept += 1
-    narrow.seek(0)
-    return narrow, kept, bad
-
-
-def _unpacked(data: bytes, label: str) -> bytes:
-    """The content of a gzip file; one that unpacks beyond reason is refused while it does."""
-    most = max(MAX_UNPACKED, MAX_RATIO * len(data))
-    try:
-        with gzip.GzipFile(fileobj=io.BytesIO(data)) as file:
-            content = file.read(most + 1)
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{label} is not a whole gzip file: {error}") from error
-    if len(content) > most:
+    kind = arrow.types
+    text = kind.is_string(column.type) or kind.is_large_string(column.type)
+    if not text:
+        values = column.to_pandas(date_as_object=False)
+        if missing.more and kind.is_primitive(column.type) and not kind.is_temporal(column.type):
+            numbers = pd.to_numeric(pd.Series(missing.more), errors="coerce").dropna()
+            values = values.mask(values.isin(numbers.tolist()))
+        return values
+    trimmed = compute.utf8_trim_whitespace(column)
+    if compute.any(compute.match_substring(trimmed, "\0")).as_py():
         raise InputError(
-            f"{label} unpacks to more than {most} bytes from {len(data)}: unpack it yourself if it "
-            "is to be trusted"
+            f"column {visible(name)!r} of {label} holds zero bytes: it is no CSV, or not UTF-8"
         )
-    return content
-
-
-def sniff_delimiter(text: str) -> str:
-    """The delimiter of a CSV: of those in the first line, the one its first rows agree on most."""
-    lines = text.splitlines()[:20]
-    scores = {}
-    for mark in DELIMITERS:
-        counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
-        if counts and counts[0] > 1:
-            scores[mark] = (sum(count == counts[0] for count in counts) / len(counts), counts[0])
-    return max(scores, key=lambda mark: scores[mark]) if scores else ","
-
-
-def _refuse_doubles(header: list[str], label: str) -> None:
-    twice = [column for column, times in Counter(header).items() if times > 1]
-    if twice:
-        column = twice[0]
-        places = [str(place) for place, found in enumerate(header, 1) if found == column]
-        raise InputError(
-            f"{label} has column {column!r} {len(places)} times (columns {', '.join(places)}): "
-            "rename or remove one, so that it is clear which is meant"
-        )
+    words = compute.is_in(trimmed, value_set=arrow.array(sorted(missing.words)))
+    present = compute.if_else(words, None, trimmed)
+    texts = present.to_pandas().astype(object).where(present.is_valid().to_pandas(), None)
+    if not compute.all(compute.match_substring_regex(present, WHOLE if comma else NUMBER)).as_py():
+        return texts if texts.notna().any() else texts.astype(float)
+    numbers = pd.to_numeric(texts, errors="coerce")
+    return numbers.astype(float) if numbers.dtype == object else numbers

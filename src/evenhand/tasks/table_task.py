@@ -1,4 +1,4 @@
-"""Any table as a task: a label, group columns and features, from a CSV or Parquet file."""
+"""Any table as a task: a label, group columns and features, from a file."""
 
 from __future__ import annotations
 
@@ -15,10 +15,11 @@ from evenhand._base.arrays import FloatArray
 from evenhand.errors import InputError
 from evenhand.tasks.fit_encoder import fit_encoder
 from evenhand.tasks.labelled import label_frame
-from evenhand.tasks.labels import column_of
-from evenhand.tasks.read_table import read_frame
+from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.read_table import frame_of
 from evenhand.tasks.split import Split
 from evenhand.tasks.table_encoder import TableEncoder
+from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
 
@@ -61,22 +62,28 @@ def table(
     groups: str | Sequence[str],
     features: Sequence[str] | None = None,
     drop: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    decimal: str | None = None,
+    missing: Sequence[Any] = (),
     positive: Any = None,
     split: Split = None,
     split_by: str | None = None,
     seed: int = 0,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
     name: str | None = None,
 ) -> TableTask:
-    """A CSV or Parquet file as a task with (N, d) float32 inputs.
+    """A file with a table as a task with (N, d) float32 inputs.
 
     Args:
-        data: the file; ``.gz`` is unpacked, the delimiter and a byte-order mark are found.
+        data: CSV (the delimiter is found), Parquet, Arrow, JSON lines or Excel, packed or not.
         label: the column to predict: texts or numbers, two classes or more.
         groups: one or more columns, crossed; rows without a value train the task and enter no gap.
         features: the columns to predict from; None: all but the label, the groups and the split.
         drop: columns to leave out of those.
+        categorical: columns whose numbers are codes of categories.
+        decimal: ``","`` where numbers are written 1.234,5; None: as fits each column.
+        missing: words that mean "no value" beside the usual ones, such as "none".
         positive: the value (or values) of the label that count as positive.
         split: a column that says train, valid, test (and pretrain), or fractions of the parts;
             None: .6 / .15 / .25, drawn with the label and group in proportion.
@@ -89,31 +96,49 @@ def table(
         InputError: a column that is not there, a label that is not one, a part without rows, …
     """
     path = Path(data)
-    frame, notes, digest = read_frame(path, delimiter=delimiter, encoding=encoding)
+    opened = open_table(path, delimiter=delimiter, encoding=encoding)
+    listed = group_columns(groups, opened.columns)
+    beside = [label, *listed, *(c for c in (split, split_by) if isinstance(c, str))]
+    frame, notes, digest = frame_of(
+        opened,
+        names=[label, *listed],
+        columns=None if features is None else [*beside, *features],
+        decimal=decimal,
+        missing=missing,
+    )
     made = label_frame(
         frame,
         digest,
         label=label,
-        groups=groups,
+        groups=listed,
         positive=positive,
         split=split,
         split_by=split_by,
         seed=seed,
     )
     frame = made.frame
-    named = [groups] if isinstance(groups, str) and groups in frame.columns else groups
-    listed = [part.strip() for part in named.split(",")] if isinstance(named, str) else list(named)
+    for column in categorical:
+        column_of(frame, column, "categorical")
     if features is None:
-        taken = {label, *listed, *drop, split if isinstance(split, str) else None, split_by}
-        chosen = [str(column) for column in frame.columns if column not in taken]
+        chosen = [str(c) for c in frame.columns if c not in {*beside, *drop}]
     else:
         chosen = [str(column_of(frame, column, "feature").name) for column in features]
         if label in chosen:
             raise InputError(f"column {label!r} is the label and cannot be a feature too")
     fit = np.concatenate([made.parts[part] for part in ("pretrain", "train") if part in made.parts])
-    encoder, said = fit_encoder(frame, chosen, np.sort(fit))
+    encoder, said = fit_encoder(
+        frame,
+        chosen,
+        np.sort(fit),
+        named_by_owner=features is not None,
+        categorical=categorical,
+        decimal=decimal,
+        missing=missing,
+    )
     inputs = encoder.encode(frame).inputs
-    digest = hashlib.sha256(f"{made.fingerprint} {chosen}".encode()).hexdigest()
+    digest = hashlib.sha256(
+        f"{made.fingerprint} {chosen} {list(categorical)} {decimal}".encode()
+    ).hexdigest()
     parts = made.examples(lambda rows: inputs[rows])
     return TableTask(
         name=name or path.name.split(".")[0],

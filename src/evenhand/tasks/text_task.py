@@ -8,10 +8,11 @@ from typing import Any
 
 from evenhand.tasks.inputs import Texts, View
 from evenhand.tasks.labelled import label_frame
-from evenhand.tasks.labels import column_of
+from evenhand.tasks.labels import column_of, group_columns
 from evenhand.tasks.raw import TextColumn
-from evenhand.tasks.read_table import read_frame
+from evenhand.tasks.read_table import frame_of
 from evenhand.tasks.split import Split
+from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
 
@@ -26,26 +27,30 @@ def text(
     split_by: str | None = None,
     seed: int = 0,
     delimiter: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
+    missing: Sequence[Any] = (),
     name: str | None = None,
 ) -> Task:
-    """A CSV or Parquet file with a text column as a task.
+    """A file (see ``table``) with a text column as a task.
 
     Args:
         data: the file.
         text: the column of texts; a missing one becomes an empty text, counted in the notes.
-        label, groups, positive, split, split_by, seed, delimiter, encoding, name: as for ``table``.
+        label, groups, positive, split, split_by, seed, delimiter, encoding, missing, name: as for
+            ``table``.
 
     Raises:
         InputError: a column that is not there, a label that is not one, a part without rows, …
     """
     path = Path(data)
-    frame, notes, digest = read_frame(path, delimiter=delimiter, encoding=encoding, texts=(text,))
+    opened = open_table(path, delimiter=delimiter, encoding=encoding)
+    listed = group_columns(groups, opened.columns)
+    frame, notes, digest = frame_of(opened, texts=[text], names=[label, *listed], missing=missing)
     made = label_frame(
         frame,
         digest,
         label=label,
-        groups=groups,
+        groups=listed,
         positive=positive,
         split=split,
         split_by=split_by,

@@ -1,0 +1,185 @@
+"""Parquet, Arrow, JSON lines and Excel workbooks, by the libraries that read them."""
+
+from __future__ import annotations
+
+import io
+import re
+import zipfile
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import pandas as pd
+
+from evenhand.errors import InputError, MissingExtraError
+from evenhand.tasks.memory_tables import frame_table
+from evenhand.tasks.table_file import Batches, Content, TableFile
+from evenhand.tasks.total_row import without_total
+
+BATCH_ROWS = 1 << 20
+
+
+PANDAS_INDEX = re.compile(r"__index_level_\d+__")
+"""What pandas calls the row numbers that it stores as a column."""
+
+
+def parquet_table(content: Content) -> TableFile:
+    """A Parquet file.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    import pyarrow as arrow
+    from pyarrow import parquet
+
+    damaged = f"{content.label} is not a whole Parquet file"
+    held = content.held
+    source = (
+        arrow.BufferReader(content.whole()) if content.packed or isinstance(held, bytes) else held
+    )
+    try:
+        schema = parquet.ParquetFile(source).schema_arrow
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{damaged}: {_line(error)}") from error
+    columns = tuple(name for name in schema.names if not PANDAS_INDEX.fullmatch(name))
+    texts = [f.name for f in schema if arrow.types.is_string(f.type)]
+
+    def read(places: Sequence[int]) -> Batches:
+        wanted = [columns[at] for at in places]
+        rows = 0
+        try:
+            with parquet.ParquetFile(
+                source, read_dictionary=[name for name in texts if name in wanted]
+            ) as file:
+                for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(wanted))):
+                    rows += batch.num_rows
+                    if batch.num_rows:
+                        yield _selected(batch, wanted)
+        except (arrow.ArrowException, OSError, ValueError) as error:
+            raise InputError(f"{damaged}: {_line(error)}") from error
+        if not rows:
+            raise InputError(f"{content.label} has no rows")
+
+    return TableFile(content.label, columns, read)
+
+
+def _selected(batch: Any, wanted: Sequence[str]) -> Any:
+    import pyarrow as arrow
+
+    columns = [batch.column(batch.schema.get_field_index(name)) for name in wanted]
+    return arrow.RecordBatch.from_arrays(columns, [str(at) for at in range(len(columns))])
+
+
+def arrow_table(content: Content) -> TableFile:
+    """An Arrow file (Feather), or an Arrow stream.
+
+    Raises:
+        InputError: it is damaged.
+    """
+    import pyarrow as arrow
+    from pyarrow import ipc
+
+    try:
+        buffer = arrow.py_buffer(content.whole())
+        whole = content.start(6) == b"ARROW1"
+        reader = ipc.open_file(buffer) if whole else ipc.open_stream(buffer)
+        table = reader.read_all()
+        table.validate(full=True)
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise InputError(f"{content.label} is not a whole Arrow file: {_line(error)}") from error
+    return _held(table, content.label)
+
+
+def _held(table: Any, label: str) -> TableFile:
+    columns = tuple(name for name in table.column_names if not PANDAS_INDEX.fullmatch(name))
+    if not table.num_rows:
+        raise InputError(f"{label} has no rows")
+    return TableFile(label, columns, lambda places: batches_of(table, places))
+
+
+def batches_of(table: Any, places: Sequence[int]) -> Batches:
+    """The columns of an Arrow table at ``places``, a batch at a time."""
+    part = table.select(list(places)).rename_columns([str(at) for at in range(len(places))])
+    return iter(part.to_batches(BATCH_ROWS))
+
+
+def json_lines(content: Content) -> TableFile:
+    """A file with one JSON object a line.
+
+    Raises:
+        InputError: a line is something else.
+    """
+    import pyarrow as arrow
+    from pyarrow import json as arrow_json
+
+    try:
+        with content.open() as file:
+            start = file.read(3)
+            file.seek(0 if start != b"\xef\xbb\xbf" else 3)
+            table = arrow_json.read_json(file, arrow_json.ReadOptions(block_size=64 << 20))
+    except (arrow.ArrowException, OSError, ValueError) as error:
+        raise InputError(
+            f"{content.label} cannot be read as JSON lines (one object of plain values a line, a "
+            "key always of one type): save it as CSV or Parquet"
+        ) from error
+    return _without_total(_held(table, content.label))
+
+
+def workbook(content: Content) -> TableFile:
+    """The first sheet of an Excel workbook; its first row that holds something is the header.
+
+    Raises:
+        InputError: it is damaged, or has no rows.
+        MissingExtraError: openpyxl is not installed.
+    """
+    try:
+        import openpyxl
+    except ImportError as error:
+        raise MissingExtraError("openpyxl", "excel", f"reading {content.label}") from error
+    try:
+        book = openpyxl.load_workbook(io.BytesIO(content.whole()), read_only=True, data_only=True)
+        sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
+        rows = [list(row) for row in sheets[0].iter_rows(values_only=True)] if sheets else []
+        book.close()
+    except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError,
+            IndexError, SyntaxError) as error:  # fmt: skip
+        raise InputError(
+            f"{content.label} is not a whole Excel workbook: {_line(error)}"
+        ) from error
+    filled = [row for row in rows if any(cell not in (None, "") for cell in row)]
+    if len(filled) < 2:
+        raise InputError(f"{content.label} has no rows in its first sheet")
+    header, *body = filled
+    width = max((at + 1 for at, name in enumerate(header) if name is not None), default=0)
+    wide = sum(any(cell not in (None, "") for cell in row[width:]) for row in body)
+    if wide > 0.05 * len(body):
+        raise InputError(
+            f"{content.label}: {wide} rows of {len(body)} have more cells than its {width} headings"
+        )
+    cells = [[*row, *[None] * width][:width] for row in body]
+    columns = [
+        f"Unnamed: {at}" if name in (None, "") else str(name).strip()
+        for at, name in enumerate(header[:width])
+    ]
+    frame = pd.DataFrame(cells, columns=pd.Index(columns), dtype=object)
+    made = frame_table(frame, content.label)
+    if len(sheets) > 1:
+        name = sheets[0].title
+        made.notes.append(f"{content.label}: sheet {name!r} was read, the first of {len(sheets)}")
+    return _without_total(made)
+
+
+def _without_total(table: TableFile) -> TableFile:
+    read = table.read
+
+    def fewer(places: Sequence[int]) -> Iterator[Any]:
+        every = list(dict.fromkeys([*places, 0]))
+        names = [table.columns[at] for at in every]
+        return without_total(read(every), names, len(places), table)
+
+    table.read = fewer
+    return table
+
+
+def _line(error: Exception) -> str:
+    """What a library says is wrong, in a line without a value of the file."""
+    return (str(error) or type(error).__name__).splitlines()[0][:120]

@@ -1,0 +1,139 @@
+"""What a column to predict from holds: numbers, days or categories, or nothing to learn from."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from evenhand.tasks.column_values import categories_of, days_of, numbers_of
+from evenhand.tasks.missing import Missing
+from evenhand.tasks.numbers import currencies, decimal_mark
+from evenhand.tasks.row_numbers import about_whole_numbers
+
+MAX_CATEGORIES = 100
+"""Categories with a number of their own, the one that the rare share among them."""
+
+
+MOSTLY = 0.95
+"""A text column of which this share are numbers (or dates) holds those, with some garbage."""
+
+
+NUMBER, DAYS, CATEGORY = "number", "days", "category"
+
+
+@dataclass(frozen=True)
+class Told:
+    """What a column holds.
+
+    Attributes:
+        kind: ``"number"``, ``"days"``, ``"category"``; None: it is left out.
+        decimal: the decimal mark of numbers written as texts.
+        notes: what was decided and may be wrong, or why it is left out.
+    """
+
+    kind: str | None
+    decimal: str = "."
+    notes: tuple[str, ...] = ()
+
+
+def tell(
+    column: pd.Series[Any],
+    missing: Missing,
+    *,
+    decimal: str | None = None,
+    categorical: bool = False,
+    keep: bool = False,
+) -> Told:
+    """What a column holds, told from all its values.
+
+    Args:
+        column: (n,) values, texts or typed.
+        missing: the words for "no value".
+        decimal: the decimal mark of numbers written as texts; None: the one that fits.
+        categorical: its numbers are codes of categories.
+        keep: row numbers are not left out.
+    """
+    name = str(column.name)
+    codes, names = categories_of(column, missing)
+    different = {text for text in names if text is not None}
+    absent = any(names[code] is None for code in np.unique(codes))
+    if not different or (len(different) == 1 and not absent):
+        return Told(None, notes=(f"feature {name!r} has one value only and was left out",))
+    if categorical or pd.api.types.is_bool_dtype(column):
+        return _category(name, different, len(column))
+    return (
+        _as_numbers(column, missing, decimal, different, keep)
+        or _as_days(column, missing)
+        or _category(name, different, len(column), _numbers_among(column, missing, decimal))
+    )
+
+
+def _as_numbers(
+    column: pd.Series[Any], missing: Missing, decimal: str | None, different: set[str], keep: bool
+) -> Told | None:
+    name = str(column.name)
+    texts = [] if pd.api.types.is_numeric_dtype(column) else sorted(different)
+    mark, doubtful = (decimal, False) if decimal or not texts else decimal_mark(texts)
+    signs = currencies(texts)
+    values, bad = numbers_of(column, missing, mark or ".")
+    found = int(np.isfinite(values).sum())
+    if not found or found < MOSTLY * (found + int(bad.sum())) or len(signs) > 1:
+        return None
+    if len(np.unique(values)) == 1:
+        return Told(None, notes=(f"feature {name!r} has one value only and was left out",))
+    dropped, notes = about_whole_numbers(name, values, keep=keep)
+    if dropped:
+        return Told(None, notes=tuple(notes))
+    said = [f"{mark!r} as the decimal mark"] if mark == "," and not decimal else []
+    said += [f"without {' and '.join(sorted(signs))}"] if signs else []
+    said += ["% as hundredths"] if any("%" in text for text in texts) else []
+    said += ["',' as a mark of thousands (decimal: ',' says otherwise)"] if doubtful else []
+    if said:
+        notes.append(f"feature {name!r} was read as numbers: {', '.join(said)}")
+    return Told(NUMBER, mark or ".", (*notes, *_garbage(name, int(bad.sum()), "numbers")))
+
+
+def _as_days(column: pd.Series[Any], missing: Missing) -> Told | None:
+    name = str(column.name)
+    values, bad = days_of(column, missing)
+    found = int(np.isfinite(values).sum())
+    if not found or found < MOSTLY * (found + int(bad.sum())):
+        return None
+    if len(np.unique(values)) == 1:
+        return Told(None, notes=(f"feature {name!r} has one value only and was left out",))
+    return Told(DAYS, notes=_garbage(name, int(bad.sum()), "dates"))
+
+
+def _garbage(name: str, bad: int, what: str) -> tuple[str, ...]:
+    said = f"feature {name!r}: {bad} values are not {what} and count as missing"
+    return (said,) if bad else ()
+
+
+def _numbers_among(
+    column: pd.Series[Any], missing: Missing, decimal: str | None
+) -> tuple[int, int]:
+    """How many values are numbers, of how many that are not missing."""
+    values, bad = numbers_of(column, missing, decimal or ".")
+    found = int(np.isfinite(values).sum())
+    return found, found + int(bad.sum())
+
+
+def _category(name: str, different: set[str], rows: int, numbers: tuple[int, int] = (0, 0)) -> Told:
+    if len(different) == rows > MAX_CATEGORIES:
+        said = f"feature {name!r} differs in every row, an identifier, and was left out"
+        return Told(None, notes=(said,))
+    found, present = numbers
+    if found > present / 2:
+        return Told(CATEGORY, notes=(
+            f"feature {name!r}: {found} of {present} values are numbers, fewer than {MOSTLY:.0%}: "
+            f"it was read as {len(different)} texts",
+        ))  # fmt: skip
+    if len(different) > MAX_CATEGORIES:
+        return Told(CATEGORY, notes=(
+            f"feature {name!r} has {len(different)} different texts: the {MAX_CATEGORIES - 1} most "
+            "frequent are told apart",
+        ))  # fmt: skip
+    return Told(CATEGORY)

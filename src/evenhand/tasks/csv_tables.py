@@ -1,0 +1,280 @@
+"""CSV as users have it: any delimiter, encoding and line end, lines that do not fit left out."""
+
+from __future__ import annotations
+
+import codecs
+import csv
+import io
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, BinaryIO
+
+from evenhand.errors import InputError
+from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
+from evenhand.tasks.total_row import without_total
+
+DELIMITERS = ",;\t|"
+
+
+MAX_BAD_LINES = 0.05
+
+
+BLOCK = 8 << 20
+"""Bytes parsed at a time; no line may be longer."""
+
+
+@dataclass(frozen=True)
+class Dialect:
+    """How a CSV is written.
+
+    Attributes:
+        encoding: of its characters.
+        delimiter: between its fields.
+        lead: lines before the header (``sep=;``, empty ones).
+        header: the column names; one without is "Unnamed: 0", "Unnamed: 1", … by its position.
+        spaced: quotes follow spaces, as in ``1, "a, b"``.
+    """
+
+    encoding: str
+    delimiter: str
+    lead: int
+    header: tuple[str, ...]
+    spaced: bool
+
+
+def csv_table(content: Content, delimiter: str | None, encoding: str | None) -> TableFile:
+    """A CSV; see ``open_table``.
+
+    Raises:
+        InputError: an encoding that is not the file's, zero bytes, no header, no CSV.
+    """
+    dialect = _dialect(content, delimiter, encoding)
+    made = TableFile(content.label, dialect.header, lambda _: iter(()))
+
+    def read(places: Sequence[int]) -> Batches:
+        batches = _Reader(content, dialect, made).batches(dict.fromkeys([*places, 0]))
+        names = [dialect.header[at] for at in dict.fromkeys([*places, 0])]
+        return without_total(batches, names, len(places), made)
+
+    made.read = read
+    return made
+
+
+def _dialect(content: Content, delimiter: str | None, encoding: str | None) -> Dialect:
+    label, start = content.label, content.start()
+    if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
+        raise InputError(f"a delimiter is one character, found {delimiter!r}")
+    found = _encoding(start, encoding, label)
+    text = codecs.getincrementaldecoder(found)(errors="replace").decode(start)
+    text = text.removeprefix("\ufeff")
+    if "\0" in text:
+        raise InputError(f"{label} holds zero bytes: it is neither CSV nor Parquet, or not {found}")
+    if not text.strip():
+        raise InputError(f"{label} is empty (no header line)")
+    lines = re.split(r"\r\n|\r|\n", text)
+    lead = next(at for at, line in enumerate(lines) if line.strip())
+    said = re.fullmatch(r'"?sep=(.)"?', lines[lead].strip("\ufeff "), re.IGNORECASE)
+    if said or lines[lead].rstrip().lower() == "sep=":
+        delimiter = delimiter or (said[1] if said else "\t")
+        lead = next((at for at in range(lead + 1, len(lines)) if lines[at].strip()), len(lines))
+    lines = lines[lead:]
+    if not lines:
+        raise InputError(f"{label} is empty (no header line)")
+    try:
+        mark = delimiter or sniff_delimiter("\n".join(lines[:20]))
+        rest = io.StringIO("\n".join(lines))
+        header = next(csv.reader(rest, delimiter=mark, skipinitialspace=True))
+    except (csv.Error, ValueError) as error:
+        raise InputError(f"{label} cannot be read as CSV: {error}") from error
+    if not rest.read(1) and len(start) < HEAD:
+        raise InputError(f"{label} has a header and no rows")
+    spaced = re.search(rf'(^|{re.escape(mark)})[ \t]+"', text, re.MULTILINE) is not None
+    names = tuple(name.strip() or f"Unnamed: {at}" for at, name in enumerate(header))
+    return Dialect(found, mark, lead, names, spaced and mark not in " \t")
+
+
+def sniff_delimiter(text: str) -> str:
+    """The delimiter of a CSV: of those in the first line, the one its first rows agree on most."""
+    lines = text.splitlines()[:20]
+    scores = {}
+    for mark in DELIMITERS:
+        counts = [len(row) for row in csv.reader(lines, delimiter=mark) if row]
+        if counts and counts[0] > 1:
+            scores[mark] = (sum(count == counts[0] for count in counts) / len(counts), counts[0])
+    return max(scores, key=lambda mark: scores[mark]) if scores else ","
+
+
+def _encoding(start: bytes, asked: str | None, label: str) -> str:
+    """The encoding asked for, UTF-8 or, by its mark or its zeros, UTF-16.
+
+    Raises:
+        InputError: no such encoding.
+    """
+    try:
+        known = codecs.lookup(asked or "utf-8")
+    except (LookupError, ValueError) as error:
+        raise InputError(f"unknown encoding {asked!r}") from error
+    if not known._is_text_encoding:
+        raise InputError(f"{asked!r} is no encoding of text")
+    if known.name != "utf-8":
+        return known.name
+    if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    pairs = start[: 2 * (len(start[:400]) // 2)]
+    for zeros, name in ((pairs[1::2], "utf-16-le"), (pairs[0::2], "utf-16-be")):
+        others = pairs[0::2] if name == "utf-16-le" else pairs[1::2]
+        if zeros.count(0) > 0.6 * len(zeros) and others.count(0) == 0:
+            return name
+    return "utf-8"
+
+
+class _Reader:
+    """One pass over a CSV: its columns as texts, and how many lines did not fit."""
+
+    def __init__(self, content: Content, dialect: Dialect, table: TableFile) -> None:
+        self.content, self.dialect, self.table = content, dialect, table
+        self.wide = self.narrow = 0
+
+    def batches(self, places: Sequence[int] | dict[int, None]) -> Batches:
+        """Batches of the columns at ``places``, all texts.
+
+        Raises:
+            InputError: the file is not CSV, not of its encoding, has no rows, or more than 5 % of
+                its lines have another number of fields than the header.
+        """
+        import pyarrow as arrow
+        from pyarrow import csv as arrow_csv
+
+        dialect, label = self.dialect, self.content.label
+        names = [f"c{at}" for at in range(len(dialect.header))]
+        wanted = [names[at] for at in places]
+        renamed = [str(at) for at in range(len(wanted))]
+        rows = 0
+        try:
+            with self._stream() as stream:
+                reader = arrow_csv.open_csv(
+                    stream,
+                    arrow_csv.ReadOptions(
+                        column_names=names,
+                        skip_rows=dialect.lead if not dialect.spaced else 0,
+                        skip_rows_after_names=1,
+                        block_size=BLOCK,
+                        encoding="utf8" if dialect.spaced else dialect.encoding,
+                    ),
+                    arrow_csv.ParseOptions(
+                        delimiter="," if dialect.spaced else dialect.delimiter,
+                        newlines_in_values=True,
+                        invalid_row_handler=self._unfit,
+                    ),
+                    arrow_csv.ConvertOptions(
+                        include_columns=wanted,
+                        column_types={name: arrow.string() for name in wanted},
+                        strings_can_be_null=False,
+                    ),
+                )
+                for batch in reader:
+                    rows += batch.num_rows
+                    if batch.num_rows:
+                        yield batch.rename_columns(renamed)
+        except UnicodeDecodeError as error:
+            raise self._not_of_its_encoding() from error
+        except (arrow.ArrowException, csv.Error) as error:
+            if "UTF8" in str(error).upper():
+                raise self._not_of_its_encoding() from error
+            raise InputError(
+                f"{label} cannot be read as CSV: its quotes do not match, or a line is longer than "
+                f"{BLOCK >> 20} MB"
+            ) from error
+        self._judge(rows)
+
+    def _unfit(self, row: Any) -> str:
+        if row.actual_columns > row.expected_columns:
+            self.wide += 1
+        else:
+            self.narrow += 1
+        return "skip"
+
+    def _judge(self, rows: int) -> None:
+        """Note the lines left out; refuse the file where they are many, or all."""
+        label, width, mark = self.content.label, len(self.dialect.header), self.dialect.delimiter
+        bad = self.wide + self.narrow
+        how = "more" if self.wide >= self.narrow else "fewer"
+        if bad > MAX_BAD_LINES * (rows + bad):
+            raise InputError(
+                f"{label} cannot be read as CSV: {bad} lines of {rows + bad} have {how} fields "
+                f"than its {width} columns; is {mark!r} the delimiter?"
+            )
+        for count, than in ((self.wide, "more"), (self.narrow, "fewer")):
+            if count:
+                self.table.notes.append(
+                    f"{label}: {count} lines with {than} fields than the {width} columns left out"
+                )
+        if not rows:
+            raise InputError(f"{label} has a header and no rows")
+
+    def _stream(self) -> BinaryIO:
+        if not self.dialect.spaced:
+            return self.content.open()
+        return io.BufferedReader(_Respaced(self.content, self.dialect))
+
+    def _not_of_its_encoding(self) -> InputError:
+        """What is wrong with the first bytes that cannot be read."""
+        decoder = codecs.getincrementaldecoder(self.dialect.encoding)()
+        before, lines = 0, 1
+        with self.content.open() as file:
+            while part := file.read(HEAD):
+                waiting = decoder.getstate()[0]
+                try:
+                    decoder.decode(part)
+                except UnicodeDecodeError as error:
+                    at = error.start - len(waiting)
+                    before, lines = before + at, lines + part[: max(at, 0)].count(b"\n")
+                    break
+                before, lines = before + len(part), lines + part.count(b"\n")
+        return InputError(
+            f"{self.content.label} is not {self.dialect.encoding}: byte {before} (line {lines}) "
+            "cannot be read; give its encoding, such as encoding='cp1252'"
+        )
+
+
+class _Respaced(io.RawIOBase):
+    """A CSV whose quotes follow spaces, written anew without them, in UTF-8 and with commas."""
+
+    def __init__(self, content: Content, dialect: Dialect) -> None:
+        self._file = io.TextIOWrapper(content.open(), encoding=dialect.encoding, newline="")
+        for _ in range(dialect.lead):
+            self._file.readline()
+        self._parts = self._lines(dialect.delimiter)
+        self._left = b""
+
+    def _lines(self, delimiter: str) -> Iterator[bytes]:
+        rows = csv.reader(self._file, delimiter=delimiter, skipinitialspace=True)
+        written = io.StringIO()
+        writer = csv.writer(written)
+        for row in rows:
+            if row:
+                writer.writerow(row)
+            if written.tell() > HEAD:
+                yield written.getvalue().encode()
+                written.seek(0)
+                written.truncate()
+        yield written.getvalue().encode()
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._left:
+            part = next(self._parts, None)
+            if part is None:
+                return 0
+            self._left = part.removeprefix(codecs.BOM_UTF8)
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()

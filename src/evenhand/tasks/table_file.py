@@ -1,0 +1,246 @@
+"""A user's table, whatever it is kept in, as batches of Arrow columns: the one way to read it."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import zlib
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from evenhand._base.text import visible
+from evenhand.errors import InputError
+from evenhand.tasks.file_kinds import Kind, inside_zip, kind_of
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+Batches = Iterator[Any]
+"""pyarrow RecordBatches whose columns are those asked for, in that order, named "0", "1", …"""
+
+
+HEAD = 1 << 20
+"""Bytes looked at to say what a file is, and how its CSV is written."""
+
+
+MAX_UNPACKED, MAX_RATIO = 256 * 1024**2, 200
+"""A packed file may unpack to so many bytes, or to so many times its own; tables seldom reach 50"""
+
+
+@dataclass(eq=False)
+class TableFile:
+    """A table that is read a batch at a time.
+
+    Attributes:
+        label: what errors and notes call it.
+        columns: the names of its columns, in order; a name may come more than once.
+        read: the positions of columns to batches of them.
+        notes: what was left out while reading; complete once the batches are exhausted.
+        digest: sha256 of the file; None for a table in memory.
+        size: bytes of the file; None for a table in memory.
+    """
+
+    label: str
+    columns: tuple[str, ...]
+    read: Callable[[Sequence[int]], Batches]
+    notes: list[str] = field(default_factory=list)
+    digest: str | None = None
+    size: int | None = None
+
+    def place(self, name: str) -> int:
+        """The position of the column called ``name``.
+
+        Raises:
+            InputError: there is none, or several.
+        """
+        places = [at for at, column in enumerate(self.columns) if column == name]
+        if len(places) > 1:
+            self.refuse_twice(name)
+        if not places:
+            raise InputError(f"{self.label} has no column {visible(name)!r}")
+        return places[0]
+
+    def refuse_twice(self, name: str) -> None:
+        """Refuse a column that is there more than once.
+
+        Raises:
+            InputError: it is.
+        """
+        places = [str(at) for at, column in enumerate(self.columns, 1) if column == name]
+        if len(places) > 1:
+            raise InputError(
+                f"{self.label} has column {visible(name)!r} {len(places)} times "
+                f"(columns {', '.join(places)}): rename or remove one, so that it is clear which "
+                "is meant"
+            )
+
+    def refuse_doubles(self) -> None:
+        """Refuse any name that is there more than once.
+
+        Raises:
+            InputError: one is.
+        """
+        for name, times in Counter(self.columns).items():
+            if times > 1:
+                self.refuse_twice(name)
+
+
+@dataclass(frozen=True)
+class Content:
+    """The bytes of a file, opened as often as needed; a gzip file is unpacked on the way.
+
+    Attributes:
+        held: the path of the file, or its bytes.
+        packed: it is a gzip file.
+        label: what errors call it.
+    """
+
+    held: Path | bytes
+    label: str
+    packed: bool = False
+
+    def open(self) -> BinaryIO:
+        """The content from its start."""
+        plain = io.BytesIO(self.held) if isinstance(self.held, bytes) else self.held.open("rb")
+        if not self.packed:
+            return plain
+        return io.BufferedReader(_Unpacked(plain, self.size, self.label), 1 << 20)
+
+    @property
+    def size(self) -> int:
+        """Bytes, as they are kept."""
+        return len(self.held) if isinstance(self.held, bytes) else self.held.stat().st_size
+
+    def start(self, most: int = HEAD) -> bytes:
+        """The first bytes."""
+        with self.open() as file:
+            return file.read(most)
+
+    def whole(self) -> bytes:
+        """All bytes."""
+        if isinstance(self.held, bytes) and not self.packed:
+            return self.held
+        with self.open() as file:
+            return file.read()
+
+    def digest(self) -> str:
+        """sha256 of the bytes as they are kept."""
+        if isinstance(self.held, bytes):
+            return hashlib.sha256(self.held).hexdigest()
+        with self.held.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+class _Unpacked(io.RawIOBase):
+    """A gzip file read as what it holds; refused while it unpacks beyond reason."""
+
+    def __init__(self, packed: BinaryIO, size: int, label: str) -> None:
+        self._packed, self._file = packed, gzip.GzipFile(fileobj=packed)
+        self._left, self._size, self._label = max(MAX_UNPACKED, MAX_RATIO * size), size, label
+        self._most = self._left
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        try:
+            part = self._file.read(len(buffer))
+        except (OSError, EOFError, zlib.error) as error:
+            raise InputError(f"{self._label} is not a whole gzip file: {error}") from error
+        self._left -= len(part)
+        if self._left < 0:
+            raise InputError(
+                f"{self._label} unpacks to more than {self._most} bytes from {self._size}: unpack "
+                "it yourself if it is to be trusted"
+            )
+        buffer[: len(part)] = part
+        return len(part)
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+            self._packed.close()
+        super().close()
+
+
+def open_table(
+    source: str | Path | bytes | pd.DataFrame | Any,
+    *,
+    label: str | None = None,
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> TableFile:
+    """A table in a file, in bytes or in memory, ready to be read.
+
+    Args:
+        source: a path; the bytes of a file; a pandas DataFrame, or a table of any library that
+            speaks Arrow (pyarrow, polars). Of files: CSV, Parquet, Arrow or Feather, JSON lines
+            and Excel (.xlsx) are read, in a gzip or zip file too.
+        label: what errors and notes call it.
+        delimiter: of a CSV; None: the one of comma, semicolon, tab and bar that the first lines
+            agree on.
+        encoding: of a CSV; None: UTF-8, or UTF-16 where its byte-order mark says so.
+
+    Raises:
+        InputError: no such file, empty, damaged, or something else; the message says what.
+        MissingExtraError: a workbook without openpyxl.
+    """
+    if not isinstance(source, str | Path | bytes):
+        from evenhand.tasks.memory_tables import memory_table
+
+        return memory_table(source, label or "the table")
+    if isinstance(source, bytes):
+        content = Content(source, label or "data")
+    else:
+        content = Content(_file(source), label or Path(source).name)
+    if not content.size:
+        raise InputError(f"{content.label} is empty (0 bytes)")
+    digest, size = content.digest(), content.size
+    made = _opened(content, delimiter, encoding)
+    made.digest, made.size = digest, size
+    return made
+
+
+def _file(source: str | Path) -> Path:
+    try:
+        path = Path(source)
+        if path.is_file():
+            return path
+        what = f"{visible(path)} is a folder" if path.is_dir() else f"no file at {visible(path)}"
+    except (OSError, ValueError) as error:
+        raise InputError(f"no file at {visible(source)}") from error
+    raise InputError(f"{what}: give a CSV or Parquet file")
+
+
+def _opened(content: Content, delimiter: str | None, encoding: str | None) -> TableFile:
+    from evenhand.tasks.arrow_tables import arrow_table, json_lines, parquet_table, workbook
+    from evenhand.tasks.csv_tables import csv_table
+
+    start = content.start()
+    kind = kind_of(start, content.label)
+    if kind is Kind.GZIP and not content.packed:
+        return _opened(Content(content.held, content.label, packed=True), delimiter, encoding)
+    if kind is Kind.ZIP:
+        most = max(MAX_UNPACKED, MAX_RATIO * content.size)
+        kind, name, inner = inside_zip(content.whole(), content.label, most)
+        content = Content(inner, content.label)
+        if kind is Kind.ZIP:
+            kind = kind_of(inner[:HEAD], f"{name} in {content.label}")
+            if not inner:
+                raise InputError(f"{name} in {content.label} is empty (0 bytes)")
+    if kind in (Kind.GZIP, Kind.ZIP):
+        raise InputError(f"{content.label} is packed twice: unpack it")
+    if kind is Kind.CSV:
+        return csv_table(content, delimiter, encoding)
+    readers: dict[Kind, Callable[[Content], TableFile]] = {
+        Kind.PARQUET: parquet_table,
+        Kind.ARROW: arrow_table,
+        Kind.ARROW_STREAM: arrow_table,
+        Kind.JSON_LINES: json_lines,
+        Kind.XLSX: workbook,
+    }
+    return readers[kind](content)
