@@ -77,7 +77,7 @@ def test_errors_name_the_key_and_the_line(text, message):
 
 
 def test_a_task_file_loads_the_task(tmp_path):
-    rows = [f"{i},{'FM'[i % 2]},{i // 2 % 2}" for i in range(80)]
+    rows = [f"{20 + i % 50},{'FM'[i % 2]},{i // 2 % 2}" for i in range(80)]
     (tmp_path / "d.csv").write_text("\n".join(["age,sex,y", *rows]))
     path = tmp_path / "task.yaml"
     path.write_text("task: table\ndata: d.csv\nlabel: y\ngroups: sex\nname: small\n")

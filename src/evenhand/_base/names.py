@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
@@ -37,7 +38,8 @@ def name_of(value: Any) -> str:
     if isinstance(value, bool | np.bool_):
         return str(bool(value))
     if isinstance(value, float | np.floating | Decimal):
-        return str(int(value)) if np.isfinite(value) and value == int(value) else str(value)
+        finite = math.isfinite(value)
+        return str(int(value)) if finite and value == int(value) else str(value)
     if isinstance(value, bytes):
         return name_of(value.decode("utf-8", errors="replace"))
     if isinstance(value, datetime):

@@ -140,8 +140,16 @@ def workbook(content: Content) -> TableFile:
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         rows = [list(row) for row in sheets[0].iter_rows(values_only=True)] if sheets else []
         book.close()
-    except (zipfile.BadZipFile, OSError, ValueError, KeyError, TypeError, AttributeError,
-            IndexError, SyntaxError) as error:  # fmt: skip
+    except (
+        zipfile.BadZipFile,
+        OSError,
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        IndexError,
+        SyntaxError,
+    ) as error:
         raise InputError(
             f"{content.label} is not a whole Excel workbook: {_line(error)}"
         ) from error

@@ -123,17 +123,18 @@ def _numbers_among(
 
 def _category(name: str, different: set[str], rows: int, numbers: tuple[int, int] = (0, 0)) -> Told:
     if len(different) == rows > MAX_CATEGORIES:
-        said = f"feature {name!r} differs in every row, an identifier, and was left out"
-        return Told(None, notes=(said,))
+        why = f"feature {name!r} differs in every row, an identifier, and was left out"
+        return Told(None, notes=(why,))
     found, present = numbers
+    said: tuple[str, ...] = ()
     if found > present / 2:
-        return Told(CATEGORY, notes=(
-            f"feature {name!r}: {found} of {present} values are numbers, fewer than {MOSTLY:.0%}: "
-            f"it was read as {len(different)} texts",
-        ))  # fmt: skip
-    if len(different) > MAX_CATEGORIES:
-        return Told(CATEGORY, notes=(
-            f"feature {name!r} has {len(different)} different texts: the {MAX_CATEGORIES - 1} most "
-            "frequent are told apart",
-        ))  # fmt: skip
-    return Told(CATEGORY)
+        said = (
+            f"feature {name!r}: {found} of {present} values are numbers, fewer than "
+            f"{MOSTLY:.0%}: it was read as {len(different)} texts",
+        )
+    elif len(different) > MAX_CATEGORIES:
+        said = (
+            f"feature {name!r} has {len(different)} different texts: the {MAX_CATEGORIES - 1} "
+            "most frequent are told apart",
+        )
+    return Told(CATEGORY, notes=said)

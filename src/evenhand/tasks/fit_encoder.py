@@ -58,8 +58,13 @@ def fit_encoder(
     kept: list[Column] = []
     notes: list[str] = []
     for name in columns:
-        told = tell(frame[name], words, decimal=decimal, categorical=name in categorical,
-                    keep=named_by_owner)  # fmt: skip
+        told = tell(
+            frame[name],
+            words,
+            decimal=decimal,
+            categorical=name in categorical,
+            keep=named_by_owner,
+        )
         notes += told.notes
         kept += [] if told.kind is None else [_fitted(frame[name], told, rows, words)]
     if not kept:
@@ -69,16 +74,24 @@ def fit_encoder(
 
 
 def _fitted(column: pd.Series[Any], told: Told, rows: IntArray, words: Missing) -> Column:
-    name, more = str(column.name), {"missing": words.more}
+    name = str(column.name)
     if told.kind == CATEGORY:
         codes, names = categories_of(column, words)
-        return replace(category_column(name, [names[code] for code in codes[rows]]), **more)
+        return replace(
+            category_column(name, [names[code] for code in codes[rows]]), missing=words.more
+        )
     if told.kind == DAYS:
         values, bad = days_of(column, words)
     else:
         values, bad = numbers_of(column, words, told.decimal)
-    return number_column(name, values[rows], date=told.kind == DAYS, decimal=told.decimal,
-                         lenient=bool(bad.any()), **more)  # fmt: skip
+    return number_column(
+        name,
+        values[rows],
+        date=told.kind == DAYS,
+        decimal=told.decimal,
+        lenient=bool(bad.any()),
+        missing=words.more,
+    )
 
 
 def number_column(name: str, values: npt.NDArray[np.float64], **more: Any) -> NumberColumn:

@@ -41,7 +41,9 @@ def about_whole_numbers(
         return False, []
     different = np.unique(numbers)
     all_differ = len(different) == len(numbers) == len(values) >= FEW
-    in_a_row = all_differ and different[-1] - different[0] == len(different) - 1
+    in_a_row = (
+        all_differ and different[0] in (0, 1) and different[-1] - different[0] == len(numbers) - 1
+    )
     unnamed = ROW_NUMBER.fullmatch(name) is not None and (all_differ or not _speaks(name))
     if not keep and (in_a_row or unnamed):
         return True, [f"feature {name!r} numbers the rows and was left out"]
