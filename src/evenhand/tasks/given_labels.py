@@ -10,8 +10,9 @@ import pandas as pd
 
 from evenhand._base.arrays import IntArray, Table
 from evenhand._base.columns import column
+from evenhand._base.names import name_of
 from evenhand.errors import InputError
-from evenhand.tasks.labels import MAX_CLASSES, code_labels, text_of
+from evenhand.tasks.labels import MAX_CLASSES, code_labels
 
 
 def code_splits(
@@ -118,8 +119,8 @@ def _numbered(highest: int, found: IntArray) -> tuple[str, ...]:
 
 
 def _by_name(values: Table, classes: tuple[str, ...]) -> IntArray:
-    code = {text_of(name): index for index, name in enumerate(classes)}
-    names = [text_of(value) for value in values]
+    code = {name_of(name): index for index, name in enumerate(classes)}
+    names = [name_of(value) for value in values]
     strangers = sorted({name for name in names if name not in code})
     if strangers:
         raise InputError(
