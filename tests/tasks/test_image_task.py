@@ -1,17 +1,10 @@
 """Images with a table of labels."""
 
-import contextlib
-import io
-
-import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from PIL import Image
 from tiny_images import jpeg
 
 from evenhand.errors import InputError
-from evenhand.tasks.image_task import decode, images
+from evenhand.tasks.image_task import images
 
 
 def listing(number, folder=""):
@@ -54,55 +47,3 @@ def test_several_tables_need_a_name(tmp_path, write):
     path = write(tmp_path / "photos", {"a.csv": listing(3), "b.csv": listing(3)})
     with pytest.raises(InputError, match=r"needs one table of labels, found a\.csv, b\.csv"):
         images(path, label="smile", groups="who")
-
-
-@pytest.mark.parametrize("mode", ["L", "1", "P", "CMYK", "RGBA", "LA", "I;16", "I", "F"])
-def test_every_mode_becomes_rgb(mode):
-    pixels = np.linspace(0, 200, 12 * 10).reshape(10, 12)
-    gray = Image.fromarray(pixels.astype(np.uint8))
-    if mode == "I;16":
-        image = Image.fromarray((pixels * 257).astype(np.uint16))
-    elif mode == "I":
-        image = Image.fromarray((pixels * 257).astype(np.int32))
-    elif mode == "F":
-        image = Image.fromarray((pixels / 200).astype(np.float32))
-    else:
-        image = gray.convert(mode)
-    buffer = io.BytesIO()
-    form = {"CMYK": "TIFF", "F": "TIFF", "I": "TIFF"}.get(mode, "PNG")
-    image.save(buffer, form)
-    found = decode(buffer.getvalue(), "x")
-    assert (found.mode, found.size) == ("RGB", (12, 10))
-    values = np.asarray(found, dtype=float)[..., 0]
-    if mode not in ("1", "CMYK"):
-        assert np.corrcoef(values.ravel(), pixels.ravel())[0, 1] > 0.99
-
-
-def test_transparent_pixels_are_white():
-    buffer = io.BytesIO()
-    Image.new("RGBA", (4, 4), (0, 0, 0, 0)).save(buffer, "PNG")
-    assert np.asarray(decode(buffer.getvalue(), "x")).min() == 255
-
-
-def test_a_corrupt_image_is_named():
-    whole = jpeg(0)
-    for content in (b"", b"not an image", whole[: len(whole) // 2]):
-        with pytest.raises(InputError, match=r"image face\.jpg cannot be decoded"):
-            decode(content, "face.jpg")
-
-
-def test_a_decompression_bomb_is_refused(monkeypatch):
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(InputError, match="cannot be decoded"):
-        decode(jpeg(0), "bomb.jpg")
-
-
-@settings(deadline=None, max_examples=50)
-@given(st.data())
-def test_damaged_bytes_give_an_image_or_our_error(data):
-    content = bytearray(jpeg(1, form="PNG"))
-    for _ in range(data.draw(st.integers(1, 6))):
-        place = data.draw(st.integers(0, len(content) - 1))
-        content[place] = data.draw(st.integers(0, 255))
-    with contextlib.suppress(InputError):
-        assert decode(bytes(content), "x").mode == "RGB"

@@ -20,7 +20,11 @@ from evenhand.models.find_head import candidates, describe, head_size, is_head
 from evenhand.models.pooling import pool_features, reproduces
 
 Prepare = Callable[[Sequence[Any]], Any]
-"""Collate a list of raw inputs into what the model takes: a tensor, a tuple or a dict."""
+"""Collate a list of raw inputs into what the model takes: a tensor, a tuple or a dict.
+
+One that has ``each`` (an input to what is needed of it) and ``together`` (of those, the batch) is
+given inputs one by one, so that no more than one large one is in memory.
+"""
 
 
 @dataclass(frozen=True, eq=False)

@@ -63,13 +63,17 @@ class PrepareImages:
 
     def __call__(self, inputs: Sequence[Any]) -> torch.Tensor:
         """Resize, crop and normalise each image."""
-        pixels = np.stack([self._square(image) for image in inputs])
-        batch = torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(255)
+        return self.together([self.each(image) for image in inputs])
+
+    def together(self, squares: Sequence[Any]) -> torch.Tensor:
+        """What :meth:`each` gave for some images, as one normalised tensor."""
+        batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float().div_(255)
         mean = torch.tensor(self.mean).view(1, 3, 1, 1)
         std = torch.tensor(self.std).view(1, 3, 1, 1)
         return batch.sub_(mean).div_(std)
 
-    def _square(self, image: Any) -> Any:
+    def each(self, image: Any) -> Any:
+        """(size, size, 3) uint8, all that is needed of one image: a batch holds no whole photo."""
         try:
             from PIL import Image
         except ImportError as error:
@@ -149,7 +153,14 @@ class PreparePixelValues:
 
     def __call__(self, inputs: Sequence[Any]) -> dict[str, torch.Tensor]:
         """Resize and normalise as the processor's own configuration says."""
-        images = [
-            image if isinstance(image, np.ndarray) else image.convert("RGB") for image in inputs
-        ]
-        return {"pixel_values": self.processor(images, return_tensors="pt")["pixel_values"]}
+        return self.together([self.each(image) for image in inputs])
+
+    def each(self, image: Any) -> torch.Tensor:
+        """(channels, height, width) of one image: a batch holds no whole photo."""
+        whole = image if isinstance(image, np.ndarray) else image.convert("RGB")
+        pixels: torch.Tensor = self.processor([whole], return_tensors="pt")["pixel_values"][0]
+        return pixels
+
+    def together(self, pixels: Sequence[torch.Tensor]) -> dict[str, torch.Tensor]:
+        """What :meth:`each` gave for some images, as one batch."""
+        return {"pixel_values": torch.stack(list(pixels))}

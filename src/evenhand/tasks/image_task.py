@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import io
-import warnings
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
@@ -12,8 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.errors import InputError, MissingExtraError
+from evenhand.errors import InputError
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
+from evenhand.tasks.decode_image import decode
 from evenhand.tasks.inputs import View
 from evenhand.tasks.labelled import Labelled, label_frame
 from evenhand.tasks.labels import column_of, group_columns
@@ -34,8 +33,7 @@ class ImageFiles(Sequence[Any]):
         names: N file names in it.
         name: what a cache of their features is called.
 
-    Items are PIL images in RGB: grayscale, palette, CMYK and 16-bit images are converted, what is
-    transparent becomes white, and a camera's rotation mark is obeyed.
+    Items are PIL images in RGB; see :func:`evenhand.tasks.decode_image.decode`.
 
     Raises:
         InputError: (on access) an image is missing, damaged or unreasonably large.
@@ -59,40 +57,6 @@ class ImageFiles(Sequence[Any]):
             name = self.names[int(index)]
             return decode(self.archive.read(name), name)
         return View(self, np.arange(len(self))[index])
-
-
-def decode(content: bytes, name: str) -> Any:
-    """A PIL image in RGB.
-
-    Raises:
-        InputError: it is not an image, is cut short, or is a decompression bomb.
-        MissingExtraError: pillow is not installed.
-    """
-    try:
-        from PIL import Image, ImageOps
-    except ImportError as error:
-        raise MissingExtraError("pillow", "vision", "reading images") from error
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            warnings.simplefilter("ignore", UserWarning)
-            image: Any = Image.open(io.BytesIO(content))
-            image.load()
-            image = ImageOps.exif_transpose(image)
-            if image.mode == "RGB":
-                return image
-            if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-                pixels = np.asarray(image, dtype=np.float64)
-                top = 65535 if image.mode != "F" else max(pixels.max(initial=0), 1e-12)
-                image = Image.fromarray(np.uint8(np.clip(pixels / top, 0, 1) * 255))
-            if image.mode in ("RGBA", "LA", "PA") or "transparency" in image.info:
-                image = image.convert("RGBA")
-                white = Image.new("RGBA", image.size, "white")
-                image = Image.alpha_composite(white, image)
-            return image.convert("RGB")
-    except Exception as error:  # PIL's decoders raise whatever their format's parser does
-        why = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(f"image {name} cannot be decoded: {why}") from error
 
 
 def images(

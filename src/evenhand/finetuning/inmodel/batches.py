@@ -13,6 +13,7 @@ from torch import Tensor
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups
 from evenhand.models.backbone import Prepare
+from evenhand.tasks.inputs import View
 from evenhand.tasks.task import Examples
 
 
@@ -140,7 +141,7 @@ def _plain(values: Any) -> list[Any]:
 
 
 def _take(inputs: Any, rows: Any) -> Any:
-    if hasattr(inputs, "shape"):
+    if hasattr(inputs, "shape") or isinstance(inputs, View):  # a view reads one when it is used
         return inputs[rows]
     try:
         return [inputs[int(row)] for row in rows]

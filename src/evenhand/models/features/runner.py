@@ -77,15 +77,18 @@ class Runner:
         return False
 
     def _read(self, rows: IntArray) -> tuple[Any, Any, dict[int, str]]:
+        prepare = self.backbone.prepare
+        each = getattr(prepare, "each", _as_it_is)
+        together = getattr(prepare, "together", prepare)
         items, bad = [], {}
         readable = np.ones(len(rows), dtype=bool)
         for index, row in enumerate(rows):
             try:
-                items.append(self.inputs[int(row)])
+                items.append(each(self.inputs[int(row)]))
             except UNREADABLE as error:
                 readable[index] = False
                 bad[int(row)] = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return (self.backbone.prepare(items) if items else None), readable, bad
+        return (together(items) if items else None), readable, bad
 
     def check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
         """Refuse more inputs that could not be read than are allowed.
@@ -115,6 +118,10 @@ class Runner:
                 + ("" if self.precision == "float32" else f" in {self.precision}: try float32")
             )
         return features
+
+
+def _as_it_is(item: Any) -> Any:
+    return item
 
 
 @contextmanager
