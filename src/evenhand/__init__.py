@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from evenhand.criteria import Criterion
     from evenhand.experiments.compare.comparison import Comparison
     from evenhand.experiments.compare.run import compare
+    from evenhand.finetuning.artefact import load, save
+    from evenhand.finetuning.fair_model import FairModel
     from evenhand.finetuning.finetune import finetune
     from evenhand.finetuning.inmodel.adapt import adapt
     from evenhand.finetuning.result import Result
@@ -30,7 +32,6 @@ if TYPE_CHECKING:
     from evenhand.heads.selection.requirements import plan
     from evenhand.heads.selection.rule import Bound, Rule
     from evenhand.metrics import Counts
-    from evenhand.models.saving import load
     from evenhand.tasks import Task
 
 __version__ = "0.1.0"
@@ -42,7 +43,8 @@ _HOMES = {
     "plan": "evenhand.heads.selection.requirements",
     "audit": "evenhand.auditing.audit",
     "adapt": "evenhand.finetuning.inmodel.adapt",
-    "load": "evenhand.models.saving",
+    "load": "evenhand.finetuning.artefact",
+    "save": "evenhand.finetuning.artefact",
     # what goes in
     "Task": "evenhand.tasks",
     "Groups": "evenhand.groups",
@@ -52,6 +54,7 @@ _HOMES = {
     "Criterion": "evenhand.criteria",
     # what comes out
     "Result": "evenhand.finetuning.result",
+    "FairModel": "evenhand.finetuning.fair_model",
     "Audit": "evenhand.auditing.result",
     "Comparison": "evenhand.experiments.compare.comparison",
     "Counts": "evenhand.metrics",
@@ -82,6 +85,7 @@ __all__ = [
     "Comparison",
     "Counts",
     "Criterion",
+    "FairModel",
     "GapLoss",
     "GroupFisher",
     "Groups",
@@ -106,6 +110,7 @@ __all__ = [
     "models",
     "neutralize",
     "plan",
+    "save",
     "soft_gap_loss",
     "tasks",
 ]

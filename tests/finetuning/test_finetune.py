@@ -59,7 +59,7 @@ def test_the_run_folder_holds_everything_and_the_model_needs_no_group(result, ad
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert document["after"]["delta_eo"] == pytest.approx(result.run.after.gap("eo"))
     assert "<svg" in (folder / "report.html").read_text(encoding="utf-8")
-    model = evenhand.load(folder / "model")
+    model = evenhand.load(folder).module
     x = torch.as_tensor(adult.test_inputs)
     with torch.inference_mode():
         found, expected = model(x).softmax(1), result.model(x).softmax(1)
@@ -147,7 +147,7 @@ def test_any_module_on_real_rows(parts, module, tmp_path):
     assert found.run.records[-1].task == "mine"
     assert found.stage.test.groups.attribute == "sex"
     folder = found.save(tmp_path / "run")
-    into = evenhand.load(folder / "model", into=copy.deepcopy(model))
+    into = evenhand.load(folder, into=copy.deepcopy(model)).module
     x = torch.as_tensor(given["test"][0])
     with torch.inference_mode():
         expected = found.model.eval()(x)

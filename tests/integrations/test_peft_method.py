@@ -13,6 +13,7 @@ from evenhand.fisher.factorize import NoSavingWarning
 peft = pytest.importorskip("peft")
 
 from evenhand.integrations.peft import FisherSVDConfig, FisherSVDLinear, save_merged  # noqa: E402
+from evenhand.models.saving import load  # noqa: E402
 
 
 class Net(nn.Module):
@@ -141,7 +142,7 @@ def test_a_merged_model_is_saved_for_its_own_library(net, x, tmp_path):
     config = FisherSVDConfig(r=1, target_modules=["classifier"])
     model = peft.get_peft_model(copy.deepcopy(net), config)
     save_merged(model, tmp_path)
-    torch.testing.assert_close(eh.load(tmp_path, into=Net())(x), model(x), atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(load(tmp_path, into=Net())(x), model(x), atol=1e-5, rtol=1e-5)
     assert isinstance(model.base_model.model.classifier, FisherSVDLinear)
 
 

@@ -5,7 +5,6 @@ import pytest
 import torch
 from torch import nn
 
-import evenhand
 from evenhand.errors import ArtefactError, InputError, ModelError
 from evenhand.models.mlp import MLP
 from evenhand.models.saving import CONFIG, SEAL, WEIGHTS, load, save
@@ -27,7 +26,7 @@ def saved(tmp_path):
 def test_an_mlp_loads_by_itself_and_predicts_the_same(saved):
     model, folder = saved
     state = torch.get_rng_state()
-    found = evenhand.load(folder)
+    found = load(folder)
     assert torch.equal(state, torch.get_rng_state())
     assert isinstance(found, MLP)
     assert found.config == model.config

@@ -199,7 +199,8 @@ def _fitted(stage: Stage, evened: Evened) -> Fitted:
     if evened.fit is None or evened.fit.adapter is None:
         unsure = evened.fit is not None and not evened.fit.converged
         notes = (UNCONVERGED,) if unsure else ()
-        return fitted_head(evened.head, evened.trainable_parameters, notes=notes)
+        head = stage.backbone.as_stored(evened.head)
+        return fitted_head(head, evened.trainable_parameters, notes=notes)
     return adapted_fit(evened.fit, network_of(stage.problem))
 
 

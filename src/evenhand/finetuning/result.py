@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,8 @@ from evenhand.report.record import Run
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from evenhand.finetuning.fair_model import FairModel
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,6 +38,13 @@ class Result:
         return self.evened.choice.promised
 
     @property
+    def fair_model(self) -> FairModel:
+        """The model with all that leads from a raw row to a decision."""
+        from evenhand.finetuning.artefact import model_of
+
+        return model_of(self)
+
+    @property
     def report(self) -> Report:
         """The evidence, to be written where you like."""
         return Report(self.run)
@@ -50,25 +58,20 @@ class Result:
         from evenhand._base.asked import write_config
         from evenhand._base.files import held
         from evenhand._base.seals import write_sums
-        from evenhand.models.saving import save
+        from evenhand.finetuning.artefact import save
         from evenhand.report.files import write_run
         from evenhand.report.model_card import write as write_card
 
         folder = Path(folder)
-        about = {
-            "classes": list(self.stage.problem.train.classes),
-            "made_by": f"evenhand {version('evenhand')}",
-            "made_from": self.stage.fingerprints,
-        }
-        prepare = self.stage.backbone.prepare
-        processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
         name = f"{self.stage.backbone.name}-{self.stage.task}"
         with held(folder):
             write_config(folder, self.run.config)
-            save(self.model, folder / "model", about=about, processor=processor)
+            save(self.fair_model, folder / "model", made_from=self.stage.fingerprints)
             write_card(self.run, folder / "model", name=name)
             written = write_run(self.run, folder)
-            write_sums(folder, ["config.yaml", "model/evenhand.json", *written])
+            kept = [file for file in (folder / "model").rglob("*") if file.is_file()]
+            names = [file.relative_to(folder).as_posix() for file in kept]
+            write_sums(folder, ["config.yaml", *names, *written])
         return folder
 
 

@@ -20,6 +20,7 @@ from evenhand.finetuning.problem import Network, Problem, Queries
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.rows import Rows
+from evenhand.tasks.raw import Raw
 from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
@@ -48,6 +49,8 @@ class Stage:
         fingerprints: sha256 of the task and of the model.
         seconds: of making it (pre-training, features).
         notes: what a reader should know of how it was made.
+        raw: what makes an input of a raw row; None where the task was made of arrays.
+        label: what is decided.
     """
 
     task: str
@@ -58,6 +61,8 @@ class Stage:
     fingerprints: dict[str, str]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
+    raw: Raw | None = None
+    label: str = "label"
 
     @property
     def queries(self) -> Queries:
@@ -162,6 +167,8 @@ def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) ->
         {"task": task.fingerprint, "model": backbone.fingerprint},
         {"pre-training": pretraining, "features": time.perf_counter() - began},
         task.notes,
+        task.raw,
+        task.label,
     )
 
 
@@ -212,4 +219,6 @@ def task_stage(
         {"task": task.fingerprint, "model": backbone.fingerprint},
         {"features": found.seconds},
         (*task.notes, *found.notes),
+        task.raw,
+        task.label,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from typing import Any
 
 import numpy as np
@@ -39,6 +39,8 @@ class Backbone:
         classes: the k class names of the pre-trained head, where known.
         pretrained_head: False where the head is fresh and means nothing.
         guessed: the head was found, not named: the first batch checks that it gives the logits.
+        source: how to make the same module again: the library and the name in it; {} where only
+            the user can.
     """
 
     model: nn.Module
@@ -48,6 +50,7 @@ class Backbone:
     classes: tuple[str, ...] | None = None
     pretrained_head: bool = True
     guessed: bool = False
+    source: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         if not is_head(self.head_module):
@@ -180,6 +183,15 @@ class Backbone:
         matrix = weight.detach().flatten(1).T.double().cpu().numpy().copy()
         offset = np.zeros(matrix.shape[1]) if bias is None else bias.detach().double().cpu().numpy()
         return Head(matrix, offset.copy())
+
+    def as_stored(self, head: Head) -> Head:
+        """The head with the numbers that the model can hold, in its own precision."""
+        like: Any = self.head_module.weight
+        weight, bias = (
+            torch.as_tensor(values).to(like.dtype).double().numpy()
+            for values in (head.weight, head.bias)
+        )
+        return Head(weight, bias)
 
     def with_head(self, head: Head, classes: Sequence[str] | None = None) -> nn.Module:
         """A copy of the model, of the same class, whose head is ``head`` (low-rank ones merged).

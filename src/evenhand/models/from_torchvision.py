@@ -90,9 +90,8 @@ def load_torchvision(
     preset = chosen.transforms()
     prepare = PrepareImages(size or preset.crop_size[0], tuple(preset.mean), tuple(preset.std))
     path = find_head(model, head)
-    return Backbone(
-        model.eval(), path, prepare, name, tuple(chosen.meta.get("categories", ())) or None
-    )
+    classes = tuple(chosen.meta.get("categories", ())) or None
+    return Backbone(model.eval(), path, prepare, name, classes, source=_source(name))
 
 
 def _from_file(name: str, build: Any, file: Path, head: str | None, size: int | None) -> Backbone:
@@ -108,7 +107,48 @@ def _from_file(name: str, build: Any, file: Path, head: str | None, size: int | 
     classes = stated_classes(metadata)
     if classes is not None and len(classes) != _classes(model, path):
         classes = None
-    return Backbone(model.eval(), path, PrepareImages(side), name, classes, pretrained_head=brought)
+    return Backbone(
+        model.eval(),
+        path,
+        PrepareImages(side),
+        name,
+        classes,
+        pretrained_head=brought,
+        source=_source(name),
+    )
+
+
+def _source(name: str) -> dict[str, str]:
+    return {"library": "torchvision", "name": name}
+
+
+def empty_model(source: dict[str, str], head: str, classes: int) -> nn.Module:
+    """The module that a backbone's ``source`` names, its weights yet to be loaded.
+
+    Args:
+        source: as a backbone's.
+        head: the path of its head.
+        classes: what the head tells apart.
+
+    Raises:
+        InputError: a source that is not known.
+        MissingExtraError: torchvision is not installed.
+    """
+    library, name = source.get("library"), source.get("name", "")
+    with torch.random.fork_rng(devices=[]):
+        if library == "evenhand" and name == LITE0:
+            return efficientnet_lite0(classes).eval()
+        if library != "torchvision":
+            raise InputError(f"no library {library!r} makes models here")
+        try:
+            from torchvision import models
+        except ImportError as error:
+            raise MissingExtraError("torchvision", "vision", f"model {name!r}") from error
+        if not is_torchvision(name):
+            raise InputError(f"torchvision has no classification model {name!r}")
+        model: nn.Module = models.get_model(name, weights=None)
+    set_module(model, head, fresh_head(model.get_submodule(head), classes))
+    return model.eval()
 
 
 def load_lite0(*, weights: str | Path | None, head: str | None, size: int | None) -> Backbone:
@@ -127,7 +167,8 @@ def load_lite0(*, weights: str | Path | None, head: str | None, size: int | None
     prepare = PrepareImages(
         size or stated_size(metadata) or SMALL_SIDE, (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)
     )
-    return Backbone(model.eval(), path, prepare, LITE0, pretrained_head=brought)
+    source = {"library": "evenhand", "name": LITE0}
+    return Backbone(model.eval(), path, prepare, LITE0, pretrained_head=brought, source=source)
 
 
 def adopt(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> bool:

@@ -71,10 +71,8 @@ def load_transformers(
     label = name or Path(where).name
     if "ForImageClassification" in kind:
         model = from_folder(transformers.AutoModelForImageClassification, where, options)
-        processor = transformers.AutoImageProcessor.from_pretrained(where, **safe_options(where))
-        return Backbone(
-            model.eval(), _head(model, head), PreparePixelValues(processor), label, _names(config)
-        )
+        prepare = prepare_pixel_values(where)
+        return Backbone(model.eval(), _head(model, head), prepare, label, _names(config))
     tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where, **safe_options(where))
     length = max_length or _max_length(where, tokenizer, config)
     if "ForSequenceClassification" in kind:
@@ -91,9 +89,28 @@ def load_transformers(
         _leave_out_unread(tokenizer, encoder)
         model, classes, fresh = _pooled(encoder, config, tokenizer, length), None, True
     _ensure_padding(tokenizer, model)
-    prepare = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
+    texts = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
     path = "classifier" if fresh and head is None else _head(model, head)
-    return Backbone(model.eval(), path, prepare, label, classes, pretrained_head=not fresh)
+    return Backbone(model.eval(), path, texts, label, classes, pretrained_head=not fresh)
+
+
+def prepare_pixel_values(where: str | Path) -> PreparePixelValues:
+    """The image processor in a folder, or of a hub name."""
+    from transformers import AutoImageProcessor
+
+    processor: Any = AutoImageProcessor
+    return PreparePixelValues(processor.from_pretrained(str(where), **safe_options(str(where))))
+
+
+def prepare_texts(where: str | Path, model: nn.Module, max_length: int) -> PrepareTexts:
+    """The tokenizer in a folder, giving ``model`` what it takes."""
+    from transformers import AutoTokenizer
+
+    auto: Any = AutoTokenizer
+    tokenizer: Any = auto.from_pretrained(str(where), **safe_options(str(where)))
+    _leave_out_unread(tokenizer, getattr(model, "encoder", model))
+    _ensure_padding(tokenizer, model)
+    return PrepareTexts(tokenizer, max_length, _tokenizer_digest(tokenizer))
 
 
 def _pooled(encoder: nn.Module, config: Any, tokenizer: Any, length: int) -> PooledEncoder:

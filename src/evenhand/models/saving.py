@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +19,23 @@ CONFIG = "config.json"
 SEAL = "evenhand.json"
 
 
+CARD = "README.md"
+
+
 def save(
     model: nn.Module,
     folder: str | Path,
     *,
     about: dict[str, Any] | None = None,
     processor: Any = None,
+    more: Mapping[str, str] | None = None,
 ) -> Path:
     """Write a model as safetensors with its configuration; nothing is pickled.
 
     A transformers model is written by its own ``save_pretrained``; an evenhand MLP with its
     configuration; any other module as a state dict, to be loaded into a module of its class.
-    ``evenhand.json`` beside it holds the sha256 of every file that gives the model, of itself, and
-    what ``about`` says. The folder takes the place of an older one whole; what else lay in that is
+    ``evenhand.json`` beside it holds the sha256 of every file there, of itself, and what ``about``
+    says. The folder takes the place of an older one whole; what else lay in that is
     carried over.
 
     Args:
@@ -39,6 +44,7 @@ def save(
         about: plain values to keep: classes, where the model comes from.
         processor: the tokenizer or image processor of a transformers model, saved along with it so
             that its own library reads raw inputs again; None saves none.
+        more: further files by name, sealed with the others.
     """
     from evenhand.models.mlp import MLP
 
@@ -58,9 +64,11 @@ def save(
             if isinstance(model, MLP):
                 kind = "mlp"
                 write_atomically(new / CONFIG, json.dumps(model.config, indent=2) + "\n")
+        for name, content in (more or {}).items():
+            write_atomically(new / name, content)
         sums = {file.relative_to(new).as_posix(): file_digest(file) for file in _giving(new)}
         seal = {
-            "format": 2,
+            "format": 3,
             "kind": kind,
             "class": f"{type(model).__module__}.{type(model).__qualname__}",
             "sha256": sums,
@@ -79,8 +87,9 @@ def _packed(model: nn.Module) -> bytes:
 
 
 def _giving(folder: Path) -> list[Path]:
-    """The files that give the model: weights and configuration."""
-    return sorted(f for f in folder.rglob("*") if f.suffix == ".safetensors" or f.name == CONFIG)
+    """The files that give the model: all but the seal, and the card, which people edit."""
+    own = (folder / SEAL, folder / CARD)
+    return sorted(file for file in folder.rglob("*") if file.is_file() and file not in own)
 
 
 def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
@@ -99,21 +108,18 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     from safetensors.torch import load as from_bytes
 
     folder = Path(folder)
-    if not (folder / SEAL).is_file() or not (folder / WEIGHTS).is_file():
-        raise InputError(f"{folder} holds no saved model: {SEAL} and {WEIGHTS} should be in it")
-    try:
-        seal = unsealed((folder / SEAL).read_bytes())
-    except ValueError as error:
-        raise ArtefactError(
-            f"{folder / SEAL} is damaged or was changed: {error}; run the fine-tuning again"
-        ) from error
-    _check(folder, seal.get("sha256"))
+    seal = read_seal(folder)
     packed = (folder / WEIGHTS).read_bytes()
     kind = seal.get("kind")
     if into is None and kind == "transformers":
         return _from_transformers(folder, str(seal.get("class")))
     if into is None and kind == "mlp":
         into = _mlp(folder)
+    if into is None and seal.get("source"):
+        from evenhand.models.from_torchvision import empty_model
+
+        classes = len(seal.get("classes") or ())
+        into = empty_model(dict(seal["source"]), str(seal.get("head")), classes)
     if into is None:
         raise InputError(
             f"the model in {folder} is a {seal.get('class')}: give a module of that class as `into`"
@@ -123,6 +129,25 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     except RuntimeError as error:
         raise ModelError(f"{type(into).__name__} does not fit {folder}: {error}") from error
     return into.eval()
+
+
+def read_seal(folder: Path) -> dict[str, Any]:
+    """What ``evenhand.json`` says of a model's folder, every file there as it was sealed.
+
+    Raises:
+        InputError: no saved model.
+        ArtefactError: a file is damaged, was changed or is missing; it is named.
+    """
+    if not (folder / SEAL).is_file() or not (folder / WEIGHTS).is_file():
+        raise InputError(f"{folder} holds no saved model: {SEAL} and {WEIGHTS} should be in it")
+    try:
+        seal = unsealed((folder / SEAL).read_bytes())
+    except ValueError as error:
+        raise ArtefactError(
+            f"{folder / SEAL} is damaged or was changed: {error}; run the fine-tuning again"
+        ) from error
+    _check(folder, seal.get("sha256"))
+    return seal
 
 
 def _check(folder: Path, sums: Any) -> None:
