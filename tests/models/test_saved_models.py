@@ -51,7 +51,7 @@ def test_a_module_of_the_users_own(tmp_path):
     build = lambda: nn.Sequential(nn.Linear(5, 4), nn.Tanh(), nn.Linear(4, 2))  # noqa: E731
     task = task_of(lambda rows: draws[rows])
     _, expected = saved(models.wrap(build()), task, tmp_path)
-    again = load(tmp_path / "model", into=build())
+    again = load(tmp_path, into=build()).module
     with torch.inference_mode():
         logits = again(torch.as_tensor(task.test.inputs[:8]))
     np.testing.assert_allclose(logits.numpy(), expected, atol=1e-5)
@@ -118,7 +118,7 @@ def test_a_transformers_classifier_with_its_tokenizer(tmp_path, capsys, kind):
     batch.pop("token_type_ids", None)
     with torch.inference_mode():
         logits = again(**batch).logits
-        ours = load(folder)(**batch).logits
+        ours = load(folder).module(**batch).logits
     np.testing.assert_allclose(logits.numpy(), expected, atol=1e-5)
     assert torch.equal(logits, ours)
 
