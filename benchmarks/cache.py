@@ -25,6 +25,7 @@ from evenhand._base.torch_calls import evaluating
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import log_loss
+from evenhand.heads.spec import HeadSpec
 from evenhand.models.features import extract, extract_task
 from evenhand.rows import Rows
 
@@ -80,7 +81,7 @@ def cached(case: Case, root: Path) -> Head:
 def solved(case: Case, root: Path) -> Head:
     """evenhand's own way: the cache, then the solver to convergence."""
     rows = extract_task(case.backbone, case.task, root=root, batch_size=BATCH).train
-    return fit_path(rows, ridge=RIDGE)[0].head
+    return fit_path(rows, HeadSpec(ridge=RIDGE))[0].head
 
 
 def first_run(case: Case) -> Head:

@@ -28,9 +28,10 @@ from evenhand.heads.adapter import Hidden
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.head_fit import HeadFit
-from evenhand.heads.selection.candidates import Candidates
-from evenhand.heads.selection.crossfit import STRENGTHS, crossfit
+from evenhand.heads.selection.candidates import STRENGTHS, Candidates
+from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.folds import FOLDS
+from evenhand.heads.spec import HeadSpec
 from evenhand.rows import Rows
 
 TEN = (0.0, *np.geomspace(0.1, 30, 9).tolist())
@@ -183,7 +184,7 @@ def _path(n: int, d: int, turns: int, sampled: int = 0) -> tuple[Step, list[Head
     fits: list[HeadFit] = []
 
     def way() -> None:
-        fits[:] = fit_path(rows, TEN, terms, ridge=RIDGE)
+        fits[:] = fit_path(rows, HeadSpec(ridge=RIDGE), TEN, terms)
 
     seconds = _times(way, turns, warm=False)
     evaluations = sum(fit.evaluations for fit in fits)
@@ -207,7 +208,7 @@ def _adapter(n: int) -> Step:
     fits: list[HeadFit] = []
 
     def way() -> None:
-        fits[:] = fit_path(rows, (0.0, 1.0), terms, ridge=RIDGE, hidden=hidden)
+        fits[:] = fit_path(rows, HeadSpec(ridge=RIDGE, hidden=hidden), (0.0, 1.0), terms)
 
     seconds = _times(way, 1, warm=False)
     count = sum(fit.evaluations for fit in fits)
@@ -220,7 +221,9 @@ def _adapter(n: int) -> Step:
 def _selection(n: int) -> Step:
     rows, _ = _rows(n, 64, 2)
     found: list[Candidates] = []
-    seconds = _times(lambda: found.append(crossfit(rows, CRITERION, ridge=RIDGE)), 1, warm=False)
+    seconds = _times(
+        lambda: found.append(crossfit(rows, HeadSpec(ridge=RIDGE), CRITERION)), 1, warm=False
+    )
     # In float64 at this width. The folds have 4/5 of the rows each, and take as many evaluations
     # as the refit on all: five paths of all rows together.
     evaluations = sum(fit.evaluations for fit in found[-1].fits)

@@ -84,12 +84,15 @@ def _launch(folder: Path, size: int, number: int) -> None:
 
 def work(folder: Path, number: int) -> None:
     """One process's share: extract, then cross-fit and choose a head on its stride of the rows."""
+    from dataclasses import replace
+
     import torch
     from torch import nn
 
     from evenhand._base.distributed import together
     from evenhand.groups import Groups
-    from evenhand.heads.selection.fair_head import even_out
+    from evenhand.heads.selection.candidates import CandidateGrid
+    from evenhand.heads.selection.fair_head import fit_fair_head
     from evenhand.heads.selection.rule import Rule
     from evenhand.models import wrap
     from evenhand.models.features import extract
@@ -112,8 +115,8 @@ def work(folder: Path, number: int) -> None:
         world.wait()
         seconds = time.perf_counter() - began
         rows = found.rows.with_features(found.rows.features[:, :32].astype(np.float64))
-        mine = rows[world.share(len(rows))]
-        head = even_out(mine, Rule(), strengths=(0.0, 0.3, 1.0), world=world).head
+        mine = replace(rows[world.share(len(rows))], world=world)
+        head = fit_fair_head(mine, Rule(), grid=CandidateGrid((0.0, 0.3, 1.0))).head
         weights = np.vstack([head.weight, head.bias])
         np.savez(folder / f"rank{world.rank}.npz", seconds=seconds, head=weights)
 

@@ -23,9 +23,11 @@ from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.parametrization import Dense
+from evenhand.heads.spec import HeadSpec
 from evenhand.heads.streaming.atomic_cells import Part, atomic_cells, cells_of_atoms
 from evenhand.heads.streaming.evaluation import evaluate_heads
 from evenhand.heads.streaming.stream import Stream
+from evenhand.heads.streaming.sums import Atoms
 from evenhand.rows import Rows
 
 NAME = "solver"
@@ -62,14 +64,14 @@ def made(folder: Path, n: int, d: int) -> Rows:
 
 def path_of(rows: Rows, strengths: tuple[float, ...] = STRENGTHS) -> list[HeadFit]:
     terms = gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
-    return fit_path(rows, strengths, terms, ridge=RIDGE)
+    return fit_path(rows, HeadSpec(ridge=RIDGE), strengths, terms)
 
 
 def evaluation_of(rows: Rows, heads: int = 1) -> Callable[[], object]:
     """The objectives of heads with a penalty, and their gradients, to be called."""
     terms = gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
     atoms, number = atomic_cells(terms, len(rows))
-    stream = Stream(rows.features, rows.labels, 2, atoms=atoms, number=number)
+    stream = Stream(rows.features, rows.labels, 2, atoms=Atoms(atoms, number))
     cells = tuple((term, cells_of_atoms(term, atoms, number)) for term in terms)
     form = Dense(torch.as_tensor(np.array(rows.features[:2000])), 2, RIDGE)
     theta = form.pack(None)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import settings
 
 from evenhand.groups import Groups
+from evenhand.heads.spec import HeadSpec
 from evenhand.rows import Rows
 
 # The same inputs on every run, so that a change is judged by what it changed; new ones are tried
@@ -120,6 +121,6 @@ def trained(make_rows):
 
     def make(**options):
         rows = make_rows(**options)
-        return rows, fit_path(rows, ridge=1e-3)[0].head
+        return rows, fit_path(rows, HeadSpec(ridge=1e-3))[0].head
 
     return make

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from evenhand._base.arrays import FloatArray, IntArray, integers_below
+from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 
@@ -21,12 +22,15 @@ class Rows:
         labels: (N,) integers in [0, K).
         groups: the group of every row.
         classes: the K class names; for two classes the second is the positive one.
+        world: the processes that share the rows, each with a part of them (of any size, none
+            included); whatever is fitted, counted or chosen on them is the same in all.
     """
 
     features: FloatArray
     labels: IntArray
     groups: Groups
     classes: tuple[str, ...]
+    world: World = ALONE
 
     def __post_init__(self) -> None:
         if np.ndim(self.features) != 2:
@@ -47,11 +51,16 @@ class Rows:
         return len(self.labels)
 
     def __getitem__(self, rows: Any) -> Rows:
-        return Rows(self.features[rows], self.labels[rows], self.groups[rows], self.classes)
+        return replace(
+            self,
+            features=self.features[rows],
+            labels=self.labels[rows],
+            groups=self.groups[rows],
+        )
 
     def with_features(self, features: FloatArray) -> Rows:
         """The same rows seen through other features."""
-        return Rows(features, self.labels, self.groups, self.classes)
+        return replace(self, features=features)
 
     def __add__(self, other: Rows) -> Rows:
         """These rows followed by ``other``'s.
@@ -73,4 +82,5 @@ class Rows:
             np.concatenate([self.labels, other.labels]),
             groups,
             self.classes,
+            self.world,
         )

@@ -5,6 +5,7 @@ python distributed_job.py FOLDER         (in each process; rank and size in the 
 
 import sys
 import warnings
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -20,10 +21,12 @@ from evenhand.groups import Groups  # noqa: E402
 from evenhand.head import Head  # noqa: E402
 from evenhand.heads.fit import fit_path  # noqa: E402
 from evenhand.heads.gaps import gap_terms  # noqa: E402
+from evenhand.heads.selection.candidates import CandidateGrid  # noqa: E402
 from evenhand.heads.selection.crossfit import crossfit  # noqa: E402
-from evenhand.heads.selection.fair_head import even_out  # noqa: E402
+from evenhand.heads.selection.fair_head import fit_fair_head  # noqa: E402
 from evenhand.heads.selection.ridge import choose_ridge  # noqa: E402
 from evenhand.heads.selection.rule import Bound, Rule  # noqa: E402
+from evenhand.heads.spec import FitControl, HeadSpec  # noqa: E402
 from evenhand.models import wrap  # noqa: E402
 from evenhand.models.features import extract, extract_task  # noqa: E402
 from evenhand.rows import Rows  # noqa: E402
@@ -60,41 +63,42 @@ def fits(world):
     found = {}
     for classes in (2, 3):
         for deal in (uneven, strided):
-            rows = deal(made(classes), world)
+            rows = replace(deal(made(classes), world), world=world)
             terms = gap_terms(rows.labels, rows.groups, rows.classes, "eo", world=world)
             weights = 0.5 + (rows.features[:, 1] > 0)
-            path = fit_path(rows, (0.0, 0.5, 4.0), terms, ridge=1e-2, weights=weights, world=world)
+            path = fit_path(rows, HeadSpec(1e-2), (0.0, 0.5, 4.0), terms, weights=weights)
             for fit in path:
                 name = f"fit {classes} {deal.__name__} {fit.strength}"
                 found[name] = np.vstack([fit.head.weight, fit.head.bias])
                 assert fit.converged
-    rows = strided(made(3), world)
+    rows = replace(strided(made(3), world), world=world)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         start = factorize(Head(np.eye(6)[:, :3], np.zeros(3)), rank=2).head
-    low = fit_path(rows, ridge=1e-2, start=start, rank=2, world=world)[0].head
+    low = fit_path(rows, HeadSpec(1e-2, rank=2), control=FitControl(start))[0].head
     assert low.factors is not None
     return found | {"low rank": low.weight - low.weight.mean(axis=1, keepdims=True)}
 
 
 def crossfits(world):
-    rows = strided(made(), world)
-    ridge = choose_ridge(rows, world=world)
-    found = crossfit(rows, "eo", ridge=ridge, strengths=(0.0, 1.0), world=world)
-    old = fit_path(made()[:200], ridge=0.1)[0].head
-    evened = even_out(rows, Rule((Bound("eo", 0.3),)), old=old, strengths=(0, 1), world=world)
+    rows = replace(strided(made(), world), world=world)
+    ridge = choose_ridge(rows)
+    grid = CandidateGrid((0.0, 1.0))
+    found = crossfit(rows, HeadSpec(ridge), "eo", grid=grid)
+    old = fit_path(made()[:200], HeadSpec(ridge=0.1))[0].head
+    fair = fit_fair_head(rows, Rule((Bound("eo", 0.3),)), old=old, grid=grid)
     return {
         "ridge": np.array(ridge),
         "counts": found.tables[:, 12],
         "unknown": found.unknown[:, 12],
         "log loss": found.log_loss,
-        "evened": np.vstack([evened.head.weight, evened.head.bias]),
-        "evened error": np.array(evened.choice.error),
+        "evened": np.vstack([fair.head.weight, fair.head.bias]),
+        "evened error": np.array(fair.choice.error),
     }
 
 
 def sums(world):
-    head = fit_path(made(), ridge=0.1)[0].head
+    head = fit_path(made(), HeadSpec(ridge=0.1))[0].head
     rows = uneven(made(), world)
     fisher = world.merge(head_fisher(rows, head, diagonal=True, kronecker=True))
     groups = Groups.from_values(np.array(["f", "m", "x"])[rows.groups.codes]).across(world)
@@ -115,7 +119,7 @@ def refusals(world):
         bad.features[-3] = np.nan
     for rows in (bad, uneven(made(), world)[:0]):
         try:
-            fit_path(rows, ridge=0.1, world=world)
+            fit_path(replace(rows, world=world), HeadSpec(0.1))
         except InputError as error:
             said.append(str(error))
     return {"refusals": np.array("|".join(said))}

@@ -74,7 +74,7 @@ def test_the_run_folder_holds_everything_and_the_model_needs_no_group(result, ad
 
 def test_a_strength_rank_and_alpha_asked_for(adult):
     found = finetune_stage(adult, Rule(), strength=1.0, rank=2, alpha=0.7)
-    assert found.evened.setting == "1"
+    assert found.fair_head.setting == "1"
     assert found.promised is None
     by_method = {r.method: r for r in found.run.records}
     assert by_method["svd"].setting == "rank 2"
@@ -165,7 +165,7 @@ def test_examples_mappings_and_tuples_are_the_same(parts):
     tuples = as_tuples(small)
     mappings = {n: {"inputs": x, "labels": list(y), "sex": g} for n, (x, y, g) in tuples.items()}
     weights = [
-        finetune(model, **given, groups="sex").evened.head.weight
+        finetune(model, **given, groups="sex").fair_head.head.weight
         for given in (small, tuples, mappings)
     ]
     np.testing.assert_array_equal(weights[0], weights[1])
@@ -301,7 +301,7 @@ def test_examples_refuse_labels_that_are_not_integers():
 
 def test_the_result_is_a_plain_model(result):
     assert type(result.model) is MLP
-    assert isinstance(result.evened.head, Head)
+    assert isinstance(result.fair_head.head, Head)
     assert "evenhand" in str(result.report)
 
 

@@ -21,6 +21,7 @@ from evenhand.fisher.sums import KroneckerSums
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
+from evenhand.heads.spec import HeadSpec
 from evenhand.rows import Rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::evenhand.fisher.factorize.NoSavingWarning")
@@ -167,7 +168,7 @@ def test_kronecker_with_refit_keeps_more_of_the_probabilities():
 
     groups = Groups(rng.integers(0, 2, 4000), ("a", "b"))
     rows = Rows(x, labels, groups, tuple("abcdefgh"))
-    head = fit_path(rows, ridge=1e-3)[0].head
+    head = fit_path(rows, HeadSpec(ridge=1e-3))[0].head
     sums = head_fisher(rows, head, kronecker=True)
     for rank in (2, 3, 4):
         plain = kl(rows, head, factorize(head, rank=rank).head)

@@ -17,9 +17,12 @@ import evenhand as eh
 from evenhand.fisher.factorize import NoSavingWarning
 from evenhand.groups import Groups
 from evenhand.head import Head
+from evenhand.heads.gaps import Softness
+from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import crossfit
-from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.integrations.sklearn import FairLinearHead
 from evenhand.metrics.bounds import may_be_noise, upper_bound
 from evenhand.metrics.gap_intervals import gap_interval
@@ -137,7 +140,9 @@ def soft_gap(case: Case) -> None:
     loss.backward()
     finite(loss.detach(), z.grad)
     assert loss >= 0
-    running = eh.GapLoss(rows.labels, rows.groups, rows.classes, case.criterion, min_cell=1)
+    running = eh.GapLoss(
+        rows.labels, rows.groups, rows.classes, case.criterion, softness=Softness(min_cell=1)
+    )
     finite(running(z.detach(), labels, codes))
     mix = {case.criterion: case.number}
     attempt(lambda: eh.heads.gap_terms(rows.labels, rows.groups, rows.classes, mix))
@@ -154,7 +159,9 @@ def fitted(case: Case) -> None:
     )
     ridge = case.number if case.seed % 3 == 0 else 1e-3
     start = case.head if case.seed % 4 == 0 else None
-    for fit in eh.heads.fit_path(case.rows, (0.0, 3.0), terms, ridge=ridge, start=start):
+    for fit in eh.heads.fit_path(
+        case.rows, HeadSpec(ridge=ridge), (0.0, 3.0), terms, control=FitControl(start=start)
+    ):
         finite(fit.value, fit.head.weight, fit.head.bias)
         p = softmax(fit.logits(case.rows.features), axis=1)
         finite(p)
@@ -172,8 +179,12 @@ def evened(case: Case) -> None:
         criterion=eh.Criterion.parse(case.criterion)
     )  # fmt: skip
     old = case.head if case.seed % 3 == 0 else None
-    found = even_out(
-        case.rows, rule, old=old, ridge=0.01, strengths=(0.0, 3.0), offsets=(-0.5, 0.0, 0.5)
+    found = fit_fair_head(
+        case.rows,
+        rule,
+        HeadSpec(ridge=0.01),
+        old=old,
+        grid=CandidateGrid(strengths=(0.0, 3.0), offsets=(-0.5, 0.0, 0.5)),
     )
     choice = found.choice
     finite(choice.error, found.head.weight, *choice.gaps.values(), *choice.uppers.values())
@@ -186,7 +197,12 @@ def evened(case: Case) -> None:
     for family in found.families:
         assert (family.totals.sum(axis=(-1, -2)) == len(case.rows)).all()
     if case.seed % 5 == 0:
-        crossfit(case.rows, case.criterion, ridge=case.number, strengths=(0.0,), offsets=(0.0,))
+        crossfit(
+            case.rows,
+            HeadSpec(ridge=case.number),
+            case.criterion,
+            grid=CandidateGrid(strengths=(0.0,), offsets=(0.0,)),
+        )
 
 
 @amounts(12, 500)

@@ -8,6 +8,7 @@ from evenhand.heads.adapter import Adapted, Adapter, Hidden
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.objective import Objective
+from evenhand.heads.spec import FitControl, HeadSpec
 
 
 @pytest.fixture
@@ -70,7 +71,13 @@ def test_gradient_is_that_of_autograd(make_rows, layer, classes):
 def test_what_is_fitted_is_what_is_used(make_rows, layer):
     rows = make_rows(n=200)
     terms = gap_terms(rows.labels, rows.groups, rows.classes, "eo")
-    fits = fit_path(rows, [0.0, 1.0], terms, ridge=1e-1, start=head_on(2), hidden=layer, rank=2)
+    fits = fit_path(
+        rows,
+        HeadSpec(ridge=1e-1, rank=2, hidden=layer),
+        [0.0, 1.0],
+        terms,
+        control=FitControl(start=head_on(2)),
+    )
     for fit in fits:
         assert fit.adapter is not None
         assert fit.trainable_parameters == 2 * (5 + 8) + 8 * 2 + 2
@@ -84,7 +91,9 @@ def test_what_is_fitted_is_what_is_used(make_rows, layer):
         w = fit.head.weight[:, 1] - fit.head.weight[:, 0]
         ridge = 0.5e-1 * ((w**2).sum() + (change**2).sum())
         assert fit.value == pytest.approx(objective + ridge, abs=1e-9)
-    dense = fit_path(rows.with_features(relu(layer, rows.features)), [0.0, 1.0], terms, ridge=1e-1)
+    dense = fit_path(
+        rows.with_features(relu(layer, rows.features)), HeadSpec(ridge=1e-1), [0.0, 1.0], terms
+    )
     for adapted, plain in zip(fits, dense, strict=True):
         assert adapted.value < plain.value + 1e-6
 

@@ -17,6 +17,7 @@ from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.objective import Objective
 from evenhand.heads.parametrization import Dense, LowRank
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 
 pytestmark = pytest.mark.filterwarnings("ignore::evenhand.fisher.factorize.NoSavingWarning")
@@ -36,7 +37,7 @@ def probabilities(fit, rows):
 def test_at_strength_zero_it_is_logistic_regression(make_rows, classes, d):
     rows = make_rows(n=1500, d=d, classes=classes)
     ridge = 0.02
-    fit = fit_path(rows, ridge=ridge)[0]
+    fit = fit_path(rows, HeadSpec(ridge=ridge))[0]
     peer = LogisticRegression(C=1 / (ridge * len(rows)), tol=1e-10, max_iter=10_000)
     peer.fit(rows.features, rows.labels)
     assert fit.converged
@@ -51,7 +52,7 @@ def test_weights_of_rows_are_those_of_logistic_regression(make_rows):
     rows = make_rows(n=800)
     weights = np.random.default_rng(0).uniform(0.2, 2, 800)
     weights /= weights.mean()
-    fit = fit_path(rows, ridge=0.01, weights=weights)[0]
+    fit = fit_path(rows, HeadSpec(ridge=0.01), weights=weights)[0]
     peer = LogisticRegression(C=1 / (0.01 * 800), tol=1e-10, max_iter=10_000)
     peer.fit(rows.features, rows.labels, sample_weight=weights)
     assert np.abs(probabilities(fit, rows) - peer.predict_proba(rows.features)).max() < 1e-5
@@ -62,9 +63,9 @@ def test_weights_of_rows_are_those_of_logistic_regression(make_rows):
 def test_a_warm_path_ends_where_cold_starts_do(make_rows, classes, criterion):
     rows = make_rows(n=900, classes=classes, groups=3, unknown=0.1)
     terms = terms_of(rows, criterion)
-    warm = fit_path(rows, PATH, terms, ridge=1e-2)
+    warm = fit_path(rows, HeadSpec(ridge=1e-2), PATH, terms)
     for fit in warm:
-        cold = fit_path(rows, [fit.strength], terms, ridge=1e-2)[0]
+        cold = fit_path(rows, HeadSpec(ridge=1e-2), [fit.strength], terms)[0]
         assert fit.converged
         assert cold.converged
         if fit.strength > 1:  # no longer convex: a cold start may end in a worse valley
@@ -78,7 +79,7 @@ def test_stronger_means_smaller_soft_gaps_and_more_loss(make_rows):
     rows = make_rows(n=2000)
     objective = Objective(rows.labels, terms_of(rows))
     losses, gaps = [], []
-    for fit in fit_path(rows, PATH, terms_of(rows), ridge=1e-3):
+    for fit in fit_path(rows, HeadSpec(ridge=1e-3), PATH, terms_of(rows)):
         logits = torch.tensor(fit.head.logits(rows.features))
         losses.append(objective(logits, 0.0)[0])
         gaps.append(objective(logits, 1.0)[0] - losses[-1])
@@ -90,22 +91,24 @@ def test_stronger_means_smaller_soft_gaps_and_more_loss(make_rows):
 def test_badly_scaled_features_converge_too(make_rows):
     rows = make_rows(n=800, d=6)
     scaled = rows.with_features(rows.features * np.geomspace(1e-3, 1e4, 6) + 50)
-    fit = fit_path(scaled, ridge=0.0)[0]
-    plain = fit_path(rows, ridge=0.0)[0]
+    fit = fit_path(scaled, HeadSpec(ridge=0.0))[0]
+    plain = fit_path(rows, HeadSpec(ridge=0.0))[0]
     assert fit.converged
     assert fit.value == pytest.approx(plain.value, abs=1e-5)
     constant = rows.with_features(np.hstack([rows.features, np.zeros((800, 1)), np.ones((800, 1))]))
-    assert fit_path(constant, ridge=1e-4)[0].converged
+    assert fit_path(constant, HeadSpec(ridge=1e-4))[0].converged
 
 
 @pytest.mark.parametrize("strength", [0.0, 1.0])
 def test_rank_one_of_two_classes_reaches_the_dense_optimum(make_rows, strength):
     rows = make_rows(n=1000)
     terms = terms_of(rows)
-    dense = fit_path(rows, [strength], terms, ridge=1e-2)[0]
+    dense = fit_path(rows, HeadSpec(ridge=1e-2), [strength], terms)[0]
     rng = np.random.default_rng(0)
     start = factorize(Head(rng.normal(size=(5, 2)), np.zeros(2)), rank=1).head
-    low = fit_path(rows, [strength], terms, ridge=1e-2, start=start, rank=1)[0]
+    low = fit_path(
+        rows, HeadSpec(ridge=1e-2, rank=1), [strength], terms, control=FitControl(start=start)
+    )[0]
     assert low.value == pytest.approx(dense.value, abs=1e-6)
     assert np.abs(probabilities(low, rows) - probabilities(dense, rows)).max() < 2e-3
     down, up = low.head.factors
@@ -116,9 +119,9 @@ def test_rank_one_of_two_classes_reaches_the_dense_optimum(make_rows, strength):
 
 def test_full_centred_rank_of_several_classes_reaches_the_dense_optimum(make_rows):
     rows = make_rows(n=1200, classes=4, d=6)
-    dense = fit_path(rows, ridge=1e-2)[0]
+    dense = fit_path(rows, HeadSpec(ridge=1e-2))[0]
     start = factorize(dense.head.__class__(np.eye(6)[:, :4], np.zeros(4)), rank=3).head
-    low = fit_path(rows, ridge=1e-2, start=start, rank=3)[0]
+    low = fit_path(rows, HeadSpec(ridge=1e-2, rank=3), control=FitControl(start=start))[0]
     assert low.value == pytest.approx(dense.value, abs=1e-5)
 
 
@@ -178,10 +181,14 @@ def test_the_caller_keeps_its_threads(make_rows):
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        fit_path(rows, ridge=0.1)
+        fit_path(rows, HeadSpec(ridge=0.1))
         assert torch.get_num_threads() == 2
         with pytest.raises(RuntimeError):
-            fit_path(rows, ridge=0.1, on_fit=lambda: (_ for _ in ()).throw(RuntimeError))
+            fit_path(
+                rows,
+                HeadSpec(ridge=0.1),
+                control=FitControl(on_fit=lambda: (_ for _ in ()).throw(RuntimeError)),
+            )
         assert torch.get_num_threads() == 2
     finally:
         torch.set_num_threads(before)
@@ -189,7 +196,12 @@ def test_the_caller_keeps_its_threads(make_rows):
 
 def test_every_fit_of_the_path_is_told(make_rows):
     told = []
-    fits = fit_path(make_rows(n=200), PATH, ridge=0.1, on_fit=lambda: told.append(1))
+    fits = fit_path(
+        make_rows(n=200),
+        HeadSpec(ridge=0.1),
+        PATH,
+        control=FitControl(on_fit=lambda: told.append(1)),
+    )
     assert len(told) == len(fits) == len(PATH)
     assert [fit.strength for fit in fits] == list(PATH)
 
@@ -198,7 +210,7 @@ def test_memory_mapped_and_read_only_features_do(make_rows, tmp_path):
     rows = make_rows(n=300, dtype=np.float32)
     np.save(tmp_path / "x.npy", rows.features)
     mapped = rows.with_features(np.load(tmp_path / "x.npy", mmap_mode="r"))
-    one, two = fit_path(rows, ridge=0.1)[0], fit_path(mapped, ridge=0.1)[0]
+    one, two = fit_path(rows, HeadSpec(ridge=0.1))[0], fit_path(mapped, HeadSpec(ridge=0.1))[0]
     np.testing.assert_array_equal(one.head.weight, two.head.weight)
 
 
@@ -206,23 +218,31 @@ def test_bad_input_is_named(make_rows):
     rows = make_rows(n=40)
     one_class = Rows(rows.features, np.zeros(40, int), rows.groups, ("no", "yes"))
     with pytest.raises(InputError, match="all 40 rows have the label 'no'"):
-        fit_path(one_class, ridge=0.1)
+        fit_path(one_class, HeadSpec(ridge=0.1))
     bad = rows.features.copy()
     bad[:2, 0] = np.nan, np.inf
     with pytest.raises(InputError, match="NaN or infinity in 2 rows"):
-        fit_path(rows.with_features(bad), ridge=0.1)
+        fit_path(rows.with_features(bad), HeadSpec(ridge=0.1))
     with pytest.raises(InputError, match="0 rows"):
-        fit_path(rows[:0], ridge=0.1)
+        fit_path(rows[:0], HeadSpec(ridge=0.1))
     with pytest.raises(InputError, match="starts from factors of that rank"):
-        fit_path(rows, ridge=0.1, rank=1)
+        fit_path(rows, HeadSpec(ridge=0.1, rank=1))
     with pytest.raises(InputError, match=r"weight \(3, 2\), the rows need \(5, 2\)"):
-        fit_path(rows, ridge=0.1, start=Head(np.zeros((3, 2)), np.zeros(2)))
+        fit_path(
+            rows, HeadSpec(ridge=0.1), control=FitControl(start=Head(np.zeros((3, 2)), np.zeros(2)))
+        )
 
 
 def test_the_path_of_the_adult_head_takes_few_evaluations(adult):
     rows = adult.problem.development
     terms = terms_of(rows)
-    fits = fit_path(rows, np.geomspace(0.03, 100, 10), terms, ridge=1e-4, start=adult.problem.head)
+    fits = fit_path(
+        rows,
+        HeadSpec(ridge=1e-4),
+        np.geomspace(0.03, 100, 10),
+        terms,
+        control=FitControl(start=adult.problem.head),
+    )
     assert sum(fit.evaluations for fit in fits) <= 300
     assert all(fit.converged for fit in fits)
 
@@ -232,8 +252,8 @@ def test_groups_unknown_to_the_last_row_are_transfer_learning(make_rows):
     nobody = Rows(
         rows.features, rows.labels, Groups(np.full(300, -1), rows.groups.names), rows.classes
     )
-    fit = fit_path(nobody, [5.0], terms_of(nobody), ridge=0.01)[0]
-    plain = fit_path(rows, ridge=0.01)[0]
+    fit = fit_path(nobody, HeadSpec(ridge=0.01), [5.0], terms_of(nobody))[0]
+    plain = fit_path(rows, HeadSpec(ridge=0.01))[0]
     np.testing.assert_allclose(fit.head.weight, plain.head.weight, atol=1e-6)
 
 
@@ -244,7 +264,7 @@ def test_without_an_intercept_the_bias_stays_nought(classes):
     labels = (features @ rng.normal(size=(5, classes)) + rng.normal(size=(400, classes))).argmax(1)
     names = tuple("abc"[:classes])
     rows = Rows(features, labels, Groups(np.zeros(400, int), ("g",), "group"), names)
-    fit = fit_path(rows, ridge=0.01, intercept=False)[0]
+    fit = fit_path(rows, HeadSpec(ridge=0.01, intercept=False))[0]
     oracle = LogisticRegression(C=1 / 4, fit_intercept=False, tol=1e-8, max_iter=5000)
     expected = oracle.fit(features, labels).predict_proba(features)
     assert not fit.head.bias.any()
@@ -255,13 +275,13 @@ def test_without_an_intercept_the_bias_stays_nought(classes):
 def test_a_start_far_worse_than_none_is_left(make_rows, monkeypatch, classes):
     rows = make_rows(n=200, classes=classes)
     rows = rows.with_features(rows.features * 1e10)
-    cold = fit_path(rows, ridge=1e-3)[0]
+    cold = fit_path(rows, HeadSpec(ridge=1e-3))[0]
     wrong = Head(np.random.default_rng(0).normal(size=(5, classes)), np.zeros(classes))
     for most in (head_fit.IN_PASSES, 0):
         monkeypatch.setattr(head_fit, "IN_PASSES", most)
-        warm = fit_path(rows, ridge=1e-3, start=wrong)[0]
+        warm = fit_path(rows, HeadSpec(ridge=1e-3), control=FitControl(start=wrong))[0]
         assert warm.converged
         assert warm.evaluations <= 2 * cold.evaluations
         assert warm.value == pytest.approx(cold.value, abs=1e-6)
-    near = fit_path(rows, ridge=1e-3, start=cold.head)[0]
+    near = fit_path(rows, HeadSpec(ridge=1e-3), control=FitControl(start=cold.head))[0]
     assert near.evaluations < cold.evaluations

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.heads.gap_loss import GapLoss, soft_gap_loss
-from evenhand.heads.gaps import MIN_CELL, SHRINK, gap_term
+from evenhand.heads.gaps import MIN_CELL, SHRINK, Softness, gap_term
 from evenhand.heads.objective import Objective
 
 CRITERIA = ["equalized_odds", "demographic_parity", "equal_opportunity"]
@@ -35,7 +35,9 @@ def solvers(logits, labels, groups, criterion):
 @pytest.mark.parametrize("classes", [2, 3])
 def test_a_whole_batch_has_the_solvers_penalty_and_gradient(criterion, classes):
     logits, labels, groups = batch(classes=classes)
-    loss = soft_gap_loss(logits, labels, groups, criterion, shrink=SHRINK, min_cell=MIN_CELL)
+    loss = soft_gap_loss(
+        logits, labels, groups, criterion, softness=Softness(shrink=SHRINK, min_cell=MIN_CELL)
+    )
     (slope,) = torch.autograd.grad(loss, logits)
     value, gradient = solvers(logits, labels, groups, criterion)
     assert loss.item() == pytest.approx(value, rel=1e-9)

@@ -10,7 +10,7 @@ from evenhand._base.distributed import World
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import Groups
-from evenhand.heads.gaps import BETA, MIN_CELL, SHRINK, gap_term, gap_terms
+from evenhand.heads.gaps import BETA, MIN_CELL, SHRINK, Softness, gap_term, gap_terms
 from evenhand.heads.objective import Objective
 
 
@@ -111,7 +111,7 @@ def test_options_change_what_they_say():
     labels, coded, names = case(2, 2, small=10)
     logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
     for options in ({"shrink": 0.0}, {"beta": 2.0}, {"beta": 0.5}, {"min_cell": 1}):
-        term = gap_term(labels, coded, names, "eo", weight=3.0, **options)
+        term = gap_term(labels, coded, names, "eo", weight=3.0, softness=Softness(**options))
         value, _ = Objective(labels, [term])(logits, 1.0)
         chosen = {"beta": 4.0, "shrink": SHRINK, "min_cell": MIN_CELL} | options
         chosen["least"] = chosen.pop("min_cell")
@@ -219,10 +219,18 @@ def test_bad_input_is_named():
     ],
 )
 def test_a_term_of_what_cannot_be_is_named(change, message):
-    given = {"labels": np.array([0, 1, 1])} | change
+    given = {"labels": np.array([0, 1, 1]), "weight": 1.0} | change
+    softness = Softness(**{k: v for k, v in given.items() if k in ("beta", "shrink")})
     groups = Groups(np.array([0, 1, 0]), ("a", "b"))
     with pytest.raises(InputError, match=message):
-        gap_term(given.pop("labels"), groups, ("no", "yes"), "eo", **given)
+        gap_term(
+            given["labels"],
+            groups,
+            ("no", "yes"),
+            "eo",
+            weight=given["weight"],
+            softness=softness,
+        )
     for weight in (0.0, np.nan, np.inf):
         with pytest.raises(InputError, match="must be positive"):
             gap_terms(np.array([0, 1, 1]), groups, ("no", "yes"), {"eo": weight})
@@ -239,11 +247,12 @@ def test_the_defaults_are_the_methods():
 
 def test_a_term_is_a_value_that_does_not_change():
     labels, coded, names = case(2, 2)
-    term = gap_term(labels, coded, names, "dp", weight=0.5, shrink=0)
+    term = gap_term(labels, coded, names, "dp", weight=0.5, softness=Softness(shrink=0))
     assert len({term, gap_term(labels, coded, names, "dp")}) == 2
     with pytest.raises(FrozenInstanceError):
         term.beta = 2.0
-    for change in ({"shrink": np.inf}, {"beta": 0.0}, {"beta": np.inf}, {"weight": -1.0}):
+    soft = (Softness(shrink=np.inf), Softness(0.0), Softness(np.inf))
+    for change in (*({"softness": each} for each in soft), {"weight": -1.0}):
         with pytest.raises(InputError, match="weight and beta must be above 0"):
             gap_term(labels, coded, names, "dp", **change)
 
@@ -254,8 +263,13 @@ def test_a_cell_of_just_enough_rows_counts_and_an_empty_one_is_not_named():
     term = gap_term(np.zeros(90, int), groups, ("n", "y"), "dp")
     assert term.sizes.tolist() == [30, 30]
     assert term.dropped == (("b", "any"), ("d", "any"))
-    assert gap_term(np.zeros(90, int), groups, ("n", "y"), "dp", min_cell=0).dropped == ()
-    assert gap_term(np.zeros(90, int), groups, ("n", "y"), "dp", min_cell=1).sizes.tolist() == [
+    assert (
+        gap_term(np.zeros(90, int), groups, ("n", "y"), "dp", softness=Softness(min_cell=0)).dropped
+        == ()
+    )
+    assert gap_term(
+        np.zeros(90, int), groups, ("n", "y"), "dp", softness=Softness(min_cell=1)
+    ).sizes.tolist() == [
         30,
         29,
         30,

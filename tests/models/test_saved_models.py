@@ -43,7 +43,7 @@ def saved(backbone, task, folder):
     result = finetune_stage(stage, RULE, strength=0.3)
     result.save(folder)
     expected = stage.backbone.features(list(task.test.inputs)[:8]).double().numpy()
-    return result, result.evened.head.logits(expected)
+    return result, result.fair_head.head.logits(expected)
 
 
 def test_a_module_of_the_users_own(tmp_path):

@@ -14,6 +14,7 @@ from evenhand.groups import Groups
 from evenhand.heads.fit import fit_path
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.report import files, html
 from evenhand.report import model_card as card
 from evenhand.report import terminal_table as table
@@ -67,10 +68,10 @@ def rows():
 
 
 def test_a_fit_that_ran_out_of_evaluations_says_so():
-    cut = fit_path(rows(), ridge=1e-3, max_evaluations=3)[0]
+    cut = fit_path(rows(), HeadSpec(ridge=1e-3), control=FitControl(max_evaluations=3))[0]
     assert not cut.converged
     assert as_fitted(cut).notes == (UNCONVERGED,)
-    whole = fit_path(rows(), ridge=1e-3)[0]
+    whole = fit_path(rows(), HeadSpec(ridge=1e-3))[0]
     assert whole.converged
     assert as_fitted(whole).notes == ()
 

@@ -15,6 +15,7 @@ from evenhand.fisher.factorize import NoSavingWarning, factorize
 from evenhand.fisher.neutralize import Weights, neutralize
 from evenhand.heads.fit import fit_path
 from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.report.record import UNCONVERGED, Record
 
 BEFORE = "transfer"
@@ -38,7 +39,11 @@ def baselines(stage: Stage, rank: int | None, weights: Weights) -> list[Record]:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NoSavingWarning)
             factors = factorize(problem.head, importance, rank=rank)
-        fit = fit_path(problem.train, ridge=problem.ridge, start=factors.head, rank=factors.rank)[0]
+        fit = fit_path(
+            problem.train,
+            HeadSpec(ridge=problem.ridge, rank=factors.rank),
+            control=FitControl(start=factors.head),
+        )[0]
         return f"rank {factors.rank}", as_fitted(fit)
 
     timed("svd", lambda: low_rank(None))

@@ -21,11 +21,13 @@ from evenhand.finetuning.sentences import asked, decided, empty_cells, floor_not
 from evenhand.finetuning.stage import Stage, task_stage
 from evenhand.fisher.factorize import compressed_head, rank_of
 from evenhand.fisher.neutralize import alpha_weights
-from evenhand.heads.selection.fair_head import Evened, even_out, frontier
+from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid
+from evenhand.heads.selection.fair_head import FairHead, fit_fair_head, frontier
 from evenhand.heads.selection.rank import choose_rank
 from evenhand.heads.selection.requirements import plan, require_gap, require_groups
 from evenhand.heads.selection.rule import Bound, Rule, make_rule
 from evenhand.heads.selection.warnings import result_warnings, row_warnings
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.report.record import UNCONVERGED, Run
 from evenhand.tasks.from_arrays import task_of
@@ -151,22 +153,16 @@ def finetune_stage(
         start = compressed_head(problem.development, problem.head, rank)
     records = baselines(stage, rank, weights)
     started = time.perf_counter()
-    evened = even_out(
+    fair = fit_fair_head(
         problem.development,
         rule,
+        HeadSpec(ridge=problem.ridge, rank=rank if many else None, intercept=problem.intercept),
         old=None if problem.fresh else problem.head,
-        start=start,
-        ridge=problem.ridge,
-        rank=rank if many else None,
-        intercept=problem.intercept,
-        strength=strength,
-        hidden=hidden,
-        seed=problem.seed,
-        on_fit=on_fit,
+        adapter=hidden,
+        grid=DEFAULT_GRID if strength is None else CandidateGrid.only(strength),
+        control=FitControl(start=start, seed=problem.seed, on_fit=on_fit),
     )
-    after = score(
-        stage, CHOICE, evened.setting, _fitted(stage, evened), time.perf_counter() - started
-    )
+    after = score(stage, CHOICE, fair.setting, _fitted(stage, fair), time.perf_counter() - started)
     records.append(after)
     before = next(record for record in records if record.method == BEFORE)
     floors = plan(problem.development, rule)
@@ -174,14 +170,14 @@ def finetune_stage(
         *stage.notes,
         *row_warnings(problem.development, rule.criteria),
         *empty_cells(stage.test),
-        *result_warnings(problem.development, evened.families, evened.choice),
+        *result_warnings(problem.development, fair.families, fair.choice),
         *floor_notes(floors, rule),
     ]
     seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
     run = Run(
         "finetune",
         asked(stage, rule, strength),
-        decided(evened, before, after, rule),
+        decided(fair, before, after, rule),
         tuple(records),
         before,
         after,
@@ -190,33 +186,33 @@ def finetune_stage(
         warnings=tuple(notes),
         provenance=_provenance(stage, seconds),
         config=config or {},
-        frontier=tuple(_path_on_test(stage, evened, rule)),
+        frontier=tuple(_path_on_test(stage, fair, rule)),
     )
-    return Result(_model(stage, evened), evened, run, stage)
+    return Result(_model(stage, fair), fair, run, stage)
 
 
-def _fitted(stage: Stage, evened: Evened) -> Fitted:
-    if evened.fit is None or evened.fit.adapter is None:
-        unsure = evened.fit is not None and not evened.fit.converged
+def _fitted(stage: Stage, fair: FairHead) -> Fitted:
+    if fair.fit is None or fair.fit.adapter is None:
+        unsure = fair.fit is not None and not fair.fit.converged
         notes = (UNCONVERGED,) if unsure else ()
-        head = stage.backbone.as_stored(evened.head)
-        return fitted_head(head, evened.trainable_parameters, notes=notes)
-    return adapted_fit(evened.fit, network_of(stage.problem))
+        head = stage.backbone.as_stored(fair.head)
+        return fitted_head(head, fair.trainable_parameters, notes=notes)
+    return adapted_fit(fair.fit, network_of(stage.problem))
 
 
-def _model(stage: Stage, evened: Evened) -> nn.Module:
-    if evened.adapter is not None and stage.problem.network is not None:
+def _model(stage: Stage, fair: FairHead) -> nn.Module:
+    if fair.adapter is not None and stage.problem.network is not None:
         from evenhand.finetuning.mlp_adapter import with_parts
 
-        return with_parts(stage.problem.network.model, evened.head, evened.adapter)
-    return stage.backbone.with_head(evened.head, stage.problem.train.classes)
+        return with_parts(stage.problem.network.model, fair.head, fair.adapter)
+    return stage.backbone.with_head(fair.head, stage.problem.train.classes)
 
 
-def _path_on_test(stage: Stage, evened: Evened, rule: Rule) -> list[dict[str, Any]]:
+def _path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> list[dict[str, Any]]:
     """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
     points: list[dict[str, Any]] = []
-    families = [family for family in evened.families for _ in family.strengths]
-    for family, point in zip(families, frontier(evened, rule), strict=True):
+    families = [family for family in fair.families for _ in family.strengths]
+    for family, point in zip(families, frontier(fair, rule), strict=True):
         index = (
             family.strengths.index(float(point["strength"])),
             family.offsets.index(float(point["offset"])),

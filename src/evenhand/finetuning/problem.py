@@ -23,6 +23,7 @@ from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 
 
@@ -67,12 +68,16 @@ class Problem:
         """The head's ridge, chosen once by cross-validated log-loss on the development rows."""
         if self.known_ridge is not None:
             return self.known_ridge
-        return choose_ridge(self.development, seed=self.seed, start=self.head)
+        return choose_ridge(self.development, control=FitControl(start=self.head, seed=self.seed))
 
     @cached_property
     def dense(self) -> HeadFit:
         """Transfer learning's fit: the dense head on the train rows, without any penalty."""
-        return fit_path(self.train, ridge=self.ridge, start=self.head, intercept=self.intercept)[0]
+        return fit_path(
+            self.train,
+            HeadSpec(ridge=self.ridge, intercept=self.intercept),
+            control=FitControl(start=self.head),
+        )[0]
 
     def path(self, criterion: Criterion) -> Candidates:
         """The cross-fitted path that evens out ``criterion``, fitted once for all who read it."""
@@ -80,11 +85,9 @@ class Problem:
             began = time.perf_counter()
             candidates = crossfit(
                 self.development,
+                HeadSpec(ridge=self.ridge, intercept=self.intercept),
                 criterion,
-                ridge=self.ridge,
-                start=self.head,
-                intercept=self.intercept,
-                seed=self.seed,
+                control=FitControl(start=self.head, seed=self.seed),
             )
             self._paths[criterion] = candidates, time.perf_counter() - began
         return self._paths[criterion][0]

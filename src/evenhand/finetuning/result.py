@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evenhand.finetuning.stage import Stage
-from evenhand.heads.selection.fair_head import Evened
+from evenhand.heads.selection.fair_head import FairHead
 from evenhand.report.record import Run
 
 if TYPE_CHECKING:
@@ -22,20 +22,20 @@ class Result:
 
     Attributes:
         model: a module of the class it was given as; it needs no group to predict.
-        evened: the choice, its candidates and what is promised.
+        fair_head: the choice, its candidates and what is promised.
         run: everything the report shows.
         stage: the problem it was fitted on.
     """
 
     model: nn.Module
-    evened: Evened
+    fair_head: FairHead
     run: Run
     stage: Stage
 
     @property
     def promised(self) -> bool | None:
         """Whether every bound asked for holds with confidence; None where none was asked."""
-        return self.evened.choice.promised
+        return self.fair_head.choice.promised
 
     @property
     def fair_model(self) -> FairModel:

@@ -12,7 +12,7 @@ from evenhand.metrics.counts import Counts
 
 if TYPE_CHECKING:
     from evenhand.finetuning.stage import Stage
-    from evenhand.heads.selection.fair_head import Evened
+    from evenhand.heads.selection.fair_head import FairHead
     from evenhand.heads.selection.rule import Rule
     from evenhand.report.record import Record
     from evenhand.rows import Rows
@@ -36,27 +36,27 @@ def asked(stage: Stage, rule: Rule, strength: float | None) -> str:
     return f"{what}{groups} {aim}."
 
 
-def decided(evened: Evened, before: Record, after: Record, rule: Rule) -> str:
+def decided(fair: FairHead, before: Record, after: Record, rule: Rule) -> str:
     """What it chose and why, whether that is promised, and what the test rows say of it."""
     criterion = rule.criteria[0]
     promise = {
         True: " The bound is promised for new rows of the same distribution.",
         False: " The bound is NOT promised.",
         None: "",
-    }[evened.choice.promised]
+    }[fair.choice.promised]
     return (
-        f"Chosen: {_in_words(evened)} ({evened.choice.reason}).{promise} On the test rows "
+        f"Chosen: {_in_words(fair)} ({fair.choice.reason}).{promise} On the test rows "
         f"{criterion.symbol} is {plain_number(after.gap(criterion))}, against "
         f"{plain_number(before.gap(criterion))} for transfer learning, "
         f"and the error {after.error:.2f} against {before.error:.2f}."
     )
 
 
-def _in_words(evened: Evened) -> str:
-    if evened.fit is None:
+def _in_words(fair: FairHead) -> str:
+    if fair.fit is None:
         return "the old head, unchanged"
-    what = "an adapter and a head" if evened.adapter else "a head"
-    strength, _, offset = evened.setting.removeprefix("adapter ").partition(" at ")
+    what = "an adapter and a head" if fair.adapter else "a head"
+    strength, _, offset = fair.setting.removeprefix("adapter ").partition(" at ")
     return f"{what} at strength {strength}" + (f", offset {offset}" if offset else "")
 
 

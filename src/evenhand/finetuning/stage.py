@@ -19,6 +19,7 @@ from evenhand.errors import EvenhandError, InputError
 from evenhand.finetuning.problem import Network, Problem, Queries
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 from evenhand.tasks.raw import Raw
 from evenhand.tasks.task import Task
@@ -208,8 +209,8 @@ def task_stage(
     )
     head, fresh = found.head, found.head is None
     if head is None:
-        ridge = choose_ridge(found.train, seed=seed)
-        head = fit_path(found.train, ridge=ridge, intercept=backbone.has_bias)[0].head
+        ridge = choose_ridge(found.train, control=FitControl(seed=seed))
+        head = fit_path(found.train, HeadSpec(ridge=ridge, intercept=backbone.has_bias))[0].head
     return Stage(
         task.name,
         Problem(found.train, found.valid, head, seed, fresh=fresh, intercept=backbone.has_bias),

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from evenhand.heads.fit import fit_path
     from evenhand.heads.gaps import gap_terms
     from evenhand.heads.selection.crossfit import crossfit
-    from evenhand.heads.selection.fair_head import even_out
+    from evenhand.heads.selection.fair_head import fit_fair_head
     from evenhand.heads.selection.ridge import choose_ridge
     from evenhand.heads.selection.select import select
     from evenhand.rows import Rows
@@ -26,7 +26,7 @@ _HOMES = {
     "choose_ridge": "evenhand.heads.selection.ridge",
     "crossfit": "evenhand.heads.selection.crossfit",
     "select": "evenhand.heads.selection.select",
-    "even_out": "evenhand.heads.selection.fair_head",
+    "fit_fair_head": "evenhand.heads.selection.fair_head",
 }
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
     "Rows",
     "choose_ridge",
     "crossfit",
-    "even_out",
+    "fit_fair_head",
     "fit_path",
     "gap_terms",
     "select",

@@ -19,16 +19,10 @@ from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups, known_groups
-from evenhand.heads.gaps import MIN_CELL, SHRINK, GapTerm, gap_term
+from evenhand.heads.gaps import SOFTNESS, GapTerm, Softness, gap_term
 
-BATCH_MIN_CELL = 2
-"""Cells of a batch with fewer rows are left out of :func:`soft_gap_loss`."""
-
-
-BATCH_SHRINK = 4
-"""The shrinkage in a batch: a cell of this many rows counts half."""
-
-
+BATCH_SOFTNESS = Softness(shrink=4, min_cell=2)
+"""In a batch: a cell of 4 rows counts half, one of a single row not at all."""
 MEMORY = 8
 """How many batches the running means of :class:`GapLoss` reach back, about."""
 
@@ -39,25 +33,21 @@ def soft_gap_loss(
     groups: Tensor | Sequence[Any],
     criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
     *,
-    beta: float | None = None,
-    shrink: float = BATCH_SHRINK,
-    min_cell: int = BATCH_MIN_CELL,
+    softness: Softness = BATCH_SOFTNESS,
 ) -> Tensor:
     """The soft-gap penalty of one batch, to be added to the task's loss.
 
     ``loss = cross_entropy(logits, labels) + strength * soft_gap_loss(logits, labels, groups)``.
     The batch should have some rows in every cell group × label: 64 rows at least, 256 better; for
-    smaller ones use :class:`GapLoss`. With ``shrink=50, min_cell=30`` and all rows in one batch it
-    is the penalty that :func:`evenhand.heads.fit_path` minimises.
+    smaller ones use :class:`GapLoss`. With ``SOFTNESS`` and all rows in one batch it is
+    the penalty that :func:`evenhand.heads.fit_path` minimises.
 
     Args:
         logits: (B, K), or (B,) or (B, 1) log-odds of the positive one of two classes.
         labels: (B,) integers in [0, K).
         groups: (B,) integer codes (-1: unknown, in no cell) or any labels (None: unknown).
         criterion: what is to be even.
-        beta: steepness of the soft decision; the criterion's own by default (4, or 1 for
-            demographic parity).
-        shrink, min_cell: as in :func:`evenhand.heads.gaps.gap_term`; the defaults are for a batch.
+        softness: how decisions are softened and small cells trusted; the default is for a batch.
 
     Returns:
         A scalar; 0, with a gradient of 0, where no label has two groups.
@@ -75,9 +65,7 @@ def soft_gap_loss(
         Groups(codes, names),
         classes,
         criterion,
-        beta=beta,
-        shrink=shrink,
-        min_cell=min_cell,
+        softness=softness,
     )
     if not term.active:
         return z.sum() * 0.0
@@ -97,7 +85,7 @@ class GapLoss:
         groups: their groups.
         classes: the K class names.
         criterion: what is to be even.
-        beta, shrink, min_cell: as in :func:`evenhand.heads.gaps.gap_term`.
+        softness: how decisions are softened and small cells trusted.
         memory: how many batches the means reach back.
         world: the processes that train together, each with a part of every batch: the means are of
             the whole batch. Every one must call; gradients are then averaged over processes, as
@@ -114,9 +102,7 @@ class GapLoss:
         classes: tuple[str, ...],
         criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
         *,
-        beta: float | None = None,
-        shrink: float = SHRINK,
-        min_cell: int = MIN_CELL,
+        softness: Softness = SOFTNESS,
         memory: float = MEMORY,
         world: World = ALONE,
     ) -> None:
@@ -130,9 +116,7 @@ class GapLoss:
             groups,
             self.classes,
             self.criterion,
-            beta=beta,
-            shrink=shrink,
-            min_cell=min_cell,
+            softness=softness,
         )
         nowhere = len(self.term.sizes)
         self._cell = np.full((len(classes), max(groups.number, 1)), nowhere, dtype=np.int64)

@@ -71,6 +71,24 @@ class GapTerm:
         return bool(self.contrast.any())
 
 
+@dataclass(frozen=True)
+class Softness:
+    """How decisions are softened, and how far cells are trusted.
+
+    Attributes:
+        beta: steepness of the soft decision; the criterion's own by default.
+        shrink: a cell of this many rows counts half.
+        min_cell: cells with fewer rows are left out of the penalty.
+    """
+
+    beta: float | None = None
+    shrink: float = SHRINK
+    min_cell: int = MIN_CELL
+
+
+SOFTNESS = Softness()
+
+
 def gap_term(
     labels: IntArray,
     groups: Groups,
@@ -78,9 +96,7 @@ def gap_term(
     criterion: str | Criterion,
     *,
     weight: float = 1.0,
-    beta: float | None = None,
-    shrink: float = SHRINK,
-    min_cell: int = MIN_CELL,
+    softness: Softness = SOFTNESS,
     counts: IntArray | None = None,
     world: World = ALONE,
 ) -> GapTerm:
@@ -92,8 +108,7 @@ def gap_term(
         classes: the K class names.
         criterion: what is to be even.
         weight: share in a mix of criteria.
-        beta: steepness of the soft decision; the criterion's own by default.
-        shrink, min_cell: see :data:`SHRINK` and :data:`MIN_CELL`.
+        softness: how decisions are softened and small cells trusted.
         counts: (N,) how many rows each of these stands for; one by default.
         world: the processes that hold the other rows: cells are as large as in all of them.
 
@@ -101,6 +116,7 @@ def gap_term(
         InputError: labels and groups of different lengths, a label out of range, or a weight,
             beta or shrink that is not a number it can be.
     """
+    beta, shrink, min_cell = softness.beta, softness.shrink, softness.min_cell
     criterion = Criterion.parse(criterion)
     k, g = len(classes), groups.number
     labels = integers_below(labels, k, "labels")
@@ -177,7 +193,7 @@ def gap_terms(
             classes,
             criterion,
             weight=weight,
-            beta=beta,
+            softness=Softness(beta),
             counts=counts,
             world=world,
         )

@@ -9,7 +9,6 @@ import numpy as np
 import torch
 
 from evenhand._base.arrays import FloatArray
-from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.heads.adapter import Adapter
@@ -75,18 +74,23 @@ class HeadFit:
         return self.head.trainable_parameters + extra
 
 
-def wants_passes(features: Any) -> bool:
-    """Whether features are so many that heads are fitted in passes over them, not held."""
+def wants_passes(rows: Rows) -> bool:
+    """Whether heads are fitted in passes over the rows: they are many, or processes share them."""
+    return rows.world.size > 1 or are_many(rows.features)
+
+
+def are_many(features: Any) -> bool:
+    """Whether features (N, d) are too many numbers to be fitted fastest where they are held."""
     return bool(features.shape[0] * features.shape[1] > IN_PASSES)
 
 
-def check_classes(rows: Rows, world: World = ALONE) -> None:
+def check_classes(rows: Rows) -> None:
     """Refuse rows of fewer than two classes.
 
     Raises:
         InputError: no rows, or all of one label.
     """
-    present = world.sum(np.bincount(rows.labels, minlength=len(rows.classes)))
+    present = rows.world.sum(np.bincount(rows.labels, minlength=len(rows.classes)))
     if not present.any():
         raise InputError("there are 0 rows to fit a head on")
     if (present > 0).sum() < 2:

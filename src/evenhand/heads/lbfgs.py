@@ -119,7 +119,7 @@ def minimise(
 
     if len(starts) == 1:
         return [solve(starts[0], lambda at: evaluate([0], [at])[0])]
-    return _Together(starts, evaluate, solve).run()
+    return _Parallel(starts, evaluate, solve).run()
 
 
 def corrections_for(point: Float64) -> int:
@@ -127,11 +127,11 @@ def corrections_for(point: Float64) -> int:
     return int(np.clip(MEMORY_BYTES // (2 * point.nbytes + 1), 5, CORRECTIONS))
 
 
-class _Called(Exception):
+class _Cancelled(Exception):
     """Off: another problem failed."""
 
 
-class _Together:
+class _Parallel:
     """One thread a problem, each waiting while this one evaluates all their points at once."""
 
     def __init__(self, starts: Sequence[Float64], evaluate: Evaluate, solve: Any) -> None:
@@ -173,12 +173,12 @@ class _Together:
             self.asked.put((number, at.copy()))
             answer: tuple[float, Float64] | None = self.answers[number].get()
             if answer is None:
-                raise _Called
+                raise _Cancelled
             return answer
 
         try:
             self.asked.put((number, self.solve(self.starts[number], function)))
-        except _Called:
+        except _Cancelled:
             return
         except BaseException as error:
             self.asked.put((number, error))

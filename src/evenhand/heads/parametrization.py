@@ -62,7 +62,7 @@ class Dense:
         factor = preconditioner(self.x, self.ridge_weight, self.intercept, curvature)
         return factor if self.intercept else scipy.linalg.block_diag(factor, np.ones((1, 1)))
 
-    def curved_at(self, theta: Float64, x: torch.Tensor) -> Dense:
+    def with_hessian(self, theta: Float64, x: torch.Tensor) -> Dense:
         """The same form on ``x``, preconditioned by the log-loss's Hessian there (two classes)."""
         plain = torch.as_tensor(self.plain(theta), dtype=x.dtype)
         p = torch.sigmoid(torch.addmm(plain[-1], x, plain[:-1]))
@@ -71,7 +71,7 @@ class Dense:
         changed.factor = changed._factor(4 * p * (1 - p))
         return changed
 
-    def stiffened(self, rows: Float64) -> Dense:
+    def with_penalty_curvature(self, rows: Float64) -> Dense:
         """The same form where the objective also curves as ``rowsᵀ rows`` ((c, d + 1), c small).
 
         With L the Gram matrix's factor and V = L⁻¹ rowsᵀ, L Lᵀ + rowsᵀ rows = L (1 + V Vᵀ) Lᵀ, and
@@ -97,7 +97,7 @@ class Dense:
         white = self._scaled(theta.reshape(-1, self.outputs), -1)
         return solved(self.factor, white, transposed=True)
 
-    def of_plain(self, plain: Float64) -> Float64:
+    def from_weights(self, plain: Float64) -> Float64:
         """The parameters that stand for W over b, (d + 1, m)."""
         return self._scaled(self.factor.T @ plain, 1).ravel()
 
@@ -109,7 +109,7 @@ class Dense:
         stacked = np.vstack([start.weight, bias]).astype(np.float64)
         if self.outputs == 1:
             stacked = stacked[:, 1:] - stacked[:, :1]
-        return self.of_plain(stacked)
+        return self.from_weights(stacked)
 
     def logits(self, theta: Float64) -> torch.Tensor:
         """(N, m) logits of all rows."""
@@ -121,9 +121,9 @@ class Dense:
         plain = np.vstack(
             [(self.x.T @ slope).double().numpy(), slope.double().sum(dim=0, keepdim=True).numpy()]
         )
-        return self.pull(theta, plain)
+        return self.gradient_from_weights(theta, plain)
 
-    def pull(self, theta: Float64, slope: Float64) -> Float64:
+    def gradient_from_weights(self, theta: Float64, slope: Float64) -> Float64:
         """The gradient at theta, given the one at W over b (d + 1, m)."""
         slope[-1] *= self.intercept
         return self._whiten(slope)
@@ -147,7 +147,7 @@ class Dense:
         return Head(plain[:-1], plain[-1])
 
 
-def near(form: Dense, start: Head | None, value: Callable[[Float64], float]) -> Float64:
+def start_or_zero(form: Dense, start: Head | None, value: Callable[[Float64], float]) -> Float64:
     """The parameters of ``start``, or of no head where ``start`` is far worse than none.
 
     A head of other features, or one that large features make all too sure, is a long way back.
@@ -207,7 +207,7 @@ class LowRank:
         plain = np.vstack([down @ up, bias])
         return plain[:, 1:] - plain[:, :1] if self.classes == 2 else plain
 
-    def pull(self, theta: Float64, slope: Float64) -> Float64:
+    def gradient_from_weights(self, theta: Float64, slope: Float64) -> Float64:
         """The gradient at theta, given the one at W over b (d + 1, m)."""
         return self._chain(theta, np.hstack([-slope, slope]) if self.classes == 2 else slope)
 

@@ -19,12 +19,14 @@ from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
-from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid
+from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.heads.selection.ridge import RIDGES, WIDE, WIDE_RIDGES, choose_ridge
 from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
 from evenhand.heads.selection.warnings import result_warnings, row_warnings
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 
 if TYPE_CHECKING:
@@ -132,21 +134,27 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.group_names_: tuple[str, ...] | None = None
         self.notes_: tuple[str, ...] = ()
         self.ridge_ = self._ridge(rows, seed)
-        return fit_path(rows, ridge=self.ridge_)[0].head
+        return fit_path(rows, HeadSpec(ridge=self.ridge_))[0].head
 
     def _even(self, rows: Rows, seed: int) -> Head:
         require_groups(rows, "sensitive_features")
         rule = self._rule()
         self.ridge_ = self._ridge(rows, seed)
-        evened = even_out(rows, rule, ridge=self.ridge_, strength=self.strength, seed=seed)
-        self.choice_ = evened.choice
-        self.promised_ = evened.choice.promised
+        fair = fit_fair_head(
+            rows,
+            rule,
+            HeadSpec(ridge=self.ridge_),
+            grid=DEFAULT_GRID if self.strength is None else CandidateGrid.only(self.strength),
+            control=FitControl(seed=seed),
+        )
+        self.choice_ = fair.choice
+        self.promised_ = fair.choice.promised
         self.group_names_ = rows.groups.names
         self.notes_ = (
             *row_warnings(rows, rule.criteria),
-            *result_warnings(rows, evened.families, evened.choice),
+            *result_warnings(rows, fair.families, fair.choice),
         )
-        return evened.head
+        return fair.head
 
     def _rule(self) -> Rule:
         bound = self.bound
@@ -165,7 +173,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             return float(self.ridge)
         if len(rows) < 2 * FOLDS:
             return max(WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES)
-        return choose_ridge(rows, seed=seed)
+        return choose_ridge(rows, control=FitControl(seed=seed))
 
     def decision_function(self, X: Any) -> Array:
         """(N,) log-odds of the second class for two classes, (N, K) logits for more."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.fisher.lowrank import LowRankLinear, merge_
 from evenhand.groups import UNKNOWN, Groups
-from evenhand.heads.gap_loss import MEMORY, GapLoss, soft_gap_loss
+from evenhand.heads.gap_loss import BATCH_SOFTNESS, MEMORY, GapLoss, soft_gap_loss
+from evenhand.heads.gaps import Softness
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import (
     accuracy,
@@ -128,7 +130,13 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         if self._gap_of is not self.train_dataset:
             self._gap, self._gap_of = self._gap_loss(), self.train_dataset
         if self._gap is None:
-            return soft_gap_loss(logits, labels, groups, self.criterion, beta=self.beta)
+            return soft_gap_loss(
+                logits,
+                labels,
+                groups,
+                self.criterion,
+                softness=replace(BATCH_SOFTNESS, beta=self.beta),
+            )
         return self._gap(logits, labels, groups)
 
     def _gap_loss(self) -> GapLoss | None:
@@ -145,7 +153,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             Groups(codes, names, self.group_key),
             classes,
             self.criterion,
-            beta=self.beta,
+            softness=Softness(self.beta),
             memory=self.memory,
             world=world() if self.args.world_size > 1 else ALONE,
         )

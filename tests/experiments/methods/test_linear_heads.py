@@ -16,6 +16,7 @@ from evenhand.finetuning.baselines import as_fitted, pretrained, transfer
 from evenhand.finetuning.problem import Problem, Queries
 from evenhand.finetuning.score import score
 from evenhand.heads.fit import fit_path
+from evenhand.heads.spec import FitControl, HeadSpec
 
 
 def records(stage, method):
@@ -54,7 +55,7 @@ def many_classes(make_rows):
         rows.with_features(rows.features * scales)
         for rows in (make_rows(900, 12, classes=6), make_rows(300, 12, classes=6, seed=1))
     )
-    return Problem(train, valid, fit_path(train, ridge=1e-3)[0].head)
+    return Problem(train, valid, fit_path(train, HeadSpec(ridge=1e-3))[0].head)
 
 
 def test_compression_keeps_more_before_training_than_the_plain_svd(many_classes):
@@ -108,6 +109,8 @@ def test_nothing_of_it_reads_the_group_or_the_validation_rows(adult):
 
 def test_a_fit_that_did_not_converge_says_so(adult):
     problem = adult.problem
-    fit = fit_path(problem.train, ridge=problem.ridge, max_evaluations=2)[0]
+    fit = fit_path(
+        problem.train, HeadSpec(ridge=problem.ridge), control=FitControl(max_evaluations=2)
+    )[0]
     assert not fit.converged
     assert as_fitted(fit, "x").notes == ("x", "the solver did not converge")

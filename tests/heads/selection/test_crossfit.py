@@ -8,10 +8,17 @@ from hypothesis import strategies as st
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.heads.fit import fit_path
-from evenhand.heads.selection.candidates import count_differing, count_offsets
-from evenhand.heads.selection.crossfit import OFFSETS, STRENGTHS, crossfit
+from evenhand.heads.selection.candidates import (
+    OFFSETS,
+    STRENGTHS,
+    CandidateGrid,
+    count_differing,
+    count_offsets,
+)
+from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.ridge import RIDGES, choose_ridge, log_loss
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
@@ -99,7 +106,7 @@ def test_ridge_is_the_lowest_cross_validated_log_loss(make_rows):
     for ridge in RIDGES:
         parts = [
             log_loss(
-                fit_path(rows[fit], ridge=ridge)[0].head.logits(rows[judge].features),
+                fit_path(rows[fit], HeadSpec(ridge=ridge))[0].head.logits(rows[judge].features),
                 rows[judge].labels,
             )
             * len(judge)
@@ -119,11 +126,10 @@ def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
     told = []
     found = crossfit(
         rows,
+        HeadSpec(ridge=1e-2),
         "eo",
-        ridge=1e-2,
-        strengths=(0.0, 1.0),
-        offsets=(-0.5, 0.0, 0.5),
-        on_fit=lambda: told.append(1),
+        grid=CandidateGrid(strengths=(0.0, 1.0), offsets=(-0.5, 0.0, 0.5)),
+        control=FitControl(on_fit=lambda: told.append(1)),
     )
     assert found.tables.shape == (2, 3, 2, 2, 2)
     assert found.unknown.shape == (2, 3, 2, 2)
@@ -132,7 +138,7 @@ def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
     expected = np.zeros((3, 2, 2), int)
     loss = 0.0
     for fit, judge in folds(rows):
-        head = fit_path(rows[fit], ridge=1e-2)[0].head
+        head = fit_path(rows[fit], HeadSpec(ridge=1e-2))[0].head
         part = rows[judge]
         loss += log_loss(head.logits(part.features), part.labels) * len(judge)
         for o, offset in enumerate((-0.5, 0.0, 0.5)):
@@ -140,7 +146,7 @@ def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
             expected[o] += Counts.of(part.labels, decisions, part.groups, part.classes).total
     np.testing.assert_array_equal(found.totals[0], expected)
     assert found.log_loss[0] == pytest.approx(loss / 400)
-    refit = fit_path(rows, ridge=1e-2)[0].head
+    refit = fit_path(rows, HeadSpec(ridge=1e-2))[0].head
     np.testing.assert_allclose(found.fits[0].head.weight, refit.weight, atol=1e-6)
     moved = found.fit((0, 2)).head
     np.testing.assert_allclose(moved.bias, found.fits[0].head.shifted(0.5).bias)
@@ -150,7 +156,9 @@ def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
 
 def test_more_classes_and_memory_of_what_was_asked(make_rows):
     rows = make_rows(n=300, classes=3, groups=3)
-    found = crossfit(rows, {"dp": 1.0}, ridge=1e-2, strengths=(0.0, 0.3))
+    found = crossfit(
+        rows, HeadSpec(ridge=1e-2), {"dp": 1.0}, grid=CandidateGrid(strengths=(0.0, 0.3))
+    )
     assert found.offsets == (0.0,)
     assert found.tables.shape == (2, 1, 3, 3, 3)
 
@@ -167,7 +175,7 @@ def test_the_default_candidates():
 @pytest.mark.parametrize("bad", [{"strengths": (1.0,)}, {"strengths": ()}, {"offsets": (0.5,)}])
 def test_transfer_learning_must_be_among_the_candidates(make_rows, bad):
     with pytest.raises(InputError, match="must include transfer learning"):
-        crossfit(make_rows(n=50), "eo", ridge=0.1, **bad)
+        CandidateGrid(**bad)
 
 
 @given(st.integers(0, 99), st.integers(2, 4))

@@ -4,7 +4,8 @@ import pytest
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import Groups, known_groups
-from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.candidates import CandidateGrid
+from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.requirements import plan, require_gap, require_groups
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.warnings import (
@@ -13,6 +14,7 @@ from evenhand.heads.selection.warnings import (
     row_warnings,
     surest_accuracy,
 )
+from evenhand.heads.spec import HeadSpec
 from evenhand.rows import Rows
 
 EO, DP = Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY
@@ -70,16 +72,16 @@ def test_noisy_labels_and_constant_decisions_are_told(make_rows):
     rng = np.random.default_rng(0)
     flipped = np.where(rng.random(2000) < 0.3, 1 - clean.labels, clean.labels)
     noisy = Rows(rows.features, flipped, rows.groups, rows.classes)
-    options = {"ridge": 1e-3, "strengths": (0.0, 1.0), "offsets": (0.0,)}
+    spec, options = HeadSpec(1e-3), {"grid": CandidateGrid((0.0, 1.0), (0.0,))}
     for case, expected in ((clean, False), (noisy, True)):
-        found = even_out(case, Rule(), **options)
+        found = fit_fair_head(case, Rule(), spec, **options)
         told = result_warnings(case, found.families, found.choice)
         assert any("labels look noisy" in t for t in told) == expected
-    assert surest_accuracy(clean, even_out(clean, Rule(), **options).families[0]) > 0.95
+    assert surest_accuracy(clean, fit_fair_head(clean, Rule(), spec, **options).families[0]) > 0.95
     rare = (np.arange(2000) % 400 == 0).astype(int)
     rare[np.flatnonzero(rows.groups.codes == 0)[0]] = 1
     rare = Rows(rows.features, rare, rows.groups, rows.classes)
-    found = even_out(rare, Rule(), **options)
+    found = fit_fair_head(rare, Rule(), spec, **options)
     told = result_warnings(rare, found.families, found.choice)
     assert any("decides the same for" in t for t in told)
 
@@ -99,4 +101,4 @@ def test_criteria_by_which_nothing_can_be_compared_are_refused():
     with pytest.raises(InputError, match="by demographic_parity"):
         require_gap(nobody, (Criterion.DEMOGRAPHIC_PARITY,))
     with pytest.raises(InputError, match="no two groups of sex can be compared"):
-        even_out(same, Rule())
+        fit_fair_head(same, Rule())

@@ -11,6 +11,7 @@ from evenhand.groups import Groups
 from evenhand.heads import head_fit
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.models.features.disk_array import Stored
 from evenhand.rows import Rows
 
@@ -46,7 +47,7 @@ def test_the_same_heads_as_where_rows_are_held(make_rows, monkeypatch, classes, 
     strengths = PATH if classes == 2 else PATH[:3]
     weights = np.random.default_rng(0).uniform(0.5, 1.5, 1500)
     held, passed = both(
-        monkeypatch, rows, strengths, terms_of(rows, criteria), ridge=1e-2, weights=weights
+        monkeypatch, rows, HeadSpec(1e-2), strengths, terms_of(rows, criteria), weights=weights
     )
     for one, other in zip(held, passed, strict=True):
         assert other.converged
@@ -57,13 +58,15 @@ def test_the_same_heads_as_where_rows_are_held(make_rows, monkeypatch, classes, 
 @pytest.mark.parametrize("classes", [2, 4])
 def test_low_ranks_and_no_intercept_too(make_rows, monkeypatch, classes):
     rows = make_rows(n=900, d=6, classes=classes)
-    start = factorize(fit_path(rows, ridge=0.1)[0].head, rank=classes - 1).head
-    options = {"ridge": 1e-2, "start": start, "rank": classes - 1}
-    (held,), (passed,) = both(monkeypatch, rows, [1.0], terms_of(rows), **options)
+    start = factorize(fit_path(rows, HeadSpec(ridge=0.1))[0].head, rank=classes - 1).head
+    spec, control = HeadSpec(1e-2, classes - 1), FitControl(start)
+    (held,), (passed,) = both(monkeypatch, rows, spec, [1.0], terms_of(rows), control=control)
     assert passed.value == pytest.approx(held.value, abs=1e-6)
     down, up = passed.head.factors
     np.testing.assert_allclose(down @ up, passed.head.weight)
-    (held,), (passed,) = both(monkeypatch, rows, [1.0], terms_of(rows), ridge=0.1, intercept=False)
+    (held,), (passed,) = both(
+        monkeypatch, rows, HeadSpec(0.1, intercept=False), [1.0], terms_of(rows)
+    )
     assert not passed.head.bias.any()
     assert apart(held, passed, rows) < 1e-4
 
@@ -72,12 +75,12 @@ def test_a_path_takes_few_passes_however_many_its_strengths(in_passes, make_rows
     monkeypatch.setattr("evenhand.heads.streaming.sample.SAMPLE_ROWS", 4000)
     rows = make_rows(n=20_000, d=30)
     strengths = (0.0, *np.geomspace(0.03, 100, 9))
-    fits = fit_path(rows, strengths, terms_of(rows), ridge=1e-3)
+    fits = fit_path(rows, HeadSpec(ridge=1e-3), strengths, terms_of(rows))
     assert all(fit.converged for fit in fits)
     assert {fit.passes for fit in fits} == {fits[0].passes}
     assert fits[0].passes <= 25
     assert sum(fit.evaluations for fit in fits) <= 150
-    cold = [fit_path(rows, [s], terms_of(rows), ridge=1e-3)[0] for s in strengths[::4]]
+    cold = [fit_path(rows, HeadSpec(ridge=1e-3), [s], terms_of(rows))[0] for s in strengths[::4]]
     for one, other in zip(fits[::4], cold, strict=True):
         assert one.value == pytest.approx(other.value, abs=1e-6)
 
@@ -89,10 +92,10 @@ def test_features_on_disk_of_any_precision(in_passes, make_rows, tmp_path, dtype
     near = 1e-5 if dtype is np.float64 and d == 5 else 1e-3  # single precision's tolerance
     np.save(tmp_path / "x.npy", rows.features)
     mapped = rows.with_features(np.load(tmp_path / "x.npy", mmap_mode="r"))
-    fit = fit_path(mapped, ridge=0.02)[0]
+    fit = fit_path(mapped, HeadSpec(ridge=0.02))[0]
     shuffled = np.random.default_rng(0).permutation(3000)
     stored = Stored([mapped.features], np.zeros(3000, np.int32), np.arange(3000), dtype)
-    again = fit_path(rows.with_features(stored)[shuffled], ridge=0.02)[0]
+    again = fit_path(rows.with_features(stored)[shuffled], HeadSpec(ridge=0.02))[0]
     assert apart(fit, again, rows) < near
     peer = LogisticRegression(C=1 / (0.02 * len(rows)), tol=1e-10, max_iter=10_000)
     peer.fit(rows.features.astype(np.float64), rows.labels)
@@ -105,12 +108,12 @@ def test_threads_and_chunks_change_nothing_but_rounding(in_passes, make_rows, mo
     import torch
 
     rows = make_rows(n=2000)
-    one = fit_path(rows, PATH, terms_of(rows), ridge=1e-2)
+    one = fit_path(rows, HeadSpec(ridge=1e-2), PATH, terms_of(rows))
     monkeypatch.setattr("evenhand.heads.streaming.stream.MAX_CHUNK", 97)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
-        two = fit_path(rows, PATH, terms_of(rows), ridge=1e-2)
+        two = fit_path(rows, HeadSpec(ridge=1e-2), PATH, terms_of(rows))
     finally:
         torch.set_num_threads(before)
     for a, b in zip(one, two, strict=True):
@@ -119,10 +122,16 @@ def test_threads_and_chunks_change_nothing_but_rounding(in_passes, make_rows, mo
 
 def test_heads_that_are_too_many_take_turns(in_passes, make_rows, monkeypatch):
     rows = make_rows(n=800)
-    together = fit_path(rows, PATH, terms_of(rows), ridge=1e-2)
+    together = fit_path(rows, HeadSpec(ridge=1e-2), PATH, terms_of(rows))
     monkeypatch.setattr("evenhand.heads.streaming.driver.OUTPUTS", 2)
     told = []
-    turns = fit_path(rows, PATH, terms_of(rows), ridge=1e-2, on_fit=lambda: told.append(1))
+    turns = fit_path(
+        rows,
+        HeadSpec(ridge=1e-2),
+        PATH,
+        terms_of(rows),
+        control=FitControl(on_fit=lambda: told.append(1)),
+    )
     assert len(told) == len(PATH)
     assert turns[0].passes > together[0].passes
     for a, b in zip(together, turns, strict=True):
@@ -136,34 +145,41 @@ def test_bad_rows_are_counted_wherever_they_are(in_passes, make_rows, monkeypatc
         bad = rows.features.copy()
         bad[row, 2] = np.inf
         with pytest.raises(InputError, match="NaN or infinity in 1 rows of 1000"):
-            fit_path(rows.with_features(bad), ridge=0.1)
+            fit_path(rows.with_features(bad), HeadSpec(ridge=0.1))
     with pytest.raises(InputError, match="0 rows"):
-        fit_path(rows[:0], ridge=0.1)
+        fit_path(rows[:0], HeadSpec(ridge=0.1))
     same = Rows(rows.features, np.zeros(1000, int), rows.groups, rows.classes)
     with pytest.raises(InputError, match="all 1000 rows have the label 'c0'"):
-        fit_path(same, ridge=0.1)
+        fit_path(same, HeadSpec(ridge=0.1))
 
 
 def test_unknown_groups_alone_are_transfer_learning(in_passes, make_rows):
     rows = make_rows(n=300)
     nobody = Rows(rows.features, rows.labels, Groups(np.full(300, -1), ("a", "b")), rows.classes)
-    fit = fit_path(nobody, [5.0], terms_of(nobody), ridge=0.01)[0]
-    plain = fit_path(rows, ridge=0.01)[0]
+    fit = fit_path(nobody, HeadSpec(ridge=0.01), [5.0], terms_of(nobody))[0]
+    plain = fit_path(rows, HeadSpec(ridge=0.01))[0]
     np.testing.assert_allclose(fit.head.weight, plain.head.weight, atol=1e-6)
 
 
 @pytest.mark.parametrize("classes", [2, 3])
 def test_crossfitting_in_passes_copies_no_fold_and_counts_the_same(make_rows, monkeypatch, classes):
+    from evenhand.heads.selection.candidates import CandidateGrid
     from evenhand.heads.selection.crossfit import crossfit
     from evenhand.heads.selection.ridge import choose_ridge
 
     rows = make_rows(n=600, classes=classes, groups=3, unknown=0.1)
-    arguments = {"ridge": 1e-2, "strengths": (0.0, 0.5, 2.0)}
+    grid, mix = CandidateGrid((0.0, 0.5, 2.0)), {"eo": 1.0, "dp": 0.5}
     told = []
-    held = crossfit(rows, {"eo": 1.0, "dp": 0.5}, **arguments)
+    held = crossfit(rows, HeadSpec(1e-2), mix, grid=grid)
     ridge = choose_ridge(rows)
     monkeypatch.setattr(head_fit, "IN_PASSES", 0)
-    found = crossfit(rows, {"eo": 1.0, "dp": 0.5}, **arguments, on_fit=lambda: told.append(1))
+    found = crossfit(
+        rows,
+        HeadSpec(1e-2),
+        mix,
+        grid=grid,
+        control=FitControl(on_fit=lambda: told.append(1)),
+    )
     assert choose_ridge(rows) == ridge
     assert len(told) == 6 * 3
     assert np.abs(found.tables - held.tables).max() <= 1  # a score next to a threshold may turn
@@ -184,6 +200,7 @@ def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes
     from evenhand.heads.streaming.atomic_cells import Part, atomic_cells, cells_of_atoms
     from evenhand.heads.streaming.evaluation import evaluate_heads
     from evenhand.heads.streaming.stream import Stream
+    from evenhand.heads.streaming.sums import Atoms
 
     monkeypatch.setattr("evenhand.heads.streaming.stream.MIN_CHUNK", 50)
     monkeypatch.setattr("evenhand.heads.streaming.stream.CHUNK_BYTES", 50 * 8 * 5)
@@ -203,11 +220,11 @@ def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes
         cells = [cells_of_atoms(term, atoms[inside], number) for term in terms]
         parts.append(Part(fold, len(some), tuple(zip(terms, cells, strict=True))))
         alone = Dense(torch.as_tensor(some.features), classes, 0.1)
-        at = alone.of_plain(form.plain(theta))
+        at = alone.from_weights(form.plain(theta))
         objective = Objective(some.labels, terms, weights=weights[inside], dtype=torch.float64)
         value, _ = objective(alone.logits(at), 2.0)
         expected.append(value + alone.ridge(at)[0])
-    stream = Stream(rows.features, rows.labels, classes, atoms=atoms, number=number, folds=folds,
+    stream = Stream(rows.features, rows.labels, classes, atoms=Atoms(atoms, number), folds=folds,
                     weights=weights, dtype=np.float64)  # fmt: skip
 
     def evaluated(points):

@@ -18,12 +18,12 @@ from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_rows, network_of
 from evenhand.finetuning.problem import Fitted, Problem, Queries
 from evenhand.finetuning.score import count_decisions
 from evenhand.head import Head
-from evenhand.heads.selection.candidates import Candidates
-from evenhand.heads.selection.crossfit import OFFSETS
-from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.candidates import OFFSETS, Candidates
+from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import select
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import error_metric, gap
 from evenhand.rows import Rows
@@ -73,16 +73,15 @@ def menu(
 
 def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
     adapter = entry.name.startswith("adapter")
-    evened = even_out(
+    fair = fit_fair_head(
         problem.development,
         Rule(criterion=criterion, guard=False),
-        start=problem.head,
-        ridge=problem.ridge,
+        HeadSpec(ridge=problem.ridge),
         families=[problem.path(criterion)],
-        hidden=hidden_rows(problem, 1) if adapter else None,
-        seed=problem.seed,
+        adapter=hidden_rows(problem, 1) if adapter else None,
+        control=FitControl(start=problem.head, seed=problem.seed),
     )
-    candidates = evened.families[-1]
+    candidates = fair.families[-1]
 
     def pick(index: tuple[int, int]) -> Fitted:
         fit = candidates.fit(index)

@@ -11,6 +11,7 @@ from evenhand.finetuning.problem import Fitted, Problem
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.selection.fair_head import ADAPTER_BETA, ADAPTER_RIDGE
+from evenhand.heads.spec import FitControl, HeadSpec
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0)
 
@@ -32,13 +33,10 @@ def adapted(
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion, beta=ADAPTER_BETA)
         fits = fit_path(
             rows,
+            HeadSpec(ridge=max(problem.ridge, ADAPTER_RIDGE), rank=rank, hidden=hidden.layer),
             (0.0, *strengths),
             terms,
-            ridge=max(problem.ridge, ADAPTER_RIDGE),
-            start=problem.head,
-            rank=rank,
-            hidden=hidden.layer,
-            seed=problem.seed,
+            control=FitControl(start=problem.head, seed=problem.seed),
         )
         network = network_of(problem)
         return [(f"{fit.strength:g}", adapted_fit(fit, network)) for fit in fits[1:]]

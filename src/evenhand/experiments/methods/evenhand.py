@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from evenhand.criteria import Criterion
 from evenhand.experiments.methods.method import Method
 from evenhand.finetuning.problem import Fitted, Problem, fitted_head
-from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.report.record import UNCONVERGED
 
 
@@ -22,20 +23,19 @@ def chosen(criterion: str | Criterion) -> Method:
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
         before = problem.path_seconds(rule.criterion)
-        evened = even_out(
+        fair = fit_fair_head(
             problem.development,
             rule,
+            HeadSpec(ridge=problem.ridge),
             old=None if problem.fresh else problem.head,
-            start=problem.head,
-            ridge=problem.ridge,
             families=[problem.path(rule.criterion)],
-            seed=problem.seed,
+            control=FitControl(start=problem.head, seed=problem.seed),
         )
-        notes = ("the old head was kept",) if evened.fit is None else ()
-        if evened.fit is not None and not evened.fit.converged:
+        notes = ("the old head was kept",) if fair.fit is None else ()
+        if fair.fit is not None and not fair.fit.converged:
             notes = (UNCONVERGED,)
         fitted = fitted_head(
-            evened.head, evened.trainable_parameters, notes=notes, extra={"seconds": before}
+            fair.head, fair.trainable_parameters, notes=notes, extra={"seconds": before}
         )
         return [(f"cost<={rule.max_cost:g}", fitted)]
 

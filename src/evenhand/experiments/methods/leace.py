@@ -13,6 +13,7 @@ from evenhand.experiments.methods.logistic import fit_head, known_rows, one_hot
 from evenhand.finetuning.problem import Fitted, Problem, fitted_head
 from evenhand.head import Head
 from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.spec import FitControl
 
 
 def leace(problem: Problem) -> Sequence[tuple[str, Fitted]]:
@@ -34,7 +35,8 @@ def leace(problem: Problem) -> Sequence[tuple[str, Fitted]]:
 
     development = problem.development
     ridge = choose_ridge(
-        development.with_features(cleaned(development.features)), seed=problem.seed
+        development.with_features(cleaned(development.features)),
+        control=FitControl(seed=problem.seed),
     )
     train = problem.train
     head = fit_head(train.with_features(cleaned(train.features)), ridge)

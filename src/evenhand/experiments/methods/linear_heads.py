@@ -19,6 +19,7 @@ from evenhand.fisher.factorize import NoSavingWarning, compressed_head, factoriz
 from evenhand.fisher.neutralize import Weights, neutralize
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import GapTerm, gap_terms
+from evenhand.heads.spec import FitControl, HeadSpec
 
 STRENGTHS = (0.1, 0.3, 1.0, 3.0, 10.0, 30.0)
 
@@ -43,7 +44,11 @@ def factorised(weights: Weights | None, ranks: Sequence[int] | None = None) -> M
             with warnings.catch_warnings():
                 warnings.simplefilter("ignore", NoSavingWarning)
                 start = factorize(problem.head, importance, rank=rank).head
-            fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+            fit = fit_path(
+                problem.train,
+                HeadSpec(ridge=problem.ridge, rank=rank),
+                control=FitControl(start=start),
+            )[0]
             rows.append((str(rank), as_fitted(fit)))
         return rows
 
@@ -73,7 +78,13 @@ def compressed(
         for rank in ranks or LOW_RANKS:
             start = compressed_head(train, problem.head, rank)
             path = sorted({0.0, *strengths})
-            fits = fit_path(train, path, terms, ridge=problem.ridge, start=start, rank=rank)
+            fits = fit_path(
+                train,
+                HeadSpec(ridge=problem.ridge, rank=rank),
+                path,
+                terms,
+                control=FitControl(start=start),
+            )
             rows += [
                 (f"{rank}" if criterion is None else f"{rank}, {fit.strength:g}", as_fitted(fit))
                 for fit in fits
@@ -123,7 +134,13 @@ def evened(criterion: str | Criterion, strengths: Sequence[float] = STRENGTHS) -
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
         train = problem.train
         terms = gap_terms(train.labels, train.groups, train.classes, criterion)
-        fits = fit_path(train, (0.0, *strengths), terms, ridge=problem.ridge, start=problem.head)
+        fits = fit_path(
+            train,
+            HeadSpec(ridge=problem.ridge),
+            (0.0, *strengths),
+            terms,
+            control=FitControl(start=problem.head),
+        )
         return [(f"{fit.strength:g}", as_fitted(fit)) for fit in fits[1:]]
 
     return run

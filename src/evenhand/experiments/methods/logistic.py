@@ -16,6 +16,7 @@ from evenhand.finetuning.problem import Queries
 from evenhand.groups import Groups
 from evenhand.head import FloatArray, Head
 from evenhand.heads.fit import fit_path
+from evenhand.heads.spec import HeadSpec
 from evenhand.rows import Rows
 
 NEVER = -50.0
@@ -72,7 +73,7 @@ def fit_head(rows: Rows, ridge: float, weight: npt.NDArray[Any] | None = None) -
         )
     scaled = None if weight is None else weight / weight.mean()
     if len(present) == len(rows.classes):
-        return fit_path(rows, ridge=ridge, weights=scaled)[0].head
+        return fit_path(rows, HeadSpec(ridge=ridge), weights=scaled)[0].head
     model = estimator(ridge, len(rows))
     with warnings.catch_warnings():
         # After 1000 iterations what is left of the gradient is far below the noise of the rows.

@@ -25,6 +25,7 @@ from evenhand.experiments.methods.oxonfair_search import (
 from evenhand.finetuning.problem import Fitted, Problem, Queries, fitted_head
 from evenhand.head import Head
 from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.spec import FitControl
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
@@ -93,7 +94,7 @@ def oxonfair_inferred(
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
         library = load()
         train, valid = usable(problem, "oxonfair-inferred")
-        ridge = choose_ridge(_as_labels(train), seed=problem.seed)
+        ridge = choose_ridge(_as_labels(train), control=FitControl(seed=problem.seed))
 
         def fit(rows: Rows) -> Pair:
             return fit_head(rows, problem.ridge), fit_head(_as_labels(rows), ridge)

@@ -24,6 +24,7 @@ from evenhand.fisher.sums import GroupFisher
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.head_fit import MAX_EVALUATIONS
+from evenhand.heads.spec import FitControl, HeadSpec
 
 if TYPE_CHECKING:
     from evenhand.finetuning.stage import Stage
@@ -112,7 +113,9 @@ def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
     problem = stage.problem
     heads = {
         "pre-trained": problem.head,
-        "fitted": fit_path(problem.train, ridge=problem.ridge, start=problem.head)[0].head,
+        "fitted": fit_path(
+            problem.train, HeadSpec(ridge=problem.ridge), control=FitControl(start=problem.head)
+        )[0].head,
         "fresh": fresh(problem),
     }
     ranks = range(1, problem.head.out_features + 1)
@@ -123,7 +126,11 @@ def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
     }
     rows = []
     for (name, head), (budget, most) in itertools.product(heads.items(), BUDGETS.items()):
-        fit = fit_path(problem.train, ridge=problem.ridge, start=head, max_evaluations=most)[0]
+        fit = fit_path(
+            problem.train,
+            HeadSpec(ridge=problem.ridge),
+            control=FitControl(start=head, max_evaluations=most),
+        )[0]
         rows.append((f"TL: {name} | rank dense | {budget}", as_fitted(fit)))
     done: dict[bytes, Fitted] = {}
     for reading, rank in itertools.product([*_controls(), *readings()], ranks):
@@ -147,10 +154,8 @@ def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
             if mark not in done:
                 fit = fit_path(
                     problem.train,
-                    ridge=problem.ridge,
-                    start=start,
-                    rank=rank,
-                    max_evaluations=most,
+                    HeadSpec(ridge=problem.ridge, rank=rank),
+                    control=FitControl(start=start, max_evaluations=most),
                 )[0]
                 done[mark] = as_fitted(fit)
             rows.append((f"{who} | rank {rank} | {budget}", done[mark]))

@@ -31,11 +31,12 @@ from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import Candidates, count_offsets
-from evenhand.heads.selection.fair_head import ADAPTER_BETA, ADAPTER_RIDGE, even_out
+from evenhand.heads.selection.fair_head import ADAPTER_BETA, ADAPTER_RIDGE, fit_fair_head
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import select
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 
 if TYPE_CHECKING:
@@ -77,7 +78,9 @@ def alpha_sweep(stage: Stage) -> Settings:
     for alpha in ALPHAS:
         weights = neutralize(problem.fisher, alpha_weights(problem.fisher, alpha))
         start = _factors(problem.head, weights, rank)
-        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+        fit = fit_path(
+            problem.train, HeadSpec(ridge=problem.ridge, rank=rank), control=FitControl(start=start)
+        )[0]
         rows.append((f"{alpha:g}", as_fitted(fit)))
     return rows
 
@@ -87,14 +90,14 @@ def guarded(criterion: Criterion) -> Callable[[Stage], Settings]:
 
     def run(stage: Stage) -> Settings:
         problem = stage.problem
-        evened = even_out(
+        fair = fit_fair_head(
             problem.development,
             Rule(criterion=criterion),
+            HeadSpec(ridge=problem.ridge),
             old=problem.head,
-            ridge=problem.ridge,
-            seed=problem.seed,
+            control=FitControl(seed=problem.seed),
         )
-        return [("guarded", fitted_head(evened.head, evened.trainable_parameters))]
+        return [("guarded", fitted_head(fair.head, fair.trainable_parameters))]
 
     return run
 
@@ -149,14 +152,12 @@ def _adapters(stage: Stage, rows: Rows, strengths: Sequence[float]) -> list[Head
     )
     return fit_path(
         rows,
+        HeadSpec(
+            ridge=max(problem.ridge, ADAPTER_RIDGE), rank=1, hidden=hidden_rows(problem, 1).layer
+        ),
         strengths,
         terms,
-        ridge=max(problem.ridge, ADAPTER_RIDGE),
-        start=problem.head,
-        rank=1,
-        hidden=hidden_rows(problem, 1).layer,
-        seed=problem.seed,
-        max_evaluations=PASSES,
+        control=FitControl(start=problem.head, seed=problem.seed, max_evaluations=PASSES),
     )
 
 
@@ -172,11 +173,15 @@ def fresh_head(stage: Stage) -> Settings:
     problem = stage.problem
     head, k = fresh(problem), problem.head.out_features
     weights = neutralize(head_fisher(problem.train, head))
-    dense = fit_path(problem.train, ridge=problem.ridge, start=head)[0]
+    dense = fit_path(problem.train, HeadSpec(ridge=problem.ridge), control=FitControl(start=head))[
+        0
+    ]
     rows = [("transfer", as_fitted(dense))]
     for name, importance in (("svd", None), ("neutralized-svd", weights)):
         start = _factors(head, importance, k)
-        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=k)[0]
+        fit = fit_path(
+            problem.train, HeadSpec(ridge=problem.ridge, rank=k), control=FitControl(start=start)
+        )[0]
         rows.append((name, as_fitted(fit)))
     return rows
 
@@ -197,9 +202,11 @@ def own_rank(stage: Stage) -> Settings:
     for name, weights in (("svd", None), ("neutralized-svd", importance)):
         down = _factors(wide, weights, rank).factors[0]  # type: ignore[index]
         inner = problem.train.with_features(np.asarray(problem.train.features) @ down)
-        last = fit_path(inner, ridge=problem.ridge)[0].head
+        last = fit_path(inner, HeadSpec(ridge=problem.ridge))[0].head
         start = Head(down @ last.weight, last.bias, (down, last.weight))
-        fit = fit_path(problem.train, ridge=problem.ridge, start=start, rank=rank)[0]
+        fit = fit_path(
+            problem.train, HeadSpec(ridge=problem.ridge, rank=rank), control=FitControl(start=start)
+        )[0]
         rows.append((name, as_fitted(fit, f"rank {rank} of {wide.out_features} classes")))
     return rows
 

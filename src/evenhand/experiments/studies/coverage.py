@@ -21,6 +21,7 @@ from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.select import select
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import gap
 
@@ -102,7 +103,9 @@ def _draw(
 ) -> list[dict[str, Any]]:
     generator = np.random.default_rng([seed, draw, size])
     sample = whole.rows[generator.integers(len(whole.rows), size=size)]
-    candidates = crossfit(sample, criterion, ridge=whole.ridge, seed=draw)
+    candidates = crossfit(
+        sample, HeadSpec(ridge=whole.ridge), criterion, control=FitControl(seed=draw)
+    )
     rows = []
     for limit in whole.limits[criterion]:
         for confidence in confidences:

@@ -25,6 +25,7 @@ from evenhand.finetuning.recipe import Recipe
 from evenhand.finetuning.stage import Stage
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import f1_error, gap
 from evenhand.models.features import extract
@@ -87,7 +88,9 @@ def _heads(stage: Stage) -> list[dict[str, Any]]:
     rows = problem.train
     terms = gap_terms(rows.labels, rows.groups, rows.classes, CRITERION)
     path = (0.0, *HEAD_STRENGTHS)
-    fits = fit_path(rows, path, terms, ridge=problem.ridge, start=problem.head)
+    fits = fit_path(
+        rows, HeadSpec(ridge=problem.ridge), path, terms, control=FitControl(start=problem.head)
+    )
     return [_scored(stage, HEAD, fit.strength, fit.head.predict(test.features)) for fit in fits]
 
 

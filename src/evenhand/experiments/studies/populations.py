@@ -12,6 +12,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups
 from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.spec import HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import gap
 from evenhand.rows import Rows
@@ -59,7 +60,7 @@ def population(name: str) -> Population:
     ridge = choose_ridge(rows[: min(len(rows), 20_000)])
     from evenhand.heads.fit import fit_path
 
-    head = fit_path(rows, ridge=ridge)[0].head
+    head = fit_path(rows, HeadSpec(ridge=ridge))[0].head
     counts = Counts.of(rows.labels, head.predict(rows.features), rows.groups, rows.classes)
     limits = {
         criterion: tuple(round(share * float(gap(counts.table, criterion)), 3) for share in SHARES)

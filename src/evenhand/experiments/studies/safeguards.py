@@ -18,9 +18,10 @@ from evenhand._base.threads import one_thread
 from evenhand.groups import UNKNOWN, Groups
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.cost import COST_CONFIDENCE
-from evenhand.heads.selection.fair_head import even_out
+from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.rule import MAX_COST, Rule
 from evenhand.heads.selection.warnings import result_warnings, row_warnings
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import f1_error, gap
 from evenhand.rows import Rows
@@ -107,24 +108,24 @@ def _one(name: str, seed: int) -> dict[str, Any]:
         rows = change(stage.problem.development, draw)
         test = change(stage.test, draw)
         rule = Rule()
-        evened = even_out(rows, rule, old=stage.problem.head, seed=seed)
-        transfer = fit_path(rows, ridge=evened.ridge, start=stage.problem.head)[0].head
+        fair = fit_fair_head(rows, rule, old=stage.problem.head, control=FitControl(seed=seed))
+        transfer = fit_path(
+            rows, HeadSpec(ridge=fair.ridge), control=FitControl(start=stage.problem.head)
+        )[0].head
         before, after = (
             Counts.of(test.labels, head.predict(test.features), test.groups, test.classes)
-            for head in (transfer, evened.head)
+            for head in (transfer, fair.head)
         )
-        told = row_warnings(rows, rule.criteria) + result_warnings(
-            rows, evened.families, evened.choice
-        )
+        told = row_warnings(rows, rule.criteria) + result_warnings(rows, fair.families, fair.choice)
         return {
             "scenario": name,
             "seed": seed,
-            "left_alone": evened.fit is None,
+            "left_alone": fair.fit is None,
             "cost": float(f1_error(after.total)) - float(f1_error(before.total)),
             "gap_before": float(gap(before.table, rule.criterion)),
             "gap_after": float(gap(after.table, rule.criterion)),
             "warnings": len(told),
-            "reason": evened.choice.reason,
+            "reason": fair.choice.reason,
         }
 
 

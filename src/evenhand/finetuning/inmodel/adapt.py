@@ -36,6 +36,7 @@ from evenhand.heads.gap_loss import GapLoss
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.models.backbone import Backbone, Prepare
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
@@ -121,9 +122,15 @@ def adapt(
             penalty.require_cells()
         same = given.pretrained_head and given.out_features == len(rows.classes)
         start = own.linear_head() if same else None
-        ridge = choose_ridge(rows, seed=seed, start=start) if ridge is None else ridge
+        ridge = (
+            choose_ridge(rows, control=FitControl(start=start, seed=seed))
+            if ridge is None
+            else ridge
+        )
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
-        first = fit_path(rows, (strength,), terms, ridge=ridge, start=start)[0].head
+        first = fit_path(
+            rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
+        )[0].head
     own = _copy(own, first)
     slow = head_rate(learning_rate, rows.features)
     how = Training(epochs, learning_rate, slow, weight_decay, strength, ridge, seed, on_epoch)
@@ -134,7 +141,13 @@ def adapt(
         moved, labels, codes = _features(own, source, feed)
         rows = Rows(moved, labels, Groups(codes, rows.groups.names, groups), rows.classes)
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
-        last = fit_path(rows, (strength,), terms, ridge=ridge, start=own.linear_head())[0].head
+        last = fit_path(
+            rows,
+            HeadSpec(ridge=ridge),
+            (strength,),
+            terms,
+            control=FitControl(start=own.linear_head()),
+        )[0].head
     return own.with_head(last)
 
 

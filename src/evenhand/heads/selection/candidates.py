@@ -10,11 +10,54 @@ import numpy.typing as npt
 
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.criteria import Criterion
-from evenhand.heads.adapter import Hidden
+from evenhand.errors import InputError
 from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.spec import HeadSpec
 from evenhand.rows import Rows
 
+STRENGTHS = (0.0, *np.geomspace(0.03, 100, 17).tolist())
+OFFSETS = tuple(np.linspace(-1, 1, 25).tolist())
+
 Criteria = str | Criterion | dict[str | Criterion, float]
+
+
+@dataclass(frozen=True)
+class CandidateGrid:
+    """Which candidates there are: every strength with every offset.
+
+    Attributes:
+        strengths: of the penalty, ascending from 0.
+        offsets: of the log-odds, for two classes; 0 is among them.
+        forced: the last strength is taken, without choosing.
+
+    Raises:
+        InputError: transfer learning is not among them.
+    """
+
+    strengths: tuple[float, ...] = STRENGTHS
+    offsets: tuple[float, ...] = OFFSETS
+    forced: bool = False
+
+    def __post_init__(self) -> None:
+        if 0 not in self.offsets or not self.strengths or self.strengths[0] != 0:
+            raise InputError(
+                "candidates must include transfer learning: strengths from 0, and an offset of 0; "
+                f"found strengths {tuple(self.strengths)} and offsets {tuple(self.offsets)}"
+            )
+
+    @classmethod
+    def only(cls, strength: float) -> CandidateGrid:
+        """Transfer learning and the one ``strength`` that is to be taken.
+
+        Raises:
+            InputError: the strength is negative or not finite.
+        """
+        if not 0 <= strength < np.inf:
+            raise InputError(f"the strength must be finite and at least 0, found {strength}")
+        return cls((0.0, float(strength)), (0.0,), forced=True)
+
+
+DEFAULT_GRID = CandidateGrid()
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,11 +114,11 @@ def count_differing(
     return np.stack(counts, axis=-1).astype(np.int64)
 
 
-def family_name(rank: int | None, hidden: Hidden | None) -> str:
+def family_name(spec: HeadSpec) -> str:
     """How candidates made in this way are called."""
-    if hidden is not None:
-        return f"rank-{rank or 1} adapter + head"
-    return "head" if rank is None else f"rank-{rank} head"
+    if spec.hidden is not None:
+        return f"rank-{spec.rank or 1} adapter + head"
+    return "head" if spec.rank is None else f"rank-{spec.rank} head"
 
 
 def count_offsets(logits: FloatArray, rows: Rows, offsets: Sequence[float]) -> IntArray:

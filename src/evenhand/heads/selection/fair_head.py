@@ -2,24 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.heads.adapter import Adapter, Hidden
 from evenhand.heads.head_fit import HeadFit
-from evenhand.heads.selection.candidates import Candidates, Criteria
-from evenhand.heads.selection.crossfit import OFFSETS, STRENGTHS, crossfit
+from evenhand.heads.selection.candidates import (
+    DEFAULT_GRID,
+    CandidateGrid,
+    Candidates,
+    Criteria,
+)
+from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.requirements import require_gap
 from evenhand.heads.selection.ridge import choose_ridge, log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import Choice, select
+from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
@@ -35,7 +39,7 @@ ADAPTER_RIDGE = 1e-3
 
 
 @dataclass(frozen=True, eq=False)
-class Evened:
+class FairHead:
     """What the default algorithm chose.
 
     Attributes:
@@ -85,141 +89,114 @@ class HiddenRows:
         layer: the hidden layer.
         rows: the same rows, their features the layer's inputs.
         rank: of the adapter.
+        strengths: of the adapters' penalty.
     """
 
     layer: Hidden
     rows: Rows
     rank: int = 1
+    strengths: tuple[float, ...] = ADAPTER_STRENGTHS
 
 
-def even_out(
+def fit_fair_head(
     rows: Rows,
     rule: Rule,
+    spec: HeadSpec = DEFAULT_SPEC,
     *,
     old: Head | None = None,
-    start: Head | None = None,
-    ridge: float | None = None,
-    strengths: Sequence[float] = STRENGTHS,
-    offsets: Sequence[float] = OFFSETS,
-    strength: float | None = None,
-    mix: Criteria | None = None,
-    rank: int | None = None,
-    hidden: HiddenRows | None = None,
+    grid: CandidateGrid = DEFAULT_GRID,
     families: Sequence[Candidates] | None = None,
-    intercept: bool = True,
-    seed: int = 0,
-    on_fit: Callable[[], None] | None = None,
-    world: World = ALONE,
-) -> Evened:
+    adapter: HiddenRows | None = None,
+    control: FitControl = DEFAULT_CONTROL,
+) -> FairHead:
     """Fit, cross-fit, choose and refit: one call from features to a head and what it promises.
 
+    Each criterion of the rule has a path of its own, and several have an equal mix too.
+
     Args:
-        rows: all development rows (train and validation together); never test rows.
+        rows: all development rows (train and validation together); never test rows. In a world each
+            process gives its part, and all get the same.
         rule: what to choose by.
+        spec: what is fitted; the ridge is chosen by cross-validation where none is given.
         old: the pre-trained head for the same labels; None for a new label space.
-        start: where fits begin; ``old`` by default.
-        ridge: of the head; by cross-validation by default.
-        strengths, offsets: the candidates.
-        strength: take this strength, without choosing; of an adapter's penalty where one is
-            asked for.
-        mix: criteria and their weights to even out together; by default each criterion of the rule
-            has a path of its own, and several have an equal mix too.
-        rank: fit low-rank heads, from ``start``'s factors.
-        hidden: fit adapters on the last hidden layer as well.
+        grid: the candidates' strengths and offsets; :meth:`CandidateGrid.only` takes one strength
+            (of an adapter's penalty where one is asked for) without choosing.
         families: candidates fitted on these rows before, taken instead of fitting heads.
-        intercept: the head has a bias.
-        seed: of the folds.
-        on_fit: called after each fit; :func:`fits_needed` tells how often.
-        world: the processes that share the rows, each with a part of them; all get the same.
+        adapter: fit adapters on the last hidden layer as well.
+        control: how to fit; fits begin at ``old`` unless it says otherwise.
+
+    Returns:
+        The choice, its head, and every candidate. :func:`fits_needed` tells how many fits it takes.
 
     Raises:
         InputError: no two groups can be compared by a criterion of the rule, too few rows, or a
             setting out of range.
     """
-    require_gap(rows, rule.criteria, world)
-    start = old if start is None else start
-    force = None
-    adapter_strengths: Sequence[float] = ADAPTER_STRENGTHS
-    if strength is not None:
-        if not 0 <= strength < np.inf:
-            raise InputError(f"the strength must be finite and at least 0, found {strength}")
-        strengths = adapter_strengths = (0.0, float(strength))
-        offsets, force = (0.0,), (0, (1, 0))
+    require_gap(rows, rule.criteria)
+    if control.start is None:
+        control = replace(control, start=old)
+    ridge = spec.ridge
     if ridge is None:
-        ridge = choose_ridge(rows, seed=seed, start=None if rank else start, world=world)
-    fitted = families is not None
-    families = list(families or ())
-    families += [
-        crossfit(
-            rows,
-            criteria,
-            ridge=ridge,
-            strengths=strengths,
-            offsets=offsets,
-            start=start,
-            rank=rank,
-            intercept=intercept,
-            seed=seed,
-            on_fit=on_fit,
-            world=world,
-        )
-        for criteria in (() if fitted else paths(rule.criteria, mix))
-    ]
-    if hidden is not None:
-        force = force and (len(families), force[1])
-        families += [
-            crossfit(
-                hidden.rows,
-                criteria,
-                ridge=max(ridge, ADAPTER_RIDGE),
-                strengths=adapter_strengths,
-                offsets=offsets,
-                start=start,
-                rank=hidden.rank,
-                hidden=hidden.layer,
-                beta=ADAPTER_BETA,
-                seed=seed,
-                on_fit=on_fit,
-            )
-            for criteria in paths(rule.criteria, mix)
+        begin = replace(control, start=None) if spec.rank else control
+        ridge = choose_ridge(rows, control=replace(begin, on_fit=None))
+    spec = replace(spec, ridge=ridge)
+    forced = (0, (1, 0)) if grid.forced else None
+    candidates = list(families or ())
+    if families is None:
+        candidates += [
+            crossfit(rows, spec, criteria, grid=grid, control=control)
+            for criteria in paths(rule.criteria)
         ]
-    counts, loss = None, None
-    if old is not None:
-        logits = old.logits(rows.features)
-        counts = world.merge(
-            Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
+    if adapter is not None:
+        forced = forced and (len(candidates), forced[1])
+        of_adapters = grid if grid.forced else replace(grid, strengths=adapter.strengths)
+        adapter_spec = HeadSpec(
+            max(ridge, ADAPTER_RIDGE), adapter.rank, adapter.layer, beta=ADAPTER_BETA
         )
-        number = world.sum(np.array([len(rows)]))[0]
-        own_loss = log_loss(logits, rows.labels) * len(rows) if len(rows) else 0.0
-        loss = float(world.sum(np.array([own_loss]))[0] / number)
+        candidates += [
+            crossfit(adapter.rows, adapter_spec, criteria, grid=of_adapters, control=control)
+            for criteria in paths(rule.criteria)
+        ]
+    counts, loss = (None, None) if old is None else _as_it_is(old, rows)
     choice = select(
-        families, rule, features=rows.features.shape[1], old=counts, old_loss=loss, force=force
+        candidates,
+        rule,
+        features=rows.features.shape[1],
+        old=counts,
+        old_loss=loss,
+        force=forced,
     )
     if choice.family is None or choice.index is None:
-        return Evened(choice, None, old or families[0].fits[0].head, tuple(families), ridge)
-    fit = families[choice.family].fit(choice.index)
-    return Evened(choice, fit, fit.head, tuple(families), ridge)
+        head = old or candidates[0].fits[0].head
+        return FairHead(choice, None, head, tuple(candidates), ridge)
+    fit = candidates[choice.family].fit(choice.index)
+    return FairHead(choice, fit, fit.head, tuple(candidates), ridge)
 
 
-def paths(criteria: Sequence[Criterion], mix: Criteria | None = None) -> tuple[Criteria, ...]:
+def _as_it_is(old: Head, rows: Rows) -> tuple[Counts, float]:
+    """The old head's counts and mean log-loss over all rows of the world."""
+    logits = old.logits(rows.features)
+    counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
+    number = rows.world.sum(np.array([len(rows)]))[0]
+    own_loss = log_loss(logits, rows.labels) * len(rows) if len(rows) else 0.0
+    return rows.world.merge(counts), float(rows.world.sum(np.array([own_loss]))[0] / number)
+
+
+def paths(criteria: Sequence[Criterion]) -> tuple[Criteria, ...]:
     """The paths to run: each criterion alone, and their equal mix where there are several."""
-    if mix is not None:
-        return (mix,)
     alone: tuple[Criteria, ...] = tuple(criteria)
     if len(criteria) < 2:
         return alone
     return (*alone, dict.fromkeys(criteria, 1.0))
 
 
-def fits_needed(
-    rule: Rule, *, strengths: Sequence[float] = STRENGTHS, adapter: bool = False
-) -> int:
-    """How many fits :func:`even_out` will make, for a progress bar."""
-    each = len(strengths) + (len(ADAPTER_STRENGTHS) if adapter else 0)
+def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID, *, adapter: bool = False) -> int:
+    """How many fits :func:`fit_fair_head` will make, for a progress bar."""
+    each = len(grid.strengths) + (len(ADAPTER_STRENGTHS) if adapter else 0)
     return (FOLDS + 1) * each * len(paths(rule.criteria))
 
 
-def frontier(evened: Evened, rule: Rule) -> list[dict[str, float | bool | str]]:
+def frontier(fair: FairHead, rule: Rule) -> list[dict[str, float | bool | str]]:
     """The chosen family's path: for each strength its cross-fitted error, gap and upper bound.
 
     Offsets are folded away: of each strength the offset with the lowest upper bound among those
@@ -231,16 +208,16 @@ def frontier(evened: Evened, rule: Rule) -> list[dict[str, float | bool | str]]:
     metric = error_metric("f1" if rule.error == "log_loss" else rule.error)
     criterion = rule.criteria[0]
     points: list[dict[str, float | bool | str]] = []
-    for number, family in enumerate(evened.families):
+    for number, family in enumerate(fair.families):
         error = np.asarray(metric(family.totals))
-        upper = upper_bound(family.tables, criterion, evened.choice.z)
+        upper = upper_bound(family.tables, criterion, fair.choice.z)
         gaps = gap(family.tables, criterion)
         for s, strength in enumerate(family.strengths):
-            chosen = number == evened.choice.family and s == (evened.choice.index or (-1,))[0]
+            chosen = number == fair.choice.family and s == (fair.choice.index or (-1,))[0]
             near = error[s] <= error[s].min() + rule.max_cost
             o = int(np.where(near, np.nan_to_num(upper[s], nan=np.inf), np.inf).argmin())
-            if chosen and evened.choice.index:
-                o = evened.choice.index[1]
+            if chosen and fair.choice.index:
+                o = fair.choice.index[1]
             points.append(
                 {
                     "family": family.family,

@@ -9,7 +9,6 @@ import numpy.typing as npt
 from sklearn.model_selection import KFold, StratifiedKFold
 
 from evenhand._base.arrays import IntArray
-from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.rows import Rows
@@ -18,7 +17,7 @@ FOLDS = 5
 
 
 def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntArray, IntArray]]:
-    """(fit, judge) row numbers of each fold, stratified by group × label where cells allow."""
+    """(train, judged) row numbers of each fold, stratified by group × label where cells allow."""
     if len(rows) < 2 * number:
         raise InputError(f"{number}-fold cross-fitting needs {2 * number} rows, found {len(rows)}")
     cell = (rows.groups.codes + 1) * len(rows.classes) + rows.labels
@@ -32,19 +31,18 @@ def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntAr
             splitter = KFold
     split = splitter(n_splits=number, shuffle=True, random_state=seed)
     return [
-        (fit.astype(np.int64), judge.astype(np.int64)) for fit, judge in split.split(strata, strata)
+        (train_rows.astype(np.int64), judged_rows.astype(np.int64))
+        for train_rows, judged_rows in split.split(strata, strata)
     ]
 
 
-def fold_numbers(
-    rows: Rows, *, number: int = FOLDS, seed: int = 0, world: World = ALONE
-) -> npt.NDArray[np.int16]:
+def fold_numbers(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> npt.NDArray[np.int16]:
     """(N,) the fold that holds each of this process's rows, whatever the processes.
 
     Rows shared out by ``World.share`` are in the folds they would be in were there one process;
     otherwise the processes' rows follow each other.
     """
-    whole = rows
+    whole, world = rows, rows.world
     if world.size > 1:
         labels, codes = world.gather(rows.labels), world.gather(rows.groups.codes)
         lengths = [len(part) for part in labels]
@@ -59,7 +57,7 @@ def fold_numbers(
             label[place], code[place] = own_labels, own_codes
         groups = Groups(code, rows.groups.names, rows.groups.attribute)
         whole = Rows(np.zeros((total, 0)), label, groups, rows.classes)
-    found = np.empty(len(whole), dtype=np.int16)
-    for index, (_, judge) in enumerate(folds(whole, number=number, seed=seed)):
-        found[judge] = index
-    return found[places[world.rank]] if world.size > 1 else found
+    numbers = np.empty(len(whole), dtype=np.int16)
+    for index, (_, judged_rows) in enumerate(folds(whole, number=number, seed=seed)):
+        numbers[judged_rows] = index
+    return numbers[places[world.rank]] if world.size > 1 else numbers

@@ -9,7 +9,9 @@ import numpy as np
 from evenhand.criteria import Criterion
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
+from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.rates import ErrorMetric, error_metric
 from evenhand.rows import Rows
 
@@ -47,18 +49,14 @@ def choose_rank(
 
     def crossfitted(rank: int | None) -> float:
         start = head if rank is None else compressed_head(rows, head, rank)
-        found = crossfit(
+        candidates = crossfit(
             rows,
+            HeadSpec(ridge, rank),
             Criterion.EQUALIZED_ODDS,
-            ridge=ridge,
-            strengths=(0.0,),
-            offsets=(0.0,),
-            start=start,
-            rank=rank,
-            seed=seed,
-            on_fit=on_fit,
+            grid=CandidateGrid((0.0,), (0.0,)),
+            control=FitControl(start, seed, on_fit=on_fit),
         )
-        return float(np.asarray(metric(found.totals))[0, 0])
+        return float(np.asarray(metric(candidates.totals))[0, 0])
 
     limit = crossfitted(None) + tolerance
     low, high = 1, max(1, min(head.in_features, head.out_features - 1))

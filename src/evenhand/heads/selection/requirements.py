@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.heads.selection.rule import Rule
@@ -35,14 +34,14 @@ def require_groups(rows: Rows, split: str) -> None:
             )
 
 
-def require_gap(rows: Rows, criteria: tuple[Criterion, ...], world: World = ALONE) -> None:
+def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
     """Refuse criteria by which no two groups of the rows (of all processes) can be compared.
 
     Raises:
         InputError: each rate is defined in one group at most, so that there is nothing to even out
             and whatever is fitted would look even.
     """
-    counts = world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
+    counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
     for criterion in criteria:
         if np.isnan(gap(counts.table, criterion)):
             cells = "; ".join(

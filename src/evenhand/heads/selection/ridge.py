@@ -8,12 +8,8 @@ import numpy as np
 import torch
 
 from evenhand._base.arrays import FloatArray, IntArray
-from evenhand._base.distributed import ALONE, World
-from evenhand.head import Head
-from evenhand.heads.fit import fit_path
-from evenhand.heads.head_fit import wants_passes
-from evenhand.heads.selection.folds import fold_numbers, folds
-from evenhand.heads.streaming.folds import fit_folds, held_out
+from evenhand.heads.selection.parts import fit_parts_of
+from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
 from evenhand.rows import Rows
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -29,37 +25,30 @@ WIDE = 512
 def choose_ridge(
     rows: Rows,
     *,
-    seed: int = 0,
     ridges: Sequence[float] | None = None,
-    start: Head | None = None,
-    world: World = ALONE,
+    control: FitControl = DEFAULT_CONTROL,
 ) -> float:
     """The ridge with the lowest cross-validated log-loss, without any penalty.
 
     Args:
         rows: what the head will be fitted on.
-        seed: of the folds.
         ridges: to choose from; by default five from 1e-5 to 1e-1, or from .03 to 1 above 512
             features.
-        start: a head to warm-start from.
-        world: the processes that share the rows, as for :func:`evenhand.fit_path`.
+        control: where to begin, the folds' seed.
+
+    Raises:
+        InputError: too few rows or classes, or features that are not finite.
     """
     tried = tuple(ridges or (WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES))
     losses = np.zeros(len(tried))
-    if world.size > 1 or wants_passes(rows.features):
-        numbers = fold_numbers(rows, seed=seed, world=world)
-        fits = fit_folds(rows, numbers, None, ridges=tried, refit=False, start=start, world=world)
-        for fold, judged in held_out(rows, numbers, len(fits)):
-            for index, one in enumerate(fits[fold]):
-                loss = log_loss(one.head.logits(judged.features), judged.labels)
+    for fits, judged in fit_parts_of(
+        rows, HeadSpec(), None, ridges=tried, strengths=(0.0,), refit=False, control=control
+    ):
+        if judged is not None:
+            for index, fit in enumerate(fits):
+                loss = log_loss(fit.head.logits(judged.features), judged.labels)
                 losses[index] += loss * len(judged)
-        return float(tried[int(world.sum(losses).argmin())])
-    for fit, judge in folds(rows, seed=seed):
-        judged = rows[judge]
-        for index, ridge in enumerate(tried):
-            head = fit_path(rows[fit], ridge=ridge, start=start)[0].head
-            losses[index] += log_loss(head.logits(judged.features), judged.labels) * len(judge)
-    return float(tried[int(losses.argmin())])
+    return float(tried[int(rows.world.sum(losses).argmin())])
 
 
 def log_loss(logits: FloatArray, labels: IntArray) -> float:

@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evenhand._base.arrays import Float64, IntArray
 from evenhand._base.distributed import ALONE, World
 from evenhand.heads.gaps import GapTerm, penalty_of_means
-from evenhand.heads.streaming.stream import Sums
+from evenhand.heads.streaming.sums import Sums
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,23 @@ class Part:
     def betas(self) -> set[float]:
         """The steepnesses the terms need."""
         return {term.beta for term, _ in self.terms}
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Several parts of the same rows, over cells that all of them are counted by.
+
+    Attributes:
+        parts: which rows count, and their penalties; the first leaves none out.
+        atoms: (N,) the atomic cell of each row.
+        number: of atomic cells.
+        folds: (N,) the fold that holds each row, where parts leave one out.
+    """
+
+    parts: tuple[Part, ...]
+    atoms: npt.NDArray[Any]
+    number: int
+    folds: npt.NDArray[Any] | None = None
 
 
 def atomic_cells(terms: Sequence[GapTerm], rows: int, world: World = ALONE) -> tuple[IntArray, int]:

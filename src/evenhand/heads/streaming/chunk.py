@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from evenhand.heads.streaming.stream import Stream
 
 
-class Pass:
+class HeadLogits:
     """Heads on their way over the rows, and their logits where a second way is to come."""
 
     def __init__(self, stream: Stream, heads: Float64, folds: Sequence[int]) -> None:
@@ -49,7 +49,7 @@ class Pass:
 class Chunk:
     """Some rows in memory, the heads' logits on them, and which rows count for which head."""
 
-    def __init__(self, passing: Pass, span: slice, by_cell: bool) -> None:
+    def __init__(self, passing: HeadLogits, span: slice, by_cell: bool) -> None:
         stream = passing.stream
         x, labels, atoms = stream.features[span], stream.labels[span], stream.atoms[span]
         folds = stream.folds[span] if passing.masked and stream.folds is not None else None

@@ -15,9 +15,10 @@ import numpy as np
 from evenhand._base.arrays import Float64
 from evenhand.head import Head
 from evenhand.heads.lbfgs import CORRECTIONS, MEMORY_BYTES, Minimum, minimise
+from evenhand.heads.spec import FitControl
 from evenhand.heads.streaming.atomic_cells import Part
 from evenhand.heads.streaming.evaluation import Begun, Evaluation, evaluate_heads, refuse
-from evenhand.heads.streaming.fit_requests import Found, Wanted
+from evenhand.heads.streaming.fit_requests import FitOutcome, FitRequest
 from evenhand.heads.streaming.sample import Make, sample_of, start_on_sample
 from evenhand.heads.streaming.stream import Stream
 
@@ -28,15 +29,12 @@ OUTPUTS = 1024
 def fit_in_passes(
     stream: Stream,
     parts: Sequence[Part],
-    wanted: Sequence[Wanted],
+    requests: Sequence[FitRequest],
     make: Make,
-    start: Head | None,
-    *,
     tolerance: float,
-    max_evaluations: int,
-    on_fit: Callable[[], None] | None = None,
-) -> list[Found]:
-    """Fit every head wanted; called in every process that shares the rows, with its own stream.
+    control: FitControl,
+) -> list[FitOutcome]:
+    """Fit every head requested; called in every process that shares the rows, with its own stream.
 
     The first process drives: it alone holds the sample and takes the steps, so that processes can
     never disagree on them. The others sum what it asks for over their rows.
@@ -44,28 +42,29 @@ def fit_in_passes(
     Args:
         stream: the rows.
         parts: which of them count, and what is to be even; the first leaves no row out.
-        wanted: the heads, those of one ridge in ascending strength.
+        requests: the heads, those of one ridge in ascending strength.
         make: the form for (a sample of the features, number of the ridge).
-        start: the head where the first fit begins.
-        tolerance, max_evaluations: of each fit on all rows.
-        on_fit: called once a head.
+        tolerance: of each fit on all rows.
+        control: where the first fit begins, when fits on all rows stop, what is called once a head.
 
     Raises:
         InputError: a feature is not finite.
     """
     sample = sample_of(stream)
     with stream.driven() as driving:
-        found: list[Found] = []
+        outcomes: list[FitOutcome] = []
         if driving:
             if not np.isfinite(sample.features).all():
                 refuse(stream)
-            driver = _Driver(stream, parts, tolerance, max_evaluations)
-            begun = start_on_sample(stream, sample, parts[0], wanted, make, start, tolerance)
+            driver = _Driver(stream, parts, tolerance, control.max_evaluations)
+            begun = start_on_sample(sample, parts[0], requests, make, control.start, tolerance)
             for turn in driver.turns(begun):
-                found += driver.fit(wanted[len(found) : len(found) + len(turn)], turn)
-                for _ in turn if on_fit else ():
-                    on_fit()  # type: ignore[misc]
-    return _shared(stream, found)
+                done = len(outcomes)
+                outcomes += driver.fit(requests[done : done + len(turn)], turn)
+                for _ in turn:
+                    if control.on_fit:
+                        control.on_fit()
+    return _shared(stream, outcomes)
 
 
 class _Driver:
@@ -84,16 +83,16 @@ class _Driver:
         step = max(1, most)
         return [begun[first : first + step] for first in range(0, len(begun), step)]
 
-    def fit(self, wanted: Sequence[Wanted], begun: Sequence[Begun]) -> list[Found]:
+    def fit(self, requests: Sequence[FitRequest], begun: Sequence[Begun]) -> list[FitOutcome]:
         """Some heads in lock step."""
-        parts = [self.parts[one.part] for one in wanted]
-        strengths = [one.strength for one in wanted]
+        parts = [self.parts[request.part] for request in requests]
+        strengths = [request.strength for request in requests]
         forms = [one.form for one in begun]
         starts = [one.theta for one in begun]
         # The first pass tells the penalties' curvature on all rows, and is the first evaluation.
         look = Evaluation(self.stream, parts, strengths, forms, starts, curved=True)
         for number, begin in enumerate(begun):
-            again = look.stiffened(number, begin)
+            again = look.with_penalty_curvature(number, begin)
             forms[number], starts[number] = again.form, again.theta
         first: Evaluation | None = look
 
@@ -118,21 +117,21 @@ class _Driver:
             preconditioned=True,
         )
         return [
-            Found(form.head(minimum.at), minimum)
+            FitOutcome(form.head(minimum.at), minimum)
             for form, minimum in zip(forms, minima, strict=True)
         ]
 
 
-def _shared(stream: Stream, found: Sequence[Found]) -> list[Found]:
+def _shared(stream: Stream, found: Sequence[FitOutcome]) -> list[FitOutcome]:
     """What the first process found, in every process."""
     world = stream.world
     if world.size == 1:
         return list(found)
 
-    def stacked(values: Callable[[Found], Any]) -> Any:
+    def stacked(values: Callable[[FitOutcome], Any]) -> Any:
         return world.broadcast(np.stack([values(f) for f in found]) if world.first else None)
 
-    def ends(one: Found) -> Float64:
+    def ends(one: FitOutcome) -> Float64:
         end = one.minimum
         return np.array([end.value, end.evaluations, end.steepest, end.left, end.ran_out])
 
@@ -148,7 +147,7 @@ def _shared(stream: Stream, found: Sequence[Found]) -> list[Found]:
     for number, (value, evaluations, steepest, left, ran_out) in enumerate(numbers):
         head = Head(weight[number], bias[number], factors[number])
         shared.append(
-            Found(
+            FitOutcome(
                 head,
                 Minimum(np.zeros(0), value, int(evaluations), steepest, left, bool(ran_out)),
             )

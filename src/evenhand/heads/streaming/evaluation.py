@@ -76,17 +76,17 @@ class Evaluation:
     def answer(self, number: int, form: Linear, theta: Float64) -> tuple[float, Float64]:
         """One head's objective, and its gradient in the parameters ``theta`` of ``form``."""
         ridge, ridge_slope = form.ridge(theta)
-        gradient = form.pull(theta, self.slope[number].T.copy()) + ridge_slope
+        gradient = form.gradient_from_weights(theta, self.slope[number].T.copy()) + ridge_slope
         return float(self.values[number]) + ridge, gradient
 
-    def stiffened(self, number: int, begun: Begun) -> Begun:
+    def with_penalty_curvature(self, number: int, begun: Begun) -> Begun:
         """The same point, preconditioned by how the penalty curves there."""
         part, strength, form = self.parts[number], self.strengths[number], begun.form
         if not (isinstance(form, Dense) and form.outputs == 1 and strength and part.terms):
             return begun
         plain = form.plain(begun.theta)
-        form = form.stiffened(stiffness(part, self.sums, number, strength))
-        return Begun(form, form.of_plain(plain))
+        form = form.with_penalty_curvature(stiffness(part, self.sums, number, strength))
+        return Begun(form, form.from_weights(plain))
 
 
 def evaluate_heads(

@@ -9,7 +9,7 @@ from evenhand.heads.lbfgs import Minimum
 
 
 @dataclass(frozen=True)
-class Wanted:
+class FitRequest:
     """One head to fit.
 
     Attributes:
@@ -24,7 +24,7 @@ class Wanted:
 
 
 @dataclass(frozen=True, eq=False)
-class Found:
+class FitOutcome:
     """A head fitted in passes.
 
     Attributes:

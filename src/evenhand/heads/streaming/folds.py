@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from evenhand._base.arrays import IntArray, release
-from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
 from evenhand.groups import UNKNOWN, Groups
-from evenhand.head import Head
 from evenhand.heads.gaps import GapTerm, gap_terms
 from evenhand.heads.head_fit import HeadFit
-from evenhand.heads.streaming.atomic_cells import Part
+from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.heads.streaming.atomic_cells import Part, Parts
 from evenhand.heads.streaming.fit import fit_parts
-from evenhand.heads.streaming.fit_requests import Wanted
+from evenhand.heads.streaming.fit_requests import FitRequest
 from evenhand.heads.streaming.stream import CHUNK_BYTES
 from evenhand.rows import Rows
 
@@ -29,68 +28,59 @@ Folds = npt.NDArray[np.int16]
 def fit_folds(
     rows: Rows,
     folds: Folds,
+    spec: HeadSpec,
     criteria: Criteria | None,
     *,
     ridges: Sequence[float],
-    strengths: Sequence[float] = (0.0,),
-    refit: bool = True,
-    beta: float | None = None,
-    start: Head | None = None,
-    rank: int | None = None,
-    intercept: bool = True,
-    on_fit: Callable[[], None] | None = None,
-    world: World = ALONE,
+    strengths: Sequence[float],
+    refit: bool,
+    control: FitControl,
 ) -> list[list[HeadFit]]:
     """Fit a head for each ridge and strength without each fold, and on all rows.
 
     Args:
         rows: this process's.
         folds: (N,) the fold that holds each row.
+        spec: what is fitted; never an adapter.
         criteria: what to even out; None where there is no penalty.
         ridges, strengths: every combination is fitted, strengths within ridges.
         refit: fit on all rows too.
-        beta, start, rank, intercept, on_fit, world: as for ``crossfit``.
+        control: where to begin, when to stop.
 
     Returns:
         For each fold its fits, and last those on all rows where they are asked for.
     """
-    number = int(np.max(world.gather(np.array([folds.max(initial=-1)])))) + 1
+    number = int(np.max(rows.world.gather(np.array([folds.max(initial=-1)])))) + 1
     cells = _cells(rows)
     count = len(rows.classes) * (rows.groups.number + 1)
-    sizes = world.sum(
+    sizes = rows.world.sum(
         np.bincount(folds * count + cells, minlength=number * count).reshape(number, count)
     )
     kept = [sizes.sum(axis=0), *(sizes.sum(axis=0) - own for own in sizes)]
-    terms = [_terms(rows, one, criteria, beta) for one in kept]
+    terms = [_terms(rows, sizes_kept, criteria, spec.beta) for sizes_kept in kept]
     used = np.zeros(count, dtype=bool)
     for term in (term for each in terms for term in each):
         used |= term.cell < len(term.sizes)
     rank_of = np.full(count, int(used.sum()), dtype=np.int32)
     rank_of[used] = np.arange(int(used.sum()))
-    parts = [
-        Part(fold - 1, int(one.sum()), tuple((term, term.cell[used]) for term in each))
-        for fold, (one, each) in enumerate(zip(kept, terms, strict=True))
-    ]
+    parts = tuple(
+        Part(fold - 1, int(sizes_kept.sum()), tuple((term, term.cell[used]) for term in each))
+        for fold, (sizes_kept, each) in enumerate(zip(kept, terms, strict=True))
+    )
     order = [*range(1, number + 1), *([0] if refit else [])]
-    wanted = [
-        Wanted(part, float(strength), ridge)
+    requests = [
+        FitRequest(part, float(strength), ridge)
         for part in order
         for ridge in range(len(ridges))
         for strength in strengths
     ]
     fits = fit_parts(
         rows,
-        parts,
-        wanted,
-        rank_of[cells],
-        int(used.sum()),
+        Parts(parts, rank_of[cells], int(used.sum()), folds),
+        requests,
+        spec,
         ridges=ridges,
-        folds=folds,
-        start=start,
-        rank=rank,
-        intercept=intercept,
-        on_fit=on_fit,
-        world=world,
+        control=control,
     )
     each_part = len(ridges) * len(strengths)
     return [fits[first : first + each_part] for first in range(0, len(fits), each_part)]

@@ -13,11 +13,12 @@ import torch
 from evenhand._base.arrays import Float64, release
 from evenhand.head import Head
 from evenhand.heads.lbfgs import Minimum, minimise
-from evenhand.heads.parametrization import Dense, near
+from evenhand.heads.parametrization import Dense, start_or_zero
 from evenhand.heads.streaming.atomic_cells import Part
 from evenhand.heads.streaming.evaluation import Begun, Evaluation, Linear, evaluate_heads
-from evenhand.heads.streaming.fit_requests import Wanted
+from evenhand.heads.streaming.fit_requests import FitRequest
 from evenhand.heads.streaming.stream import Stream
+from evenhand.heads.streaming.sums import Atoms
 
 SAMPLE_ROWS = 50_000
 
@@ -43,10 +44,9 @@ class Make(Protocol):
 
 
 def start_on_sample(
-    stream: Stream,
     sample: Stream,
     part: Part,
-    wanted: Sequence[Wanted],
+    requests: Sequence[FitRequest],
     make: Make,
     start: Head | None,
     tolerance: float,
@@ -61,7 +61,7 @@ def start_on_sample(
     known: dict[tuple[int, float], Begun] = {}
     last: dict[int, Begun] = {}
     x = torch.as_tensor(np.asarray(sample.features, dtype=sample.dtype))
-    for one in wanted:
+    for one in requests:
         key = one.ridge, one.strength
         if key in known:
             continue
@@ -74,10 +74,10 @@ def start_on_sample(
             look = Evaluation(
                 sample, [part], [one.strength], [begun.form], [begun.theta], curved=True
             )
-            begun = look.stiffened(0, begun)
+            begun = look.with_penalty_curvature(0, begun)
         minimum = _settle(sample, part, one.strength, begun, tolerance)
         last[one.ridge] = known[key] = Begun(begun.form, minimum.at)
-    return [known[one.ridge, one.strength] for one in wanted]
+    return [known[one.ridge, one.strength] for one in requests]
 
 
 def _first(
@@ -98,12 +98,12 @@ def _first(
     def value(at: Float64) -> float:
         return evaluate_heads(sample, [part], [0.0], [form], [at])[0][0]
 
-    theta = near(form, start, value)
+    theta = start_or_zero(form, start, value)
     if sample.outputs > 1:
         return Begun(form, theta)
     at = _settle(sample, part, 0.0, Begun(form, theta), tolerance).at
-    curved = form.curved_at(at, x)
-    return Begun(curved, curved.of_plain(form.plain(at)))
+    curved = form.with_hessian(at, x)
+    return Begun(curved, curved.from_weights(form.plain(at)))
 
 
 def _rough(x: torch.Tensor) -> int:
@@ -147,8 +147,7 @@ def sample_of(stream: Stream) -> Stream:
         gathered(np.concatenate(read)),
         gathered(stream.labels[own]),
         max(2, stream.outputs),
-        atoms=gathered(stream.atoms[own]),
-        number=stream.number,
+        atoms=Atoms(gathered(stream.atoms[own]), stream.number),
         weights=None if stream.weights is None else gathered(np.asarray(stream.weights)[own]),
         dtype=stream.dtype,
     )

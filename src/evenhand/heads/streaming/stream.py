@@ -20,7 +20,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import numpy as np
@@ -31,7 +30,9 @@ from threadpoolctl import ThreadpoolController
 from evenhand._base.arrays import Float64, IntArray, release
 from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
-from evenhand.heads.streaming.chunk import Chunk, Pass
+from evenhand.heads.head_fit import LARGEST
+from evenhand.heads.streaming.chunk import Chunk, HeadLogits
+from evenhand.heads.streaming.sums import Atoms, Sums
 
 Total = TypeVar("Total")
 
@@ -50,34 +51,6 @@ MIN_CHUNK, ONCE_CHUNK, MAX_CHUNK = 256, 1 << 14, 1 << 16
 _DONE, _CHECK, _SUMS, _GRADIENT = range(4)
 
 
-@dataclass(frozen=True, eq=False)
-class Sums:
-    """What a pass collects for C heads of m outputs, over all rows that count for each.
-
-    Attributes:
-        loss: (C,) sums of the log-loss.
-        soft: beta to (A, C, m), the sums of soft decisions in each atomic cell.
-        slope: (C, m, d + 1) sums of the log-loss's gradient in the weights, the bias last; empty
-            where :meth:`Stream.gradient` is to follow.
-        lean: beta to (A, C, d + 1), the derivative of ``soft`` in the weights; likewise, and for
-            two classes only.
-    """
-
-    loss: Float64
-    soft: dict[float, Float64]
-    slope: Float64
-    lean: dict[float, Float64]
-
-    def __iadd__(self, other: Sums) -> Sums:
-        for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
-            mine += theirs
-        return self
-
-    def arrays(self) -> list[Float64]:
-        """All sums, in a fixed order."""
-        return [self.loss, *self.soft.values(), self.slope, *self.lean.values()]
-
-
 class Stream:
     """The rows one process passes over.
 
@@ -85,13 +58,11 @@ class Stream:
         features: (N, d), an array, a memory map, or anything whose slices are arrays.
         labels: (N,) integers in [0, K).
         classes: K.
-        atoms: (N,) the atomic cell of each row; ``number`` for rows in none.
-        number: of atomic cells, A.
+        atoms: the atomic cell of each row.
         folds: (N,) the fold that holds each row, where heads leave one out.
         weights: (N,) weights of the rows in the log-loss, mean 1.
         dtype: of the products.
         world: the processes that share the rows; each has a stream of its own.
-        largest: magnitude a feature may have.
     """
 
     def __init__(
@@ -100,21 +71,21 @@ class Stream:
         labels: IntArray,
         classes: int,
         *,
-        atoms: npt.NDArray[Any],
-        number: int,
+        atoms: Atoms,
         folds: npt.NDArray[Any] | None = None,
         weights: npt.NDArray[Any] | None = None,
         dtype: npt.DTypeLike = np.float32,
         world: World = ALONE,
-        largest: float = np.inf,
     ) -> None:
-        self.features, self.labels, self.atoms, self.number = features, labels, atoms, number
+        self.features, self.labels = features, labels
+        self.atoms, self.number = atoms.of_row, atoms.number
         self.folds, self.weights, self.dtype, self.world = folds, weights, np.dtype(dtype), world
-        self.largest = largest
+        exact = self.dtype == np.float64
+        self.largest = LARGEST[torch.float64 if exact else torch.float32]
         self.outputs = 1 if classes == 2 else classes
         self.width = int(features.shape[1])
         self.passes = 0
-        self._last: Pass | None = None
+        self._last: HeadLogits | None = None
         self._libraries = ThreadpoolController()
 
     @property
@@ -173,20 +144,22 @@ class Stream:
 
     def _follow(self) -> bytes:
         """Sum what the first process asks for, until it is done; its last words."""
-        hear = self.world.broadcast
+        receive = self.world.broadcast
         while True:
-            said = int(hear(None)[0])
-            if said == _DONE:
-                return bytes(hear(None).tobytes())
-            if said == _CHECK:
+            request = int(receive(None)[0])
+            if request == _DONE:
+                return bytes(receive(None).tobytes())
+            if request == _CHECK:
                 with suppress(InputError):  # the first process says so
                     self.require_finite()
                 continue
-            betas = hear(None).tolist()
-            if said == _SUMS:
-                self.sums(hear(None), hear(None).tolist(), betas, whole=bool(hear(None)[0]))
+            betas = receive(None).tolist()
+            if request == _SUMS:
+                self.sums(
+                    receive(None), receive(None).tolist(), betas, whole=bool(receive(None)[0])
+                )
             else:
-                self.gradient(hear(None), {beta: hear(None) for beta in betas})
+                self.gradient(receive(None), {beta: receive(None) for beta in betas})
 
     def require_finite(self) -> None:
         """Read all rows for features that no arithmetic can be done with.
@@ -228,7 +201,7 @@ class Stream:
         self._ask(np.array([_SUMS]), np.array(betas, dtype=np.float64))
         self._ask(heads, np.array(folds), np.array([whole]))
         columns, m, wide = heads.shape
-        self._last = passing = Pass(self, heads, folds)
+        self._last = passing = HeadLogits(self, heads, folds)
         if not whole and columns * m * len(self.labels) * self.dtype.itemsize <= KEPT_BYTES:
             passing.keep(len(self.labels))
 
