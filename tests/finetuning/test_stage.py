@@ -4,11 +4,9 @@ import pytest
 from evenhand.errors import InputError
 from evenhand.finetuning.problem import Fitted, fitted_head
 from evenhand.finetuning.score import count_decisions, score
-from evenhand.finetuning.stage import adult_stage, cached_mlp, task_stage
+from evenhand.finetuning.stage import adult_stage, task_stage
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
-from evenhand.models.mlp import mlp_head
-from evenhand.models.saving import SEAL, WEIGHTS
 from evenhand.rows import Rows
 from evenhand.tasks.task import Examples, Task
 
@@ -40,34 +38,6 @@ def test_the_pretrained_model_is_made_once(adult, monkeypatch):
     again = adult_stage(seed=0)
     np.testing.assert_array_equal(again.problem.head.weight, adult.problem.head.weight)
     np.testing.assert_array_equal(again.test.features, adult.test.features)
-
-
-@pytest.mark.parametrize("damage", ["flip", "remove", "seal"])
-def test_a_damaged_cached_model_is_made_again(tmp_path, damage):
-    from evenhand.models.mlp import MLP
-
-    made = []
-
-    def make():
-        made.append(1)
-        return MLP(3, 2)
-
-    first, _ = cached_mlp(tmp_path, {"seed": 0}, make)
-    again, notes = cached_mlp(tmp_path, {"seed": 0}, make)
-    assert np.array_equal(mlp_head(again).weight, mlp_head(first).weight)
-    assert notes == ()
-    assert len(made) == 1
-    cached_mlp(tmp_path, {"seed": 1}, make)
-    assert len(made) == 2
-    for folder in (tmp_path / "mlp").iterdir():
-        if damage == "flip":
-            (folder / WEIGHTS).write_bytes(b"x" + (folder / WEIGHTS).read_bytes()[1:])
-        elif damage == "remove":
-            (folder / WEIGHTS).unlink()
-        else:
-            (folder / SEAL).write_text("[]")
-    cached_mlp(tmp_path, {"seed": 0}, make)
-    assert len(made) == 3
 
 
 def test_scores_of_what_decides_at_random_are_counted_by_expectation():

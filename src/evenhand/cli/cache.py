@@ -12,25 +12,27 @@ from evenhand.cli.terminal import say
 ROOT = typer.Option("--cache", help="The cache folder; default: $EVENHAND_CACHE or the platform's.")
 
 
-app = typer.Typer(help="The cached features of frozen models.", no_args_is_help=True)
+app = typer.Typer(
+    help="The cached features of frozen models, and pre-trained networks.", no_args_is_help=True
+)
 
 
 @app.command("list")
 def list_entries(root: Annotated[Path | None, ROOT] = None) -> None:
     """List the cached features: name, rows, size, and what they come from."""
     from evenhand.errors import ArtefactError
-    from evenhand.models.features.cache import entries
+    from evenhand.models.features.cache import entries, name_of, networks
     from evenhand.models.features.cache_folder import cache_root
     from evenhand.models.features.store import Store
 
-    found = entries(root)
-    if not found:
+    found, kept = entries(root), networks(root)
+    if not found and not kept:
         say(f"no cached features in {root or cache_root()}")
     for folder in found:
         try:
             store = Store.read(folder)
         except ArtefactError as error:
-            say(f"{folder.name}  damaged: {error}")
+            say(f"{folder.name}  damaged, or cleared in part: {error}")
             continue
         origin = store.origin
         done = sum(shard.stop - shard.start for shard in store.shards.values())
@@ -40,6 +42,9 @@ def list_entries(root: Annotated[Path | None, ROOT] = None) -> None:
             f"{folder.name}  {done}{part} rows × {origin.width} {origin.dtype}{bad}, "
             f"{store.bytes / 1e6:.1f} MB, {origin.inputs} through {origin.model}"
         )
+    for folder in kept:
+        size = sum(file.stat().st_size for file in folder.iterdir() if file.is_file())
+        say(f"{name_of(folder)}  a pre-trained network, {size / 1e6:.1f} MB")
 
 
 @app.command("clear")
@@ -49,11 +54,19 @@ def clear_entries(
     root: Annotated[Path | None, ROOT] = None,
 ) -> None:
     """Delete cached features by name, or all of them."""
-    from evenhand.errors import InputError
-    from evenhand.models.features.cache import clear, entries
+    from evenhand.errors import EvenhandError, InputError
+    from evenhand.models.features.cache import clear, entries, name_of, networks
 
     if not names and not every:
-        raise InputError("name the cached features to clear (evenhand cache list), or --all")
-    chosen = [folder.name for folder in entries(root)] if every else list(names or ())
-    freed = sum(clear(name, root) for name in chosen)
-    say(f"cleared {len(chosen)}, {freed / 1e6:.1f} MB")
+        raise InputError("name what to clear (evenhand cache list shows it), or --all")
+    there = (*entries(root), *networks(root)) if every else ()
+    chosen = [name_of(folder) for folder in there] if every else list(names or ())
+    freed, refused = [], []
+    for name in chosen:
+        try:
+            freed.append(clear(name, root))
+        except EvenhandError as error:
+            refused.append(str(error))
+    say(f"cleared {len(freed)}, {sum(freed) / 1e6:.1f} MB")
+    if refused:
+        raise InputError("; ".join(refused))

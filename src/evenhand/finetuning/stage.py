@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
@@ -15,7 +12,7 @@ import numpy as np
 
 from evenhand._base.arrays import FloatArray
 from evenhand._base.distributed import ALONE, World
-from evenhand.errors import EvenhandError, InputError
+from evenhand.errors import InputError
 from evenhand.finetuning.problem import Network, Problem, Queries
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import choose_ridge
@@ -92,6 +89,7 @@ def adult_stage(
         on_epoch: called after each pre-training epoch.
     """
     from evenhand.models.mlp import HIDDEN, pretrain_mlp
+    from evenhand.models.pretrained_mlp import cached_mlp
     from evenhand.tasks.datasets.adult import adult
 
     task = adult(seed=seed, group=group, label=label)
@@ -107,39 +105,6 @@ def adult_stage(
     )
     stage = mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)
     return replace(stage, notes=(*stage.notes, *notes))
-
-
-def cached_mlp(
-    root: Path | None, made_from: dict[str, Any], make: Callable[[], MLP]
-) -> tuple[MLP, tuple[str, ...]]:
-    """The pre-trained MLP made from just this before, or a new one, then kept in the cache.
-
-    A damaged one is made again: nothing but time is lost. Where the cache cannot be written, that
-    is noted, and the next run makes it again.
-
-    Returns:
-        The model, and what a reader should know.
-    """
-    from evenhand.models.features import cache_root
-    from evenhand.models.mlp import MLP
-    from evenhand.models.saving import load, save
-
-    text = json.dumps(made_from, sort_keys=True)
-    name = hashlib.sha256(text.encode()).hexdigest()[:24]
-    folder = (root or cache_root()) / "mlp" / name
-    if os.path.isfile(folder / "evenhand.json"):  # noqa: PTH113 - False where it may not be seen
-        try:
-            found = load(folder)
-        except (EvenhandError, OSError):
-            found = None
-        if isinstance(found, MLP):
-            return found, ()
-    model = make()
-    try:
-        save(model, folder, about={"made_from": made_from})
-    except InputError as error:
-        return model, (f"the pre-trained network is not kept in the cache: {error}",)
-    return model, ()
 
 
 def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) -> Stage:

@@ -75,7 +75,8 @@ class AdultSource:
 
     def stage(self, seed: int, cache: Path | None) -> Stage:
         """The stage at ``seed``; the pre-trained MLP is kept in the cache."""
-        from evenhand.finetuning.stage import PRETRAINING, adult_stage, cached_mlp, mlp_stage
+        from evenhand.finetuning.stage import PRETRAINING, adult_stage, mlp_stage
+        from evenhand.models.pretrained_mlp import cached_mlp
         from evenhand.tasks.datasets.adult import adult
 
         if self.criterion is None:

@@ -7,6 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
+from evenhand._base.files import make_private
 from evenhand.errors import InputError
 
 ENVIRONMENT = "EVENHAND_CACHE"
@@ -26,14 +27,37 @@ def cache_root() -> Path:
     return base / "evenhand" / "features"
 
 
+def not_own(path: Path) -> str | None:
+    """Why what is kept at ``path`` is not to be believed: another user may have put it there.
+
+    None where there is nothing yet, where it is this user's, and where the system has no users.
+    """
+    if not hasattr(os, "getuid"):
+        return None
+    try:
+        link, about = path.lstat(), path.stat()
+        if {link.st_uid, about.st_uid} != {os.getuid()}:
+            return "it belongs to another user"
+        if about.st_mode & 0o022 and any(path.iterdir()):
+            return "other users can write to it"
+    except OSError:
+        return None
+    return None
+
+
 def private_folder(path: Path) -> Path:
     """``path`` as a folder that its owner alone can enter; made if missing.
 
     Raises:
         InputError: it cannot be made, or is not the user's.
     """
+    strange = not_own(path)
+    if strange:
+        raise InputError(
+            f"cannot use the cache folder {path}: {strange}; set {ENVIRONMENT} to a folder of yours"
+        )
     try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_private(path)
         path.chmod(0o700)
     except OSError as error:
         raise InputError(

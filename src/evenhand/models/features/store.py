@@ -17,12 +17,23 @@ from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.files import write_atomically
 from evenhand._base.seals import sealed, unsealed
 from evenhand.errors import ArtefactError
-from evenhand.models.features.cache_folder import private_folder
+from evenhand.models.features.cache_folder import not_own, private_folder
 from evenhand.models.features.disk_array import Stored
 
 FORMAT = 2
 MANIFEST = "manifest.json"
 LOCK = "lock"
+NAME = re.compile(r"features-[0-9a-f]{16}")
+"""What the folder of an entry is called."""
+
+
+OWN = re.compile(
+    r"manifest\.json|lock|shard-\d+\.safetensors"
+    r"|\.(manifest\.json|shard-\d+\.safetensors)\..*\.part|\.[0-9a-f]{16}"
+)
+"""The files of an entry, what a killed writer may have left included."""
+
+
 ROWS_PER_SHARD = 2048
 TENSOR = "features"
 HELD_BYTES = 1 << 30
@@ -56,12 +67,16 @@ class Origin:
     preparation: str = ""
 
     @property
+    def content(self) -> dict[str, Any]:
+        """All but what people call the model and the inputs: the features depend on no name."""
+        return {k: v for k, v in asdict(self).items() if k not in ("model", "inputs")}
+
+    @property
     def name(self) -> str:
-        """The entry's folder: the inputs, the model, and ten digits of all that matters."""
-        everything = {"format": FORMAT, **asdict(self)}
+        """The entry's folder: sixteen digits of all that matters, see :data:`NAME`."""
+        everything = {"format": FORMAT, **self.content}
         digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
-        words = re.sub(r"[^A-Za-z0-9._]+", "-", f"{self.inputs}-{self.model}").strip("-.")
-        return f"{words[:80]}-{digest[:10]}"
+        return f"features-{digest[:16]}"
 
 
 @dataclass(frozen=True)
@@ -125,7 +140,7 @@ class Store:
         changed = [
             f"{name} was {_short(was)}, is {_short(now)}"
             for (name, was), now in zip(
-                asdict(store.origin).items(), asdict(origin).values(), strict=True
+                store.origin.content.items(), origin.content.values(), strict=True
             )
             if was != now
         ]
@@ -282,7 +297,9 @@ class Store:
 
 
 def is_whole(folder: Path) -> bool:
-    """Whether an entry is there and none of its shards is still to be made."""
+    """Whether an entry of this user is there and none of its shards is still to be made."""
+    if not_own(folder):
+        return False
     return os.path.isfile(folder / MANIFEST) and not Store.read(folder).missing  # noqa: PTH113
 
 
