@@ -14,6 +14,10 @@ class Criterion(StrEnum):
     ``DEMOGRAPHIC_PARITY``: how often each class is predicted.
     ``EQUALIZED_ODDS``: how often, for each true label (true- and false-positive rates).
     ``EQUAL_OPPORTUNITY``: how often the positive label is recognised (true-positive rate).
+
+    Example:
+        >>> eh.Criterion.parse("equalized_odds")
+        <Criterion.EQUALIZED_ODDS: 'equalized_odds'>
     """
 
     DEMOGRAPHIC_PARITY = "demographic_parity"

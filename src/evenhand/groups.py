@@ -28,6 +28,11 @@ class Groups:
         codes: (N,) integers in [0, G), or -1 where the group is unknown.
         names: the G group names, in the order of the codes.
         attribute: what the groups are groups of, such as ``"sex"`` or ``"sex × race"``.
+
+    Example:
+        >>> groups = eh.Groups.from_values(["F", "M", None, "F"], "sex")
+        >>> groups.names, groups.codes
+        (('F', 'M'), array([ 0,  1, -1,  0]))
     """
 
     codes: IntArray

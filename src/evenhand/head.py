@@ -24,6 +24,11 @@ class Head:
         weight: (d, k) floats, W (the transpose of ``nn.Linear.weight``).
         bias: (k,) floats, b.
         factors: (d, r) and (r, k) with ``down @ up = weight`` where the head is of low rank.
+
+    Example:
+        >>> head = eh.heads.Head(np.array([[0.0, 2.0], [0.0, -1.0]]), np.array([0.0, 0.5]))
+        >>> head.predict(np.array([[1.0, 1.0], [0.0, 1.0]]))
+        array([1, 0])
     """
 
     weight: FloatArray

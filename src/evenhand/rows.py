@@ -24,6 +24,12 @@ class Rows:
         classes: the K class names; for two classes the second is the positive one.
         world: the processes that share the rows, each with a part of them (of any size, none
             included); whatever is fitted, counted or chosen on them is the same in all.
+
+    Example:
+        >>> sexes = eh.Groups.from_values(["F", "M", "F"], "sex")
+        >>> rows = eh.heads.Rows(np.zeros((3, 2)), np.array([0, 1, 1]), sexes, ("no", "yes"))
+        >>> len(rows), len(rows[:2])
+        (3, 2)
     """
 
     features: FloatArray

@@ -147,6 +147,11 @@ def together() -> Iterator[World]:
 
     Without one, alone. Processes meet on the CPU (gloo): what is summed is small. A group made
     before is used, and left as it was; one made here is closed at the end.
+
+    Example:
+        >>> with eh.heads.together() as world:  # without a launcher: this process alone
+        ...     world.rank, world.size
+        (0, 1)
     """
     launched = int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
     found = world() if launched or "torch.distributed" in sys.modules else ALONE

@@ -60,6 +60,11 @@ def audit(
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
         MissingExtraError: a Parquet file without pyarrow.
+
+    Example:
+        >>> found = eh.audit("decisions.csv", label="repaid", prediction="approved", groups="sex")
+        >>> found.above({"demographic_parity": 0.5})  # sentences; none where all is within
+        []
     """
     began = time.perf_counter()
     _check_settings(threshold, min_count, suppress_below, chunk_rows)

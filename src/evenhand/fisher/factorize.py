@@ -34,6 +34,12 @@ class Factors:
         up: (r, k) B, the layer next to the logits.
         bias: (k,) b.
         kept: the share of the weighted energy (sum of squared singular values) the rank keeps.
+
+    Example:
+        >>> head = eh.heads.Head(np.diag([3.0, 1.0, 0.0, 0.0]), np.zeros(4))
+        >>> factors = eh.factorize(head, rank=1)
+        >>> factors.rank, factors.head.trainable_parameters  # 1 (4 + 4) + 4
+        (1, 12)
     """
 
     down: Float64
@@ -86,6 +92,12 @@ def factorize(
 
     Warns:
         NoSavingWarning: r (d + k) >= d k.
+
+    Example:
+        >>> head = eh.heads.Head(np.diag([3.0, 1.0, 0.0, 0.0]), np.zeros(4))
+        >>> factors = eh.factorize(head, rank=1)
+        >>> factors.down.shape, factors.up.shape, round(factors.kept, 2)
+        ((4, 1), (1, 4), 0.9)
     """
     asked = rank_of(rank, head)
     weight = np.asarray(head.weight, dtype=np.float64)
@@ -125,7 +137,18 @@ def factorize(
 
 
 def compress(head: Head, statistics: KroneckerSums, *, rank: int | float | None = None) -> Factors:
-    """The compression that keeps the most: centred, bias refitted, Kronecker-weighted."""
+    """The compression that keeps the most: centred, bias refitted, Kronecker-weighted.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> groups = eh.Groups(np.zeros(200, int), ("all",))
+        >>> labels = rng.integers(0, 5, 200)
+        >>> rows = eh.heads.Rows(rng.normal(size=(200, 6)), labels, groups, tuple("abcde"))
+        >>> head = eh.heads.Head(rng.normal(size=(6, 5)), np.zeros(5))
+        >>> statistics = eh.head_fisher(rows, head, kronecker=True).kronecker
+        >>> eh.fisher.compress(head, statistics, rank=2).rank
+        2
+    """
     _require_factors(statistics, head)
     return factorize(head, rank=rank, centre=True, mean=statistics.mean, kronecker=statistics)
 

@@ -42,6 +42,15 @@ def head_fisher(
     Raises:
         InputError: the head reads another width or has no logit for a label, or a feature is not
             finite.
+
+    Example:
+        >>> rng = np.random.default_rng(0)
+        >>> groups = eh.Groups(rng.integers(0, 2, 100), ("F", "M"))
+        >>> labels = rng.integers(0, 2, 100)
+        >>> rows = eh.heads.Rows(rng.normal(size=(100, 3)), labels, groups, ("no", "yes"))
+        >>> head = eh.heads.Head(np.zeros((3, 2)), np.zeros(2))
+        >>> eh.head_fisher(rows, head).importance.shape  # (groups, features)
+        (2, 3)
     """
     check_kind(kind)
     d = rows.features.shape[1]

@@ -54,6 +54,15 @@ def group_fisher(
         ModelError: no such layer, or one that runs more or less than once a forward pass, or a
             model without logits.
         InputError: batches of another form, or none, or values that are not finite.
+
+    Example:
+        >>> import torch
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> batch = torch.randn(32, 4), torch.randint(0, 2, (32,)), torch.tensor([0, 1] * 16)
+        >>> fisher = eh.group_fisher(model, [batch], target_modules=["0", "2"])
+        >>> fisher["2"].importance.shape  # (groups, inputs of the layer)
+        (2, 8)
     """
     check_kind(kind)
     targets = find_targets(model, target_modules)

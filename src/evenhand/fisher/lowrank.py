@@ -21,6 +21,11 @@ class LowRankLinear(nn.Module):
         in_features, out_features: as ``nn.Linear``'s.
         rank: the width between.
         bias: whether ``up`` has a bias.
+
+    Example:
+        >>> layer = eh.LowRankLinear(64, 10, rank=3)
+        >>> layer.merged()
+        Linear(in_features=64, out_features=10, bias=True)
     """
 
     def __init__(
@@ -111,6 +116,16 @@ def factorize_(
     Raises:
         ModelError: no such layer, or the model itself is the linear layer.
         InputError: weights or ranks for layers that are not there.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(8, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> eh.factorize_(model, rank=2, target_modules=["0"])[0]
+        LowRankLinear(
+          in_features=8, out_features=8, rank=2
+          (down): Linear(in_features=8, out_features=2, bias=False)
+          (up): Linear(in_features=2, out_features=8, bias=True)
+        )
     """
     if target_modules is None and isinstance(weights, Mapping):
         named = find_targets(model, list(weights))
@@ -159,7 +174,17 @@ def _layer_rank(
 
 
 def merge_(model: nn.Module) -> nn.Module:
-    """Replace every :class:`LowRankLinear` by its dense layer, in place; returns the same model."""
+    """Replace every :class:`LowRankLinear` by its dense layer, in place; returns the same model.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Sequential(eh.LowRankLinear(8, 8, rank=2), nn.Linear(8, 2))
+        >>> eh.merge_(model)
+        Sequential(
+          (0): Linear(in_features=8, out_features=8, bias=True)
+          (1): Linear(in_features=8, out_features=2, bias=True)
+        )
+    """
     low = [name for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
     for name in low:
         module = model.get_submodule(name)
@@ -169,5 +194,10 @@ def merge_(model: nn.Module) -> nn.Module:
 
 
 def trainable_parameters(model: nn.Module) -> int:
-    """How many numbers of a model train: those that require a gradient."""
+    """How many numbers of a model train: those that require a gradient.
+
+    Example:
+        >>> eh.fisher.trainable_parameters(eh.LowRankLinear(64, 10, rank=3))  # 3 (64 + 10) + 10
+        232
+    """
     return sum(p.numel() for p in model.parameters() if p.requires_grad)

@@ -66,6 +66,14 @@ def neutralize(
     Raises:
         InputError: no groups, a group without rows, unknown group names, importances that are not
             finite, weights that do not sum to 1, or a floor outside [0, 1].
+
+    Example:
+        >>> sums, counts = np.array([[4.0, 1.0], [16.0, 1.0]]), np.array([1, 1])
+        >>> fisher = eh.GroupFisher(sums, counts, ("F", "M"))
+        >>> eh.neutralize(fisher)
+        array([3., 1.])
+        >>> eh.neutralize(fisher, {"F": 1.0, "M": 0.0})
+        array([2., 1.])
     """
     if not 0 <= floor <= 1:
         raise InputError(f"the floor is a share of the largest importance, in [0, 1]: {floor}")
@@ -103,6 +111,11 @@ def alpha_weights(fisher: GroupFisher, alpha: float) -> dict[str, float]:
 
     Raises:
         InputError: ``alpha`` is not in [0, 1], or there are fewer than two groups.
+
+    Example:
+        >>> fisher = eh.GroupFisher(np.ones((3, 2)), np.ones(3, int), ("A", "B", "C"))
+        >>> eh.fisher.alpha_weights(fisher, 0.5)
+        {'A': 0.5, 'B': 0.25, 'C': 0.25}
     """
     if not 0 <= alpha <= 1:
         raise InputError(f"alpha must lie in [0, 1], found {alpha}")

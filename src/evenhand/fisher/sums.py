@@ -28,6 +28,12 @@ class GroupFisher:
             under the model).
         diagonal_sums: (G, d, k) sums of x_i² delta_j², where asked for.
         kronecker: the factors' sums over all samples, where asked for.
+
+    Example:
+        >>> morning = eh.GroupFisher(np.array([[6.0, 3.0]]), np.array([3]), ("F",))
+        >>> evening = eh.GroupFisher(np.array([[2.0, 1.0]]), np.array([1]), ("F",))
+        >>> (morning + evening).importance
+        array([[2., 1.]])
     """
 
     row_sums: Float64

@@ -54,6 +54,14 @@ def soft_gap_loss(
 
     Raises:
         InputError: lengths differ, a label is out of range, or a logit is not finite.
+
+    Example:
+        >>> import torch
+        >>> logits = torch.randn(256, 2, requires_grad=True)
+        >>> labels, groups = torch.randint(0, 2, (256,)), torch.randint(0, 2, (256,))
+        >>> loss = torch.nn.functional.cross_entropy(logits, labels)
+        >>> loss = loss + 1.0 * eh.soft_gap_loss(logits, labels, groups)
+        >>> loss.backward()
     """
     z = _columns(logits)
     codes = _codes(groups)
@@ -93,6 +101,15 @@ class GapLoss:
 
     Raises:
         InputError: a memory below 1.
+
+    Example:
+        >>> import torch
+        >>> labels, codes = torch.randint(0, 2, (512,)), torch.randint(0, 2, (512,))
+        >>> groups = eh.Groups(codes.numpy(), ("F", "M"))
+        >>> gap = eh.GapLoss(labels.numpy(), groups, ("no", "yes"), "equalized_odds")
+        >>> for batch in torch.randperm(512).split(32):
+        ...     logits = torch.randn(32, 2, requires_grad=True)
+        ...     gap(logits, labels[batch], codes[batch]).backward()
     """
 
     def __init__(

@@ -31,6 +31,11 @@ def critical_value(confidence: float, cells: npt.NDArray[Any], rows: int, featur
 
     Raises:
         InputError: the confidence is not in (.5, 1).
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> round(eh.metrics.critical_value(0.9, table.sum(axis=-1), 400, 4), 3)
+        1.645
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie in (0.5, 1), found {confidence}")
@@ -45,6 +50,11 @@ def upper_bound(table: npt.NDArray[Any], criterion: str | Criterion, z: float) -
 
     For a pair of groups, sum of |difference of rates| + z sqrt(sum of p (1 - p) / n) with
     p = (k + 1) / (n + 2); the largest over pairs and classes. NaN where no pair is defined.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> round(float(eh.metrics.upper_bound(table, "demographic_parity", 1.645)), 2)
+        0.23
     """
     differences, variances = _pairs(table, criterion)
     uppers = np.abs(differences).sum(axis=-3) + z * np.sqrt(variances.sum(axis=-3))
@@ -56,6 +66,11 @@ def may_be_noise(table: npt.NDArray[Any], criterion: str | Criterion, level: flo
     """Whether equal rates in all groups would give such differences by chance.
 
     A chi-square test of each pair's differences together, at ``level`` over all pairs and classes.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.may_be_noise(table, "demographic_parity")
+        False
     """
     differences, variances = _pairs(table, criterion)
     statistic = (differences**2 / variances).sum(axis=-3)
@@ -68,6 +83,11 @@ def noise_floor(table: npt.NDArray[Any], criterion: str | Criterion, z: float) -
     """The upper bound decisions like these would have were their true gap 0.
 
     No bound below it can be promised on so many rows, whatever the method.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> round(eh.metrics.noise_floor(table, "demographic_parity", 1.645), 2)
+        0.08
     """
     _, variances = _pairs(table, criterion)
     return float(z * np.nanmax(np.sqrt(variances.sum(axis=-3)), initial=0))

@@ -23,6 +23,15 @@ class Counts:
         group_names: the G group names.
         class_names: the K class names; for two classes the second is the positive one.
         attribute: what the groups are groups of.
+
+    Example:
+        >>> sexes = eh.Groups.from_values(["F", "F", "M", "M"], "sex")
+        >>> counts = eh.Counts.of([0, 1, 0, 1], [0, 0, 0, 1], sexes, ("no", "yes"))
+        >>> counts.table[0]  # the one "yes" among F was missed
+        array([[1, 0],
+               [1, 0]])
+        >>> float(eh.metrics.gap(counts.table, "demographic_parity"))
+        0.5
     """
 
     table: npt.NDArray[Any]

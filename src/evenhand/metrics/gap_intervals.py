@@ -62,6 +62,12 @@ def gap_interval(
     Raises:
         InputError: an unknown criterion, another shape, a count that is negative or not finite, a
             level outside (0, 1), or no replicates.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])
+        >>> interval = eh.metrics.gap_interval(table, "equalized_odds")
+        >>> interval.low < interval.estimate < interval.high
+        True
     """
     criterion = Criterion.parse(criterion)
     normal_quantile(level)

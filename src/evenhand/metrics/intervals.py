@@ -21,7 +21,12 @@ from evenhand.metrics.rates import Array, ErrorMetric, error_metric
 
 
 class Interval(NamedTuple):
-    """An estimate and the bounds of its interval; NaN where it is undefined."""
+    """An estimate and the bounds of its interval; NaN where it is undefined.
+
+    Example:
+        >>> eh.metrics.Interval(0.10, 0.07, 0.13).high
+        0.13
+    """
 
     estimate: float
     low: float
@@ -55,6 +60,11 @@ def rate_interval(
 
     Raises:
         InputError: a level outside (0, 1), or hits that are not between 0 and the rows.
+
+    Example:
+        >>> low, high = eh.metrics.rate_interval(8, 10)
+        >>> round(float(low), 2), round(float(high), 2)
+        (0.49, 0.94)
     """
     z = normal_quantile(level)
     k, n = np.broadcast_arrays(np.asarray(hits, np.float64), np.asarray(rows, np.float64))
@@ -88,6 +98,11 @@ def error_interval(
     Raises:
         InputError: an unknown metric, another shape, a count that is negative or not finite, a
             level outside (0, 1), or no replicates.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])
+        >>> round(eh.metrics.error_interval(table, "accuracy").estimate, 1)
+        22.5
     """
     measure = error_metric(metric)
     normal_quantile(level)

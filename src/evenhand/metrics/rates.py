@@ -27,36 +27,74 @@ def _ratio(above: npt.ArrayLike, below: npt.ArrayLike) -> Array:
 
 
 def base_rate(table: npt.NDArray[Any]) -> Array:
-    """(..., G, K) share of each label in each group."""
+    """(..., G, K) share of each label in each group.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.base_rate(table)
+        array([[0.5, 0.5],
+               [0.5, 0.5]])
+    """
     cells = table.sum(axis=-1)
     return _ratio(cells, cells.sum(axis=-1, keepdims=True))
 
 
 def selection_rate(table: npt.NDArray[Any]) -> Array:
-    """(..., G, K) share of each prediction in each group."""
+    """(..., G, K) share of each prediction in each group.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.selection_rate(table)
+        array([[0.65, 0.35],
+               [0.5 , 0.5 ]])
+    """
     chosen = table.sum(axis=-2)
     return _ratio(chosen, chosen.sum(axis=-1, keepdims=True))
 
 
 def true_positive_rate(table: npt.NDArray[Any]) -> Array:
-    """(..., G, K) share of the rows of a class that are predicted as that class."""
+    """(..., G, K) share of the rows of a class that are predicted as that class.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.true_positive_rate(table)[:, 1]
+        array([0.6, 0.8])
+    """
     return _ratio(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-1))
 
 
 def false_positive_rate(table: npt.NDArray[Any]) -> Array:
-    """(..., G, K) share of the rows of other classes that are predicted as the class."""
+    """(..., G, K) share of the rows of other classes that are predicted as the class.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.false_positive_rate(table)[:, 1]
+        array([0.1, 0.2])
+    """
     hits = np.diagonal(table, axis1=-2, axis2=-1)
     others = table.sum(axis=(-2, -1))[..., None] - table.sum(axis=-1)
     return _ratio(table.sum(axis=-2) - hits, others)
 
 
 def precision(table: npt.NDArray[Any]) -> Array:
-    """(..., G, K) share of the predictions of a class that are right."""
+    """(..., G, K) share of the predictions of a class that are right.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> float(eh.metrics.precision(table)[1, 1])  # of group 1: 80 of 100
+        0.8
+    """
     return _ratio(np.diagonal(table, axis1=-2, axis2=-1), table.sum(axis=-2))
 
 
 def accuracy(confusion: npt.NDArray[Any]) -> Array:
-    """(...,) share of right predictions of (..., K, K) confusion matrices, in [0, 1]."""
+    """(...,) share of right predictions of (..., K, K) confusion matrices, in [0, 1].
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.accuracy(table)
+        array([0.75, 0.8 ])
+    """
     return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
@@ -68,7 +106,13 @@ def worst_group_accuracy(table: npt.NDArray[Any]) -> Array:
 
 
 def f1_error(confusion: npt.NDArray[Any]) -> Array:
-    """(...,) 100 - weighted F1 in %, the paper's Err (section 4.1); classes weigh by their rows."""
+    """(...,) 100 - weighted F1 in %, the paper's Err (section 4.1); classes weigh by their rows.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.f1_error(table).round(1)
+        array([25.6, 20. ])
+    """
     hits = np.diagonal(confusion, axis1=-2, axis2=-1).astype(np.float64)
     support, predicted = confusion.sum(axis=-1), confusion.sum(axis=-2)
     f1 = np.nan_to_num(_ratio(2 * hits, support + predicted))
@@ -76,12 +120,24 @@ def f1_error(confusion: npt.NDArray[Any]) -> Array:
 
 
 def accuracy_error(confusion: npt.NDArray[Any]) -> Array:
-    """(...,) 100 - accuracy in %."""
+    """(...,) 100 - accuracy in %.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.accuracy_error(table)
+        array([25., 20.])
+    """
     return 100 - 100 * accuracy(confusion)
 
 
 def balanced_error(confusion: npt.NDArray[Any]) -> Array:
-    """(...,) 100 - the mean recall of the classes that have rows, in %."""
+    """(...,) 100 - the mean recall of the classes that have rows, in %.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.balanced_error(table)
+        array([25., 20.])
+    """
     recall = _ratio(np.diagonal(confusion, axis1=-2, axis2=-1), confusion.sum(axis=-1))
     present = ~np.isnan(recall)
     return 100 - 100 * _ratio(np.nan_to_num(recall).sum(axis=-1), present.sum(axis=-1))
@@ -103,6 +159,11 @@ def error_metric(metric: str | ErrorMetric) -> ErrorMetric:
 
     Raises:
         InputError: no metric of that name.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.error_metric("accuracy")(table.sum(axis=0)).item()
+        22.5
     """
     if callable(metric):
         return metric
@@ -116,6 +177,11 @@ def criterion_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> Arra
 
     For two classes only the positive class is given (C = 1), since the other's gaps are the same;
     for more, each class against the rest.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.criterion_rates(table, "equal_opportunity").ravel()
+        array([0.6, 0.8])
     """
     criterion = Criterion.parse(criterion)
     if criterion is Criterion.DEMOGRAPHIC_PARITY:
@@ -132,6 +198,12 @@ def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
 
     Equalized odds is |ΔTPR| + |ΔFPR|, as the paper's ΔEO (section 4.1): twice fairlearn's
     ``equalized_odds_difference(agg="mean")``. Undefined where one group's rate is.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> eh.metrics.pairwise_gaps(table, "demographic_parity").round(2)
+        array([[0.  , 0.15],
+               [0.15, 0.  ]])
     """
     rates = criterion_rates(table, criterion)
     differences = np.abs(rates[..., :, None, :] - rates[..., None, :, :]).sum(axis=-4)
@@ -140,7 +212,13 @@ def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
 
 
 def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
-    """(...,) the largest gap over all pairs of groups for which it is defined, else NaN."""
+    """(...,) the largest gap over all pairs of groups for which it is defined, else NaN.
+
+    Example:
+        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
+        >>> round(float(eh.metrics.gap(table, "equalized_odds")), 2)  # |.6 - .8| + |.1 - .2|
+        0.3
+    """
     pairs = pairwise_gaps(table, criterion)
     g = table.shape[-3]
     if g < 2:

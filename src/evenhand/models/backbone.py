@@ -41,6 +41,13 @@ class Backbone:
         guessed: the head was found, not named: the first batch checks that it gives the logits.
         source: how to make the same module again: the library and the name in it; {} where only
             the user can.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> backbone = eh.models.wrap(model)
+        >>> backbone.features([[0.1, 0.2, 0.3, 0.4]]).shape  # what the head reads
+        torch.Size([1, 8])
     """
 
     model: nn.Module

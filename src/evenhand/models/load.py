@@ -35,6 +35,13 @@ def wrap(
 
     Raises:
         ModelError: there is no head, or several layers may be it.
+
+    Example:
+        >>> from torch import nn
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> backbone = eh.models.wrap(model)
+        >>> backbone.head, backbone.in_features
+        ('2', 8)
     """
     path = find_head(module, head)
     label = name or type(module).__name__
@@ -66,6 +73,11 @@ def load(
         ModelError: no head, or an ambiguous one.
         ArtefactError: weights of another model.
         MissingExtraError: a library or a package of weights is not installed.
+
+    Example:
+        >>> backbone = eh.models.load("my_nets:build")  # of a file my_nets.py
+        >>> backbone.head, backbone.in_features
+        ('classifier', 16)
     """
     from evenhand.models import from_torchvision as vision
     from evenhand.models import from_transformers as text

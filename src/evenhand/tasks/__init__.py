@@ -71,6 +71,10 @@ def load(name: str, /, **options: Any) -> Task:
 
     Raises:
         InputError: no such task, or options that do not fit.
+
+    Example:
+        >>> eh.tasks.load("adult", seed=1).name
+        'adult'
     """
     function = loader(name)
     known = inspect.signature(function).parameters

@@ -86,6 +86,11 @@ def images(
 
     Raises:
         InputError: no metadata, a column that is not there, more than 5 % of the files missing.
+
+    Example:
+        >>> task = eh.tasks.images("photos", label="smiling", groups="gender", file="file")
+        >>> len(task.train), task.train.inputs[0].size
+        (36, (24, 20))
     """
     path = Path(data)
     archive: Archive

@@ -94,6 +94,11 @@ def table(
 
     Raises:
         InputError: a column that is not there, a label that is not one, a part without rows, …
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex", positive=">50K")
+        >>> task.train.inputs.shape, task.train.groups.names
+        ((600, 2), ('F', 'M'))
     """
     path = Path(data)
     opened = open_table(path, delimiter=delimiter, encoding=encoding)

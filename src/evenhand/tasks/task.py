@@ -22,6 +22,11 @@ class Examples:
         groups: the group of every example.
 
     pandas, polars and Arrow objects are read by position, whatever their index.
+
+    Example:
+        >>> sexes = eh.Groups.from_values(["F", "M", "F"], "sex")
+        >>> len(eh.tasks.Examples(np.zeros((3, 2)), np.array([0, 1, 1]), sexes))
+        3
     """
 
     inputs: Any
@@ -66,6 +71,13 @@ class Task:
         notes: what the reader of the numbers should know (dropped rows, missing groups, …).
         raw: what makes an input of a raw row, so that a model can decide new ones; None where the
             task was made of arrays.
+
+    Example:
+        >>> task = eh.tasks.adult(group="race")
+        >>> task.label, task.classes, task.attribute
+        ('income', ('<=50K', '>50K'), 'race')
+        >>> {name: len(part) for name, part in task.splits.items()}
+        {'pretrain': 18431, 'train': 12287, 'valid': 5000, 'test': 10315}
     """
 
     name: str

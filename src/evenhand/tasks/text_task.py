@@ -41,6 +41,11 @@ def text(
 
     Raises:
         InputError: a column that is not there, a label that is not one, a part without rows, …
+
+    Example:
+        >>> task = eh.tasks.text("posts.csv", text="post", label="rude", groups="dialect")
+        >>> task.train.inputs[0]
+        'post number 0'
     """
     path = Path(data)
     opened = open_table(path, delimiter=delimiter, encoding=encoding)

@@ -107,6 +107,16 @@ def adapt(
             evened out (one group, or cells under 30 rows).
         ModelError: no head, or target modules that are not there.
         MissingExtraError: PEFT is not installed.
+
+    Example:
+        >>> from torch import nn
+        >>> rng = np.random.default_rng(0)
+        >>> inputs = rng.normal(size=(400, 4)).astype(np.float32)
+        >>> labels, sexes = (inputs[:, 0] > 0).astype(int), rng.choice(["F", "M"], 400)
+        >>> model = nn.Sequential(nn.Linear(4, 8), nn.ReLU(), nn.Linear(8, 2))
+        >>> fairer = eh.adapt(model, (inputs, labels, sexes), target_modules=["0"], epochs=1)
+        >>> type(fairer[0]).__name__  # merged: the model's own layers again
+        'Linear'
     """
     _check(epochs, batch_size, learning_rate, strength, rank)
     lora = _lora_config(target_modules, rank, rank_pattern)

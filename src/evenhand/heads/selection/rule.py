@@ -21,6 +21,10 @@ class Bound:
     Attributes:
         criterion: which gap; equalized odds is |ΔTPR| + |ΔFPR|, as the paper's.
         limit: in (0, 2) for equalized odds, (0, 1) otherwise.
+
+    Example:
+        >>> print(eh.Bound("equalized_odds", 0.1))
+        equalized_odds<=0.1
     """
 
     criterion: Criterion
@@ -98,6 +102,11 @@ class Rule:
         error: the error to lower: ``"f1"`` (the paper's), ``"accuracy"``, ``"balanced"``,
             ``"log_loss"`` or a callable on (..., K, K) confusion matrices.
         guard: refuse what would have a larger gap than the old head.
+
+    Example:
+        >>> rule = eh.Rule((eh.Bound("equalized_odds", 0.1),), confidence=0.95)
+        >>> [str(criterion) for criterion in rule.criteria]
+        ['equalized_odds']
     """
 
     bounds: tuple[Bound, ...] = ()

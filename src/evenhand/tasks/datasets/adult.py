@@ -111,6 +111,11 @@ def adult(*, seed: int = 0, group: str = "sex", label: str = "income") -> Task:
     Raises:
         InputError: an unknown group column or label.
         ArtefactError: the embedded file is damaged.
+
+    Example:
+        >>> task = eh.tasks.adult(seed=1)
+        >>> task.train.inputs.shape, task.train.groups.names
+        ((12287, 71), ('Female', 'Male'))
     """
     columns = [name.strip() for name in group.split(",")]
     for name in columns:

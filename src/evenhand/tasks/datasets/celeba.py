@@ -62,6 +62,11 @@ def celeba(
     Raises:
         InputError: no attribute list, an unknown attribute, or none of its images there.
         ArtefactError: a damaged zip file.
+
+    Example:
+        >>> task = eh.tasks.celeba("celeba", label="Smiling", group="Male")
+        >>> len(task.train), task.train.groups.names
+        (57, ('Female', 'Male'))
     """
     archive = open_archive(data)
     attributes, notes = _attributes(archive)

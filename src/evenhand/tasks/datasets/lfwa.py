@@ -45,6 +45,11 @@ def lfwa(
     Raises:
         InputError: no attribute list, an unknown attribute, or none of its images there.
         ArtefactError: a damaged zip file.
+
+    Example:
+        >>> task = eh.tasks.lfwa("lfwa", label="Smiling", group="Male")
+        >>> len(task.train), task.train.groups.names
+        (20, ('Female', 'Male'))
     """
     archive = open_archive(data)
     listing = archive.find(LISTING)
