@@ -91,6 +91,7 @@ def users_folder(tmp_path_factory):
 
 WAITING = {
     *("eh.finetune", "eh.compare", "eh.plan", "eh.load", "eh.Result", "eh.Comparison", "eh.Audit"),
+    *("eh.FairModel", "eh.save"),
     *("eh.heads.choose_ridge", "eh.heads.crossfit", "eh.heads.even_out", "eh.heads.fit_path"),
     *("eh.heads.gap_terms", "eh.heads.select"),
 }

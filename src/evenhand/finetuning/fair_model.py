@@ -266,7 +266,7 @@ def as_frame(rows: Any) -> pd.DataFrame:
 
 def _images(rows: Any) -> tuple[Sequence[Any], dict[int, str]]:
     """Images of paths, read as a run reads them; other items as they are."""
-    from evenhand.tasks.image_task import decode
+    from evenhand.tasks.decode_image import decode
 
     items: list[Any] = []
     reasons: dict[int, str] = {}
