@@ -99,6 +99,6 @@ def image_run(folder):
 
 def own_decisions(result) -> list[str]:
     """What the run itself decided on its test rows."""
-    head = result.stage.backbone.as_stored(result.evened.head)
+    head = result.stage.backbone.as_stored(result.fair_head.head)
     codes = head.predict(result.stage.test.features)
     return [result.stage.problem.train.classes[code] for code in codes]

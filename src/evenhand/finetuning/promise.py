@@ -35,7 +35,7 @@ class Promise:
     @classmethod
     def of(cls, result: Result) -> Promise:
         """What a result promises."""
-        choice, problem, test = result.evened.choice, result.stage.problem, result.stage.test
+        choice, problem, test = result.fair_head.choice, result.stage.problem, result.stage.test
         gaps = {
             str(criterion): {"estimate": float(gap), "upper": float(choice.uppers[criterion])}
             for criterion, gap in choice.gaps.items()

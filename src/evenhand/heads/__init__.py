@@ -11,26 +11,36 @@ if TYPE_CHECKING:
     from evenhand.head import Head
     from evenhand.heads.fit import fit_path
     from evenhand.heads.gaps import gap_terms
+    from evenhand.heads.selection.candidates import CandidateGrid
     from evenhand.heads.selection.crossfit import crossfit
-    from evenhand.heads.selection.fair_head import fit_fair_head
+    from evenhand.heads.selection.fair_head import FairHead, fit_fair_head
     from evenhand.heads.selection.ridge import choose_ridge
     from evenhand.heads.selection.select import select
+    from evenhand.heads.spec import FitControl, HeadSpec
     from evenhand.rows import Rows
 
 _HOMES = {
     "Rows": "evenhand.rows",
     "Head": "evenhand.head",
     "together": "evenhand._base.distributed",
+    "HeadSpec": "evenhand.heads.spec",
+    "FitControl": "evenhand.heads.spec",
+    "CandidateGrid": "evenhand.heads.selection.candidates",
     "gap_terms": "evenhand.heads.gaps",
     "fit_path": "evenhand.heads.fit",
     "choose_ridge": "evenhand.heads.selection.ridge",
     "crossfit": "evenhand.heads.selection.crossfit",
     "select": "evenhand.heads.selection.select",
     "fit_fair_head": "evenhand.heads.selection.fair_head",
+    "FairHead": "evenhand.heads.selection.fair_head",
 }
 
 __all__ = [
+    "CandidateGrid",
+    "FairHead",
+    "FitControl",
     "Head",
+    "HeadSpec",
     "Rows",
     "choose_ridge",
     "crossfit",

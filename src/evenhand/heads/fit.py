@@ -66,6 +66,11 @@ def fit_path(
     Raises:
         InputError: no rows, a feature that is not finite or too large to square, only one class
             among the labels, a head to start from of another shape, or a setting out of range.
+
+    Example:
+        >>> fits = eh.heads.fit_path(rows, eh.heads.HeadSpec(ridge=1e-3))
+        >>> fits[0].converged, fits[0].head.weight.shape
+        (True, (3, 2))
     """
     _check_start(control.start, rows, spec.hidden)
     _check_strengths(strengths)

@@ -181,6 +181,11 @@ def gap_terms(
 
     Raises:
         InputError: an unknown criterion, or a weight that is not positive.
+
+    Example:
+        >>> terms = eh.heads.gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
+        >>> spec = eh.heads.HeadSpec(ridge=1e-3)
+        >>> plain, even = eh.heads.fit_path(rows, spec, strengths=(0.0, 10.0), terms=terms)
     """
     mix = {criteria: 1.0} if isinstance(criteria, str) else dict(criteria)
     for criterion, weight in mix.items():

@@ -29,6 +29,10 @@ class HeadSpec:
 
     Raises:
         InputError: a ridge or rank out of range.
+
+    Example:
+        >>> eh.heads.HeadSpec(ridge=1e-3, rank=2).intercept
+        True
     """
 
     ridge: float | None = None
@@ -66,6 +70,10 @@ class FitControl:
 
     Raises:
         InputError: fewer than one evaluation.
+
+    Example:
+        >>> eh.heads.FitControl(seed=1, max_evaluations=50).seed
+        1
     """
 
     start: Head | None = None

@@ -32,6 +32,10 @@ class CandidateGrid:
 
     Raises:
         InputError: transfer learning is not among them.
+
+    Example:
+        >>> eh.heads.CandidateGrid(strengths=(0.0, 0.3, 1.0), offsets=(0.0,)).strengths
+        (0.0, 0.3, 1.0)
     """
 
     strengths: tuple[float, ...] = STRENGTHS

@@ -48,6 +48,13 @@ def crossfit(
 
     Raises:
         InputError: too few rows or classes, no ridge, or features that are not finite.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0), offsets=(0.0,))
+        >>> spec = eh.heads.HeadSpec(ridge=1e-3)
+        >>> candidates = eh.heads.crossfit(rows, spec, "equalized_odds", grid=grid)
+        >>> candidates.tables.shape  # (strengths, offsets, groups, labels, decisions)
+        (2, 1, 2, 2, 2)
     """
     strengths = grid.strengths
     offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)

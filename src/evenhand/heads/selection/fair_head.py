@@ -48,6 +48,12 @@ class FairHead:
         head: the chosen head, the old one where it is kept.
         families: every candidate with its cross-fitted counts.
         ridge: the head's ridge.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0, 10.0), offsets=(0.0,))
+        >>> fair = eh.heads.fit_fair_head(rows, eh.Rule(), grid=grid)
+        >>> fair.head.predict(rows.features[:2]).shape  # no group is needed
+        (2,)
     """
 
     choice: Choice
@@ -131,6 +137,13 @@ def fit_fair_head(
     Raises:
         InputError: no two groups can be compared by a criterion of the rule, too few rows, or a
             setting out of range.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0, 10.0), offsets=(0.0,))
+        >>> rule = eh.Rule((eh.Bound("equalized_odds", 0.4),))
+        >>> fair = eh.heads.fit_fair_head(rows, rule, grid=grid)
+        >>> fair.choice.promised
+        True
     """
     require_gap(rows, rule.criteria)
     if control.start is None:

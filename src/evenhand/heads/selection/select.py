@@ -83,6 +83,14 @@ def select(
         old: the old head's counts on the same rows, which it was not trained on.
         old_loss: its mean log-loss, where the rule's error is that.
         force: (family, (strength, offset)) to describe instead of choosing.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0, 10.0), offsets=(0.0,))
+        >>> spec = eh.heads.HeadSpec(ridge=1e-3)
+        >>> candidates = eh.heads.crossfit(rows, spec, "equalized_odds", grid=grid)
+        >>> rule = eh.Rule((eh.Bound("equalized_odds", 0.4),))
+        >>> eh.heads.select([candidates], rule, features=3).promised
+        True
     """
     if not families:
         raise InputError("there are no candidates to choose from")
