@@ -20,9 +20,19 @@ class ArtefactError(EvenhandError, RuntimeError):
 
 
 class MissingExtraError(EvenhandError, ImportError):
-    """An optional dependency is not installed."""
+    """An optional dependency is not installed.
+
+    Attributes:
+        package: its name.
+    """
 
     def __init__(self, package: str, extra: str, purpose: str) -> None:
+        self.package = package
+        self._asked = (package, extra, purpose)
         super().__init__(
             f"{purpose} needs {package}, which is not installed: pip install 'evenhand[{extra}]'"
         )
+
+    def __reduce__(self) -> tuple[type[MissingExtraError], tuple[str, str, str]]:
+        """As :mod:`pickle` takes it from one process to another."""
+        return type(self), self._asked

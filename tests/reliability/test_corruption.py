@@ -19,7 +19,7 @@ from evenhand._base.files import held, replaced_folder, write_atomically
 from evenhand._base.made_from import MADE_FROM, claim
 from evenhand._base.seals import SUMS, check_sums, read_arrays, seal_arrays, write_sums
 from evenhand.errors import ArtefactError, InputError
-from evenhand.experiments.compare.results import Cell, read_cell, to_json
+from evenhand.experiments.compare.results import Cell, cell_path, is_kept, read_cell, to_json
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.models import wrap
@@ -90,7 +90,7 @@ def test_any_byte_of_a_cell(tmp_path_factory, place):
     counts = Counts(
         np.array([[[5, 1], [2, 9]], [[3, 0], [1, 4]]]), np.zeros((2, 2)), ("a", "ß"), ("n", "y")
     )
-    cell = Cell((Record("t", "m", "1", 0, counts, 3, 0.25, notes=("a note",)),))
+    cell = Cell("m", 0, (Record("t", "m", "1", 0, counts, 3, 0.25, notes=("a note",)),))
     path = tmp_path_factory.mktemp("cell") / "seed0-m.json"
     path.write_bytes(flipped(to_json(cell).encode(), place))
     found, said = tried(lambda: read_cell(path))
@@ -99,6 +99,24 @@ def test_any_byte_of_a_cell(tmp_path_factory, place):
         assert "delete it and run again" in said
     else:
         assert to_json(found) == to_json(cell)
+
+
+@given(
+    st.lists(
+        st.tuples(st.integers(0, 3), st.sampled_from(["svd", "transfer", "gap-eo"])),
+        min_size=2,
+        max_size=2,
+        unique=True,
+    )
+)
+def test_a_cell_in_the_place_of_another_is_named(tmp_path_factory, two):
+    folder = tmp_path_factory.mktemp("cells")
+    (seed, name), (other_seed, other_name) = two
+    path = write_atomically(cell_path(folder, seed, name), to_json(Cell(other_name, other_seed)))
+    with pytest.raises(ArtefactError, match=f"it was written as seed{other_seed}-{other_name}"):
+        is_kept(folder, seed, name, named=True)
+    write_atomically(path, to_json(Cell(name, seed)))
+    assert is_kept(folder, seed, name, named=True)
 
 
 @MANY

@@ -1,16 +1,19 @@
 """What a comparison leaves out by default, and runs once it is named."""
 
+import pickle
 from dataclasses import replace
+from importlib.metadata import PackageNotFoundError
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from evenhand.experiments.compare import run
+from evenhand.errors import MissingExtraError
+from evenhand.experiments.compare import results, run
 from evenhand.experiments.compare.as_run import _coinciding
 from evenhand.experiments.compare.results import cell_path, is_kept, read_cell, run_seed
-from evenhand.experiments.methods.registry import METHODS, resolve
+from evenhand.experiments.methods.registry import METHODS, Entry, resolve
 from evenhand.finetuning.stage import task_stage
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
@@ -63,6 +66,33 @@ def test_a_method_too_slow_for_the_width_waits_until_it_is_named(tmp_path, monke
     run_seed(TinyRecipe(), 0, NAMES, [], tmp_path, named=True)
     assert read_cell(cell_path(tmp_path, 0, "svd")).records
     assert is_kept(tmp_path, 0, "svd", named=True)
+
+
+def test_a_method_whose_package_was_missing_runs_once_it_is_there(tmp_path, monkeypatch):
+    def missing():
+        raise MissingExtraError("pytest", "baselines", "svd")
+
+    def absent(name):
+        raise PackageNotFoundError(name)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Entry, "load", lambda self: lambda problem: missing())
+        patch.setattr(results, "version", absent)
+        run_seed(TinyRecipe(), 0, ["svd"], [], tmp_path, named=True)
+        assert is_kept(tmp_path, 0, "svd", named=True)
+    cell = read_cell(cell_path(tmp_path, 0, "svd"))
+    assert (cell.records, cell.missing) == ((), "pytest")
+    assert "svd needs pytest, which is not installed" in cell.skipped
+    assert not is_kept(tmp_path, 0, "svd", named=True)
+    run_seed(TinyRecipe(), 0, ["svd"], [], tmp_path, named=True)
+    assert read_cell(cell_path(tmp_path, 0, "svd")).records
+    assert is_kept(tmp_path, 0, "svd", named=True)
+
+
+def test_an_error_of_a_missing_package_goes_from_process_to_process():
+    error = MissingExtraError("fairret", "baselines", "a method")
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.package) == (str(error), "fairret")
 
 
 @pytest.mark.parametrize("jobs", [1, 2])

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -47,29 +48,48 @@ class Cell:
     """What one method gave at one seed.
 
     Attributes:
+        method, seed: whose it is.
         records: one a setting.
         skipped: why there are none.
         too_wide: it was skipped for the width of the features only, so it runs where it is named.
+        missing: the package it was skipped for, so it runs once that is installed.
     """
 
-    records: tuple[Record, ...]
+    method: str
+    seed: int
+    records: tuple[Record, ...] = ()
     skipped: str | None = None
     too_wide: bool = False
+    missing: str | None = None
+
+    @property
+    def file(self) -> str:
+        """What its file is called."""
+        return f"seed{self.seed}-{self.method}.json"
+
+    def is_final(self, *, named: bool) -> bool:
+        """Whether another run would give the same."""
+        if self.missing is not None and _is_installed(self.missing):
+            return False
+        return not (self.too_wide and named)
 
 
 def cell_path(folder: Path, seed: int, name: str) -> Path:
     """Where the cell of a method at a seed is kept."""
-    return folder / "cells" / f"seed{seed}-{name}.json"
+    return folder / "cells" / Cell(name, seed).file
 
 
 def is_kept(folder: Path, seed: int, name: str, *, named: bool) -> bool:
-    """Whether the cell need not be run; one left out for its width runs once it is ``named``.
+    """Whether the cell need not be run.
+
+    One left out for its width runs once it is ``named``, one left out for a package that was not
+    installed once it is.
 
     Raises:
         ArtefactError: it is there and damaged.
     """
     path = cell_path(folder, seed, name)
-    return path.is_file() and not (read_cell(path).too_wide and named)
+    return path.is_file() and read_cell(path).is_final(named=named)
 
 
 def run_seed(
@@ -100,16 +120,28 @@ def run_seed(
         width = stage.problem.train.features.shape[1]
         for entry in todo:
             reason = None if named else entry.too_wide(width)
-            cell = Cell((), reason, True) if reason else run_cell(stage, entry, rules)
+            cell = (
+                Cell(entry.name, seed, skipped=reason, too_wide=True)
+                if reason
+                else run_cell(stage, entry, rules)
+            )
             write_atomically(cell_path(folder, seed, entry.name), to_json(cell))
 
 
 def run_cell(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Cell:
     """Fit one method on a stage at all its settings and score them on the test rows."""
+    return cell_of(stage, entry.name, lambda: _records(stage, entry, rules))
+
+
+def cell_of(stage: Stage, name: str, records: Callable[[], Iterable[Record]]) -> Cell:
+    """The cell of what ``records`` gives, or of why it cannot be run."""
+    seed = stage.problem.seed
     try:
-        return Cell(tuple(_records(stage, entry, rules)))
-    except (MissingExtraError, InputError) as error:
-        return Cell((), str(error))
+        return Cell(name, seed, tuple(records()))
+    except MissingExtraError as error:
+        return Cell(name, seed, skipped=str(error), missing=error.package)
+    except InputError as error:
+        return Cell(name, seed, skipped=str(error))
 
 
 def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Record]:
@@ -163,22 +195,35 @@ def to_json(cell: Cell) -> str:
         }
         for record in cell.records
     ]
-    document = {"records": records, "skipped": cell.skipped, "too_wide": cell.too_wide}
-    return sealed(document)
+    about = {k: getattr(cell, k) for k in ("method", "seed", "skipped", "too_wide", "missing")}
+    return sealed({**about, "records": records})
 
 
 def read_cell(path: Path) -> Cell:
     """A cell that :func:`to_json` wrote.
 
     Raises:
-        ArtefactError: the file is damaged.
+        ArtefactError: the file is damaged, or is that of another method or seed.
     """
     try:
         document = unsealed(path.read_bytes())
-        records = tuple(_record(one) for one in document["records"])
-        return Cell(records, document["skipped"], bool(document.get("too_wide")))
-    except (ValueError, KeyError, TypeError) as error:
+        records = tuple(map(_record, document.pop("records")))
+        cell = Cell(records=records, **document)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ArtefactError(f"{path} is damaged ({error}); delete it and run again") from error
+    if path.name != cell.file:
+        raise ArtefactError(
+            f"{path} is not what its name says: it was written as {cell.file}; delete it and run "
+            "again"
+        )
+    return cell
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        return bool(version(package))
+    except PackageNotFoundError:
+        return False
 
 
 def _record(one: dict[str, Any]) -> Record:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,8 +13,8 @@ from evenhand._base.arrays import FloatArray
 from evenhand._base.files import write_atomically
 from evenhand._base.seals import read_arrays
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError, MissingExtraError
-from evenhand.experiments.compare.results import Cell, read_cell, to_json
+from evenhand.errors import InputError
+from evenhand.experiments.compare.results import cell_of, read_cell, to_json
 from evenhand.experiments.methods.registry import METHODS
 from evenhand.experiments.paper.figure_arrays import ARRAYS, fine_tuned
 from evenhand.experiments.paper.readings import fresh, sensitivity
@@ -37,6 +37,7 @@ from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import select
 from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.report.record import Record
 from evenhand.rows import Rows
 
 if TYPE_CHECKING:
@@ -242,9 +243,8 @@ def is_kept(folder: Path, source: Source, seed: int, name: str) -> bool:
         return False
     if name in ARRAYS:
         read_arrays(path)
-    else:
-        read_cell(path)
-    return True
+        return True
+    return read_cell(path).is_final(named=True)
 
 
 def run_one(stage: Stage, name: str, path: Path) -> None:
@@ -252,13 +252,13 @@ def run_one(stage: Stage, name: str, path: Path) -> None:
     if name in ARRAYS:
         ARRAYS[name](stage, path)
         return
-    try:
+
+    def records() -> Iterator[Record]:
         run = RUNS.get(name)
-        fitted = run(stage) if run else METHODS[name].load()(stage.problem)
-        cell = Cell(tuple(score(stage, name, setting, one, 0.0) for setting, one in fitted))
-    except (InputError, MissingExtraError) as error:
-        cell = Cell((), str(error))
-    write_atomically(path, to_json(cell))
+        for setting, one in run(stage) if run else METHODS[name].load()(stage.problem):
+            yield score(stage, name, setting, one, 0.0)
+
+    write_atomically(path, to_json(cell_of(stage, name, records)))
 
 
 def network_scores(model: MLP) -> Predict:
