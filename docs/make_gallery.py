@@ -47,12 +47,12 @@ def compared(seeds: int, jobs: int, folder: Path) -> Run:
     shown = [
         record
         for record in run.records
-        if not record.setting.startswith(("dp", "bound")) and record.error <= most
+        if not str(record.setting).startswith("dp")
+        and record.setting.kind != "bound"
+        and record.error <= most
     ]
-    whole = {(r.method, r.setting) for r in run.records} - {
-        (r.method, r.setting) for r in run.records if r not in shown
-    }
-    return replace(run, records=tuple(r for r in shown if (r.method, r.setting) in whole))
+    whole = {r.key for r in run.records} - {r.key for r in run.records if r not in shown}
+    return replace(run, records=tuple(r for r in shown if r.key in whole))
 
 
 def swept(stages: list[Stage]) -> pd.DataFrame:

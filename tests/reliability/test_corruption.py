@@ -28,6 +28,7 @@ from evenhand.models.features.store import Store
 from evenhand.models.mlp import MLP
 from evenhand.models.saving import CONFIG, SEAL, WEIGHTS, load, save
 from evenhand.report.record import Record
+from evenhand.report.setting import Setting
 from evenhand.tasks.task import Examples
 
 MANY = settings(max_examples=150, deadline=None)
@@ -90,7 +91,7 @@ def test_any_byte_of_a_cell(tmp_path_factory, place):
     counts = Counts(
         np.array([[[5, 1], [2, 9]], [[3, 0], [1, 4]]]), np.zeros((2, 2)), ("a", "ß"), ("n", "y")
     )
-    cell = Cell("m", 0, (Record("t", "m", "1", 0, counts, 3, 0.25, notes=("a note",)),))
+    cell = Cell("m", 0, (Record("t", "m", Setting("1"), 0, counts, 3, 0.25, notes=("a note",)),))
     path = tmp_path_factory.mktemp("cell") / "seed0-m.json"
     path.write_bytes(flipped(to_json(cell).encode(), place))
     found, said = tried(lambda: read_cell(path))

@@ -2,9 +2,11 @@
 
 import numpy as np
 
+from evenhand.criteria import Criterion
 from evenhand.groups import Groups
 from evenhand.metrics import Counts
-from evenhand.report.record import Record, Run
+from evenhand.report.record import PathPoint, Record, Run
+from evenhand.report.setting import Setting
 from evenhand.rows import Rows
 
 
@@ -24,7 +26,7 @@ def record(data, method, setting, fair, seed=0, offset=1.5):
     moved = score - fair * shift + noise - offset
     counts = Counts.of(labels, (moved > 0).astype(int), groups, classes)
     probability = 1 / (1 + np.exp(-moved))
-    return Record("adult", method, setting, seed, counts, 22, 0.13, scores=probability)
+    return Record("adult", method, Setting(setting), seed, counts, 22, 0.13, scores=probability)
 
 
 def make_run(seeds=1, groups=("Female", "Male"), classes=("<=50K", ">50K"), **more):
@@ -34,14 +36,14 @@ def make_run(seeds=1, groups=("Female", "Male"), classes=("<=50K", ">50K"), **mo
     plan += [("svd", "rank 1", 0.05), ("fisher", "rank 1", 0.1), ("reductions", "eps .05", 0.7)]
     records = tuple(record(data, m, s, f, seed) for seed in range(seeds) for m, s, f in plan)
     path = tuple(
-        {
-            "strength": float(s),
-            "error": point.error + 0.1,
-            "gap": point.gap("eo") + 0.01,
-            "upper": point.gap("eo") + 0.05,
-            "chosen": s == 0.3,
-            "counts": point.counts,
-        }
+        PathPoint(
+            float(s),
+            point.error + 0.1,
+            point.gap("eo") + 0.01,
+            point.gap("eo") + 0.05,
+            s == 0.3,
+            point.counts,
+        )
         for s, point in (
             (s, record(data, "", "", s / (s + 0.2))) for s in (0, 0.03, 0.1, 0.3, 1, 3)
         )
@@ -55,7 +57,8 @@ def make_run(seeds=1, groups=("Female", "Male"), classes=("<=50K", ">50K"), **mo
         "after": records[1],
         "test": Rows(np.zeros((len(labels), 1)), labels, coded, classes),
         "provenance": {"data sha256": "ab" * 32, "versions": {"torch": "2.6"}, "command": "x"},
-        "config": {"bound": 0.15, "seeds": seeds},
+        "config": {"seeds": seeds},
+        "bounds": {Criterion.EQUALIZED_ODDS: 0.15},
         "frontier": path,
     }
     return Run(**(fields | more))

@@ -11,6 +11,7 @@ from evenhand.report import files
 from evenhand.report import terminal_table as table
 from evenhand.report.markup import markdown
 from evenhand.report.record import RESULT_COLUMNS, Record
+from evenhand.report.setting import Setting
 
 
 def test_a_run_leaves_its_files(run, tmp_path):
@@ -26,7 +27,7 @@ def test_json_gives_the_counts_back_and_writes_undefined_numbers_as_null(run):
     assert np.array_equal(document["after"]["counts"]["table"], run.after.counts.table)
     assert document["after"]["intervals"]["equalized_odds"]["low"] > 0
     counts = Counts(np.ones((1, 2, 2), int), np.zeros((2, 2), int), ("F",), ("a", "b"))
-    record = Record("t", "m", "", 0, counts, 0, float("nan"))
+    record = Record("t", "m", Setting(), 0, counts, 0, float("nan"))
     document = json.loads(files.to_json(make_run(records=(record,), before=record, frontier=())))
     assert document["before"]["delta_eo"] is None
     assert document["records"][0]["seconds"] is None
@@ -50,7 +51,7 @@ def test_the_comparison_fits_80_columns_and_is_aligned(seeds):
 def test_long_and_wide_names_still_fit():
     counts = Counts(np.full((2, 2, 2), 30), np.zeros((2, 2), int), ("F", "M"), ("a", "b"))
     names = ["方法" * 40, "\x1b[31mred", "a" * 99, "x"]
-    records = [Record("t", n, n, 0, counts, 10**7, 1e5) for n in names]
+    records = [Record("t", n, Setting(n), 0, counts, 10**7, 1e5) for n in names]
     text = table.comparison(records)
     assert all(columns(line) <= 80 for line in text.splitlines())
     assert "\x1b" not in text

@@ -10,10 +10,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from simulated_run import make_run
 
+from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics import Counts
 from evenhand.report import html, views
-from evenhand.report.record import Record
+from evenhand.report.record import PathPoint, Record
+from evenhand.report.setting import Setting
 
 HOSTILE = (
     "<script>alert(1)</script>",
@@ -119,7 +121,7 @@ def test_any_names_give_a_well_formed_page(names):
     rng = np.random.default_rng(0)
     table = rng.integers(0, 50, (len(names), 2, 2))
     counts = Counts(table, np.zeros((2, 2), dtype=int), tuple(names), ("a", "b"))
-    record = Record("t", names[0], names[1], 0, counts, 1, 0.1)
+    record = Record("t", names[0], Setting(names[1]), 0, counts, 1, 0.1)
     run = make_run(records=(record,), before=record, after=record, frontier=(), test=None)
     Outline(html.render(run))
 
@@ -127,7 +129,7 @@ def test_any_names_give_a_well_formed_page(names):
 def test_undefined_rates_are_shown_as_such_and_counted():
     table = np.array([[[50, 3], [0, 0]], [[40, 8], [5, 9]]])
     counts = Counts(table, np.array([[3, 0], [0, 4]]), ("F", "M"), ("no", "yes"))
-    record = Record("t", "m", "", 0, counts, 1, 0.1)
+    record = Record("t", "m", Setting(), 0, counts, 1, 0.1)
     run = make_run(records=(record,), before=record, after=None, frontier=(), test=None)
     text = escaping.unescape(html.render(run))
     assert "n/a" in text
@@ -141,7 +143,7 @@ def test_many_classes_are_shown_each_against_the_rest():
     rng = np.random.default_rng(0)
     names = ("a", "b", "c")
     counts = Counts(rng.integers(5, 99, (2, 3, 3)), np.zeros((3, 3), int), ("F", "M"), names)
-    record = Record("t", "m", "", 0, counts, 1, 0.1)
+    record = Record("t", "m", Setting(), 0, counts, 1, 0.1)
     run = make_run(records=(record,), before=record, after=record, frontier=(), test=None)
     page = html.render(run)
     assert "Each class against the rest" in page
@@ -149,42 +151,23 @@ def test_many_classes_are_shown_each_against_the_rest():
 
 
 def test_a_frontier_without_counts_says_that_it_is_cross_fitted():
-    path = tuple(
-        {
-            "strength": s,
-            "error": 16 + s,
-            "gap": 0.2 - s / 10,
-            "upper": 0.25 - s / 10,
-            "chosen": False,
-        }
-        for s in (0.0, 0.5, 1.0)
-    )
+    path = tuple(PathPoint(s, 16 + s, 0.2 - s / 10, 0.25 - s / 10) for s in (0.0, 0.5, 1.0))
     page = html.render(make_run(frontier=path))
     assert "cross-fitted estimates" in page
     assert views.candidates(make_run(frontier=path))[0]["bars"] is None
 
 
-@pytest.mark.parametrize(
-    ("config", "expected"),
-    [
-        ({}, None),
-        ({"bound": None}, None),
-        ({"bound": 0.1}, 0.1),
-        ({"bounds": {"demographic_parity": 0.3, "equalized_odds": 0.1}}, 0.1),
-        ({"bounds": {}}, None),
-        ({"bounds": ["one", "two"]}, None),
-        ({"bound": {"criterion": "eo", "limit": 0.2}}, 0.2),
-        ({"bound": "none"}, None),
-    ],
-)
-def test_the_bound_asked_for_is_read_from_the_configuration(config, expected):
-    assert views.asked_bound(make_run(config=config)) == expected
+def test_the_bound_asked_for_is_that_of_the_gap_shown():
+    bounds = {Criterion.DEMOGRAPHIC_PARITY: 0.3, Criterion.EQUALIZED_ODDS: 0.1}
+    assert views.asked_bound(make_run(bounds=bounds)) == 0.1
+    assert views.asked_bound(make_run(bounds={Criterion.DEMOGRAPHIC_PARITY: 0.3})) is None
+    assert views.asked_bound(make_run(bounds={})) is None
 
 
 def test_several_seeds_are_means_and_deviations():
     run = make_run(seeds=3)
     point = next(p for p in views.points(run) if p.chosen)
-    errors = [r.error for r in run.records if r.setting == "eo .3"]
+    errors = [r.error for r in run.records if str(r.setting) == "eo .3"]
     assert point.seeds == 3
     assert point.error.estimate == pytest.approx(np.mean(errors))
     assert point.error.high - point.error.estimate == pytest.approx(np.std(errors, ddof=1))

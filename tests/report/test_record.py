@@ -4,6 +4,7 @@ import pytest
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.report.record import RESULT_COLUMNS, Record, results_frame
+from evenhand.report.setting import Setting
 
 
 def test_a_record_is_a_row_of_the_results():
@@ -11,7 +12,7 @@ def test_a_record_is_a_row_of_the_results():
     predictions = np.array([0, 1, 0, 1, 1, 0, 1, 1])
     groups = Groups(np.array([0, 0, 0, 0, 1, 1, 1, 1]), ("a", "b"))
     record = Record(
-        "t", "m", "rank 1", 3, Counts.of(labels, predictions, groups, ("n", "y")), 7, 0.5
+        "t", "m", Setting("rank 1"), 3, Counts.of(labels, predictions, groups, ("n", "y")), 7, 0.5
     )
     frame = results_frame([record, record])
     assert tuple(frame.columns) == RESULT_COLUMNS

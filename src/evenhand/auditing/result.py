@@ -20,6 +20,7 @@ from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, rate_interval
 from evenhand.report.group_table import group_table
 from evenhand.report.record import Record, Run
+from evenhand.report.setting import Setting
 
 METHOD = "audited decisions"
 
@@ -192,7 +193,7 @@ class Audit:
             Record(
                 task,
                 METHOD,
-                part.counts.attribute,
+                Setting(part.counts.attribute),
                 0,
                 part.counts,
                 0,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -29,7 +29,7 @@ from evenhand.heads.selection.rule import Bound, Rule, make_rule
 from evenhand.heads.selection.warnings import result_warnings, row_warnings
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
-from evenhand.report.record import UNCONVERGED, Run
+from evenhand.report.record import UNCONVERGED, PathPoint, Run
 from evenhand.tasks.from_arrays import task_of
 
 if TYPE_CHECKING:
@@ -186,6 +186,7 @@ def finetune_stage(
         warnings=tuple(notes),
         provenance=_provenance(stage, seconds),
         config=config or {},
+        bounds={bound.criterion: bound.limit for bound in rule.bounds},
         frontier=tuple(_path_on_test(stage, fair, rule)),
     )
     return Result(_model(stage, fair), fair, run, stage)
@@ -208,23 +209,25 @@ def _model(stage: Stage, fair: FairHead) -> nn.Module:
     return stage.backbone.with_head(fair.head, stage.problem.train.classes)
 
 
-def _path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> list[dict[str, Any]]:
+def _path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint]:
     """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
-    points: list[dict[str, Any]] = []
-    families = [family for family in fair.families for _ in family.strengths]
-    for family, point in zip(families, frontier(fair, rule), strict=True):
-        index = (
-            family.strengths.index(float(point["strength"])),
-            family.offsets.index(float(point["offset"])),
-        )
-        fit = family.fit(index)
+    for point in frontier(fair, rule):
+        family = fair.families[point.family]
+        fit = family.fit(point.index)
         features = stage.test.features
         if fit.adapter:
             features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
         decisions = fit.logits(features).argmax(axis=1)
-        counts = Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes)
-        points.append({**point, "counts": counts})
-    return points
+        yield PathPoint(
+            family.strengths[point.index[0]],
+            point.error,
+            point.gap,
+            point.upper,
+            point.chosen,
+            Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes),
+            family.family,
+            family.offsets[point.index[1]],
+        )
 
 
 def _provenance(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:

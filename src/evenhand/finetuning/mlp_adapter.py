@@ -29,7 +29,7 @@ def adapted_fit(fit: HeadFit, network: Network) -> Fitted:
         return fit.logits(hidden_inputs_of(network, queries.inputs))
 
     notes = () if fit.converged else (UNCONVERGED,)
-    return Fitted(predict, fit.trainable_parameters, notes=notes, extra={"logits": True})
+    return Fitted(predict, fit.trainable_parameters, notes=notes, gives_logits=True)
 
 
 def hidden_rows(problem: Problem, rank: int) -> HiddenRows:

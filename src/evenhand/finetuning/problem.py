@@ -143,6 +143,8 @@ class Fitted:
         randomised: the scores are probabilities of deciding, to be scored by expectation.
         needs_group: the group must be known when predicting.
         notes: what a reader of the numbers should know (unconverged, not promised, …).
+        gives_logits: the scores are logits, though not of one head.
+        shared_seconds: of work done before, which this fit needed too.
     """
 
     predict: Predict
@@ -151,7 +153,8 @@ class Fitted:
     randomised: bool = False
     needs_group: bool = False
     notes: tuple[str, ...] = ()
-    extra: dict[str, Any] = field(default_factory=dict)
+    gives_logits: bool = False
+    shared_seconds: float = 0.0
 
 
 def fitted_head(head: Head, trainable: int | None = None, **more: Any) -> Fitted:

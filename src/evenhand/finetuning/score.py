@@ -9,10 +9,13 @@ from evenhand.finetuning.problem import Fitted, decide
 from evenhand.finetuning.stage import Stage
 from evenhand.metrics.counts import Counts
 from evenhand.report.record import Record
+from evenhand.report.setting import Setting
 from evenhand.rows import Rows
 
 
-def score(stage: Stage, name: str, setting: str, fitted: Fitted, seconds: float) -> Record:
+def score(
+    stage: Stage, name: str, setting: Setting | str, fitted: Fitted, seconds: float
+) -> Record:
     """Score a fitted method on the stage's test rows."""
     scores = fitted.predict(stage.queries)
     counts = count_decisions(scores, stage.test, randomised=fitted.randomised)
@@ -22,12 +25,12 @@ def score(stage: Stage, name: str, setting: str, fitted: Fitted, seconds: float)
     return Record(
         stage.task,
         name,
-        setting,
+        setting if isinstance(setting, Setting) else Setting(setting),
         stage.problem.seed,
         counts,
         fitted.trainable_parameters,
         seconds,
-        scores=_positive(scores) if fitted.head or fitted.extra.get("logits") else None,
+        scores=_positive(scores) if fitted.head or fitted.gives_logits else None,
         notes=notes,
     )
 

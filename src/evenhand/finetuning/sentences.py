@@ -53,11 +53,11 @@ def decided(fair: FairHead, before: Record, after: Record, rule: Rule) -> str:
 
 
 def _in_words(fair: FairHead) -> str:
-    if fair.fit is None:
+    if fair.fit is None or fair.strength is None:
         return "the old head, unchanged"
     what = "an adapter and a head" if fair.adapter else "a head"
-    strength, _, offset = fair.setting.removeprefix("adapter ").partition(" at ")
-    return f"{what} at strength {strength}" + (f", offset {offset}" if offset else "")
+    shift = f", offset {fair.offset:+.2f}" if fair.offset else ""
+    return f"{what} at strength {fair.strength:.3g}{shift}"
 
 
 def floor_notes(floors: Mapping[Criterion, float], rule: Rule) -> list[str]:

@@ -47,7 +47,7 @@ def to_json(run: Run) -> str:
         "before": _record(run.before),
         "after": _record(run.after) if run.after else None,
         "records": [record.row() for record in run.records],
-        "frontier": run.frontier,
+        "frontier": [vars(point) for point in run.frontier],
         "tables": [
             {"title": title, "note": note, "rows": frame.to_dict(orient="records")}
             for title, note, frame in run.tables

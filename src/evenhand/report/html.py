@@ -63,7 +63,7 @@ def render(run: Run) -> str:
         tables=_group_tables(run),
         extra=[(title, note, _plain_table(frame)) for title, note, frame in run.tables],
         notes=[
-            (record.method, record.setting, note)
+            (*record.key, note)
             for record in _distinct(run.records)
             for note in record.notes
             if f"{record.method}: {note}" not in run.warnings
@@ -272,7 +272,7 @@ def _plain_table(frame: pd.DataFrame) -> dict[str, Any]:
 def _distinct(records: tuple[Record, ...]) -> list[Record]:
     seen: dict[tuple[str, str], Record] = {}
     for record in records:
-        seen.setdefault((record.method, record.setting), record)
+        seen.setdefault(record.key, record)
     return list(seen.values())
 
 

@@ -5,7 +5,7 @@ A report, a table, a plot, results.csv and a model card are all views of these.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,6 +16,7 @@ import pandas as pd
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import accuracy, f1_error, gap
+from evenhand.report.setting import Setting
 
 RESULT_COLUMNS = (
     "task",
@@ -42,7 +43,7 @@ class Record:
     """One fitted method, scored on the test rows.
 
     Attributes:
-        task, method, setting, seed: what was run; ``setting`` is the rank, strength or constraint.
+        task, method, setting, seed: what was run.
         counts: its test decisions. For a randomised method the table holds expected counts
             (floats).
         trainable_parameters: how many numbers the fit was free to move.
@@ -54,7 +55,7 @@ class Record:
 
     task: str
     method: str
-    setting: str
+    setting: Setting
     seed: int
     counts: Counts
     trainable_parameters: int
@@ -62,6 +63,11 @@ class Record:
     scores: npt.NDArray[np.floating[Any]] | None = None
     notes: tuple[str, ...] = ()
     group_values: dict[str, npt.NDArray[np.floating[Any]]] = field(default_factory=dict)
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """The method and its setting, by which seeds go together."""
+        return self.method, str(self.setting)
 
     @property
     def error(self) -> float:
@@ -87,7 +93,7 @@ class Record:
         return {
             "task": self.task,
             "method": self.method,
-            "setting": self.setting,
+            "setting": str(self.setting),
             "seed": self.seed,
             "error": self.error,
             "delta_eo": self.gap(Criterion.EQUALIZED_ODDS),
@@ -97,6 +103,29 @@ class Record:
             "seconds": self.seconds,
             "notes": "; ".join(self.notes),
         }
+
+
+@dataclass(frozen=True, eq=False)
+class PathPoint:
+    """One candidate of the path, as the choice saw it.
+
+    Attributes:
+        strength: of the penalty.
+        error, gap, upper: cross-fitted: the error in %, the gap, and its upper bound.
+        chosen: it is the one that was taken.
+        counts: its decisions on the test rows; they let the report move the bars of each group.
+        family: how it was made, such as ``"head"``.
+        offset: added to the log-odds.
+    """
+
+    strength: float
+    error: float
+    gap: float
+    upper: float
+    chosen: bool = False
+    counts: Counts | None = None
+    family: str = "head"
+    offset: float = 0.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -114,9 +143,8 @@ class Run:
         warnings: what is uncertain or could not be done, a sentence each.
         provenance: how it was made: hashes, versions, seeds, split sizes, command, seconds.
         config: the resolved configuration.
-        frontier: further points of the path: dicts with ``strength``, ``error``, ``gap``,
-            ``upper`` (the cross-fitted upper bound) and ``chosen``; ``counts``, the point's Counts
-            on the test rows, lets the report move the bars of each group.
+        bounds: the limits asked for, by criterion.
+        frontier: the points of the path that the choice was made from.
         tables: further tables of the report: ``(title, what it says, DataFrame)``.
     """
 
@@ -131,7 +159,8 @@ class Run:
     warnings: tuple[str, ...] = ()
     provenance: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
-    frontier: tuple[dict[str, Any], ...] = ()
+    bounds: Mapping[Criterion, float] = field(default_factory=dict)
+    frontier: tuple[PathPoint, ...] = ()
     tables: tuple[tuple[str, str, pd.DataFrame], ...] = ()
 
 

@@ -17,7 +17,8 @@ from evenhand.metrics.intervals import UNDEFINED, Interval, error_interval
 from evenhand.metrics.intervals import rate_interval as wilson
 from evenhand.metrics.rates import criterion_rates
 from evenhand.report.group_table import widest_class
-from evenhand.report.record import Record, Run
+from evenhand.report.record import PathPoint, Record, Run
+from evenhand.report.setting import Setting
 
 MOST_BARS = 40
 
@@ -75,7 +76,7 @@ def settings(records: Sequence[Record]) -> dict[tuple[str, str], list[Record]]:
     """The records of each method and setting, in order of appearance."""
     together: dict[tuple[str, str], list[Record]] = {}
     for record in records:
-        together.setdefault((record.method, record.setting), []).append(record)
+        together.setdefault(record.key, []).append(record)
     return together
 
 
@@ -92,12 +93,12 @@ def measured(records: Sequence[Record], criterion: Criterion) -> tuple[Interval,
 
 def points(run: Run) -> list[Point]:
     """Every method and setting of the run as a point."""
-    chosen = run.after and (run.after.method, run.after.setting)
-    before = (run.before.method, run.before.setting)
+    chosen = run.after and run.after.key
+    before = run.before.key
     every = settings(run.records)
     for record in (run.before, run.after):
         if record is not None:
-            every.setdefault((record.method, record.setting), [record])
+            every.setdefault(record.key, [record])
     return [
         Point(*key, len(mine), *measured(mine, run.criterion), key == chosen, key == before)
         for key, mine in every.items()
@@ -169,17 +170,8 @@ def _bars_of(before: Counts, after: Record | None, criterion: Criterion, label: 
 
 
 def asked_bound(run: Run) -> float | None:
-    """The bound on the gap that was asked for, from the configuration; None without one."""
-    bound = run.config.get("bounds") or run.config.get("bound")
-    if isinstance(bound, dict) and run.criterion.value in bound:
-        bound = bound[run.criterion.value]
-    if isinstance(bound, dict):
-        bound = next((bound[k] for k in ("limit", "value", "bound", "gap") if k in bound), None)
-    limit: Any = getattr(bound, "limit", bound)
-    try:
-        return None if limit is None else float(limit)
-    except (TypeError, ValueError):
-        return None
+    """The bound that was asked for on the gap the report is about; None without one."""
+    return run.bounds.get(run.criterion)
 
 
 def candidates(run: Run) -> list[dict[str, Any]]:
@@ -191,7 +183,7 @@ def candidates(run: Run) -> list[dict[str, Any]]:
     run is cross-fitted, and stands where the test rows put it; a comparison has no path, so what
     it measured takes its place (``measured``), with the gap itself as the bound.
     """
-    found = [_on_path(run, entry) for entry in run.frontier]
+    found = [_on_path(run, point) for point in run.frontier]
     if not run.frontier and run.command == "compare":
         found = _measured(run)
     drawn = [
@@ -200,19 +192,18 @@ def candidates(run: Run) -> list[dict[str, Any]]:
     return sorted(drawn, key=lambda c: -float(c["upper"]))
 
 
-def _on_path(run: Run, entry: dict[str, Any]) -> dict[str, Any]:
-    error, gap, upper = (float(entry.get(key, np.nan)) for key in ("error", "gap", "upper"))
-    counts = entry.get("counts")
-    setting = entry.get("setting", entry.get("strength", ""))
-    on_test = Record("", "", "", 0, counts, 0, 0.0) if isinstance(counts, Counts) else None
+def _on_path(run: Run, point: PathPoint) -> dict[str, Any]:
+    on_test = None
+    if point.counts is not None:
+        on_test = Record("", "", Setting(), 0, point.counts, 0, 0.0)
     return {
-        "name": f"strength {setting:.3g}" if isinstance(setting, float | int) else str(setting),
-        "error": round(error, 4),
-        "gap": round(gap, 5),
-        "upper": round(upper, 5),
-        "x": on_test.gap(run.criterion) if on_test else gap,
-        "y": on_test.error if on_test else error,
-        "chosen": bool(entry.get("chosen", False)),
+        "name": f"strength {point.strength:.3g}",
+        "error": round(point.error, 4),
+        "gap": round(point.gap, 5),
+        "upper": round(point.upper, 5),
+        "x": on_test.gap(run.criterion) if on_test else point.gap,
+        "y": on_test.error if on_test else point.error,
+        "chosen": point.chosen,
         "bars": _bar_values(run, on_test.counts) if on_test else None,
         "measured": False,
     }

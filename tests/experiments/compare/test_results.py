@@ -19,6 +19,7 @@ from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.models import wrap
 from evenhand.report.record import Record
+from evenhand.report.setting import Setting
 from evenhand.tasks.task import Examples, Task
 
 NAMES = ["transfer", "svd"]
@@ -120,11 +121,11 @@ def test_label_and_group_that_nearly_coincide_are_told_with_the_gaps_that_matter
     labels = np.where(rng.random(900) < 0.9, group, 1 - group)
     guess = np.where(rng.random(900) < 0.8, labels, group)
     counts = Counts.of(labels, guess, Groups(group, ("a", "b"), "team"), ("no", "yes"))
-    first, second = _coinciding(Record("t", "transfer", "dense", 0, counts, 1, 0.0), None)
+    first, second = _coinciding(Record("t", "transfer", Setting("dense"), 0, counts, 1, 0.0), None)
     assert "label and team nearly coincide (correlation 0.8" in first
     rates = [(guess[(labels == 0) & (group == g)] == 1).mean() for g in (0, 1)]
     assert second == (
         f"the gap of the false-positive rates is {rates[1] - rates[0]:.3f} for transfer learning"
     )
     even = Counts.of(rng.permutation(labels), guess, Groups(group, ("a", "b")), ("no", "yes"))
-    assert not _coinciding(Record("t", "transfer", "dense", 0, even, 1, 0.0), None)
+    assert not _coinciding(Record("t", "transfer", Setting("dense"), 0, even, 1, 0.0), None)

@@ -93,7 +93,7 @@ def test_an_adapter_is_tried_and_described(adult):
     assert adapted.fits[0].trainable_parameters == 71 + 10 + 22
     points = frontier(found, Rule())
     assert len(points) == 3 + 2
-    assert sum(point["chosen"] for point in points) == 1
+    assert sum(point.chosen for point in points) == 1
 
 
 def test_a_strength_asked_for_is_the_adapters_where_there_is_one(adult):

@@ -34,7 +34,7 @@ def as_run(comparison: Comparison) -> Run:
     """The comparison as the report shows it."""
     by_key: dict[tuple[str, str], list[Record]] = {}
     for record in comparison.shown:
-        by_key.setdefault((record.method, record.setting), []).append(record)
+        by_key.setdefault(record.key, []).append(record)
     before = by_key.get(REFERENCE) or next(iter(by_key.values()))
     after_key = next((key for key in by_key if key[0] == "evenhand"), None)
     after = pooled(by_key[after_key]) if after_key else None
@@ -65,12 +65,12 @@ def as_run(comparison: Comparison) -> Run:
             (
                 "Paired differences to transfer learning",
                 "Means over seeds with 95 % t intervals; Holm-corrected over all rows.",
-                _rounded(comparison.paired),
+                _without_levels(comparison.paired, comparison).round(4),
             ),
             (
                 "Error at levels of the gap",
                 "Interpolated along each method's frontier; intervals by bootstrapping the seeds.",
-                _rounded(comparison.frontier),
+                comparison.frontier.round(4),
             ),
         ),
     )
@@ -124,7 +124,7 @@ def _decided(before: Record, after: Record | None, criterion: Criterion) -> str:
     )
 
 
-def _rounded(frame: pd.DataFrame) -> pd.DataFrame:
-    if "setting" in frame:
-        frame = frame[~frame["setting"].astype(str).str.startswith("level:")]
-    return frame.round(4)
+def _without_levels(frame: pd.DataFrame, comparison: Comparison) -> pd.DataFrame:
+    """The rows of settings that are no levels of the frontier."""
+    levels = {str(r.setting) for r in comparison.records if r.setting.kind == "level"}
+    return frame[~frame["setting"].isin(levels)] if "setting" in frame else frame

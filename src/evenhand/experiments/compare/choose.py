@@ -26,6 +26,7 @@ from evenhand.heads.selection.select import select
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import error_metric, gap
+from evenhand.report.setting import Setting
 from evenhand.rows import Rows
 
 LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
@@ -33,16 +34,6 @@ LEVELS = (0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3)
 
 
 LEVEL_ERRORS = ("f1", "accuracy")
-
-
-EVENED = {
-    "gap-eo": Criterion.EQUALIZED_ODDS,
-    "gap-dp": Criterion.DEMOGRAPHIC_PARITY,
-    "gap-eopp": Criterion.EQUAL_OPPORTUNITY,
-    "adapter-eo": Criterion.EQUALIZED_ODDS,
-    "adapter-dp": Criterion.DEMOGRAPHIC_PARITY,
-}
-"""evenhand's own methods, which cross-fit, and what each evens out."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,13 +57,13 @@ def menu(
     All are cross-fitted over train and valid rows together, with the threshold moved where a method
     gives scores that can be; methods marked slow are counted on the valid rows only.
     """
-    if entry.name in EVENED:
+    if entry.evens is not None:
         return _own_menu(entry, problem, criterion)
     return _peer_menu(entry, problem, fitted)
 
 
 def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
-    adapter = entry.name.startswith("adapter")
+    adapter = entry.network
     fair = fit_fair_head(
         problem.development,
         Rule(criterion=criterion, guard=False),
@@ -150,7 +141,7 @@ def _refitted(
 
 
 def _movable(fitted: Fitted) -> bool:
-    logits = fitted.head is not None or bool(fitted.extra.get("logits"))
+    logits = fitted.head is not None or fitted.gives_logits
     return logits and not fitted.randomised and not fitted.needs_group
 
 
@@ -169,7 +160,7 @@ def _shifted(fitted: Fitted, offset: float) -> Fitted:
     return replace(fitted, predict=predict, head=head)
 
 
-def bounded(one: Menu, rule: Rule, problem: Problem) -> tuple[str, Fitted]:
+def bounded(one: Menu, rule: Rule, problem: Problem) -> tuple[Setting, Fitted]:
     """The candidate of a method that a rule with bounds chooses, and the row's setting."""
     choice = select(
         [one.candidates],
@@ -181,10 +172,12 @@ def bounded(one: Menu, rule: Rule, problem: Problem) -> tuple[str, Fitted]:
     fitted = one.pick(choice.index)
     if choice.promised is False:
         fitted = replace(fitted, notes=(*fitted.notes, "not promised"))
-    return "bound:" + " and ".join(str(bound) for bound in rule.bounds), fitted
+    return Setting.at_bound(" and ".join(map(str, rule.bounds))), fitted
 
 
-def levelled(one: Menu, criterion: Criterion, transfer_gap: float) -> Iterator[tuple[str, Fitted]]:
+def levelled(
+    one: Menu, criterion: Criterion, transfer_gap: float
+) -> Iterator[tuple[Setting, Fitted]]:
     """For each level of the gap, the candidate with the lowest error that is estimated within it.
 
     Args:
@@ -201,8 +194,7 @@ def levelled(one: Menu, criterion: Criterion, transfer_gap: float) -> Iterator[t
                 continue
             flat = int(np.where(within, errors, np.inf).argmin())
             index = (flat // errors.shape[1], flat % errors.shape[1])
-            setting = f"level:{criterion.abbreviation}={level:g}:{metric}"
-            yield setting, one.pick(index)
+            yield Setting.at_level(criterion, level, metric), one.pick(index)
 
 
 def development_gap(problem: Problem, head: Head, criterion: Criterion) -> float:

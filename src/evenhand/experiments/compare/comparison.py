@@ -38,4 +38,4 @@ class Comparison:
     @property
     def shown(self) -> list[Record]:
         """The records for a table: levels of the frontier left out."""
-        return [record for record in self.records if not record.setting.startswith("level:")]
+        return [record for record in self.records if record.setting.kind != "level"]

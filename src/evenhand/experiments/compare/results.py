@@ -16,7 +16,7 @@ from evenhand._base.seals import sealed, unsealed
 from evenhand._base.threads import one_thread
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError, InputError, MissingExtraError
-from evenhand.experiments.compare.choose import EVENED, bounded, development_gap, levelled, menu
+from evenhand.experiments.compare.choose import bounded, development_gap, levelled, menu
 from evenhand.experiments.methods.registry import METHODS, Entry
 from evenhand.finetuning.recipe import Recipe
 from evenhand.finetuning.score import score
@@ -24,23 +24,9 @@ from evenhand.finetuning.stage import Stage
 from evenhand.heads.selection.rule import Rule
 from evenhand.metrics.counts import Counts
 from evenhand.report.record import Record
+from evenhand.report.setting import Setting
 
 FRONTIER = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
-
-
-PLAIN = {
-    "pretrained",
-    "transfer",
-    "svd",
-    "fisher-svd",
-    "neutralized-svd",
-    "random-svd",
-    "compressed",
-    "compressed-gap-dp",
-    "untrained",
-    "evenhand",
-}
-"""Methods without a knob for fairness: nothing to choose by a bound."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,8 +140,8 @@ def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Reco
     fitted = entry.load()(problem)
     each = (time.perf_counter() - began) / max(1, len(fitted))
     for setting, one in fitted:
-        yield score(stage, entry.name, setting, one, each + one.extra.get("seconds", 0.0))
-    if entry.name in PLAIN:
+        yield score(stage, entry.name, setting, one, each + one.shared_seconds)
+    if not entry.knob:
         return
     for criterion in _criteria(entry, FRONTIER):
         one_menu = menu(entry, problem, fitted, criterion)
@@ -171,9 +157,7 @@ def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Reco
 
 
 def _criteria(entry: Entry, every: Sequence[Criterion]) -> tuple[Criterion, ...]:
-    if entry.name in EVENED:
-        return (EVENED[entry.name],)
-    return tuple(every)
+    return tuple(every) if entry.evens is None else (entry.evens,)
 
 
 def to_json(cell: Cell) -> str:
@@ -182,7 +166,7 @@ def to_json(cell: Cell) -> str:
         {
             "task": record.task,
             "method": record.method,
-            "setting": record.setting,
+            "setting": vars(record.setting),
             "seed": record.seed,
             "table": np.asarray(record.counts.table).tolist(),
             "unknown": np.asarray(record.counts.unknown).tolist(),
@@ -234,10 +218,12 @@ def _record(one: dict[str, Any]) -> Record:
         tuple(one["classes"]),
         one["attribute"],
     )
+    criterion = one["setting"]["criterion"]
+    criterion = None if criterion is None else Criterion(criterion)
     return Record(
         one["task"],
         one["method"],
-        one["setting"],
+        Setting(**one["setting"] | {"criterion": criterion}),
         one["seed"],
         counts,
         one["trainable_parameters"],

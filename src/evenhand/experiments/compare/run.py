@@ -181,7 +181,7 @@ def _write(comparison: Comparison) -> None:
     folder = comparison.folder
     write_config(folder, comparison.config)
     write_run(as_run(comparison), folder)
-    levels = results_frame(r for r in comparison.records if r.setting.startswith("level:"))
+    levels = results_frame(r for r in comparison.records if r.setting.kind == "level")
     tables = {
         "paired.csv": comparison.paired,
         "frontier.csv": comparison.frontier,

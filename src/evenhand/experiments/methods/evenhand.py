@@ -35,7 +35,7 @@ def chosen(criterion: str | Criterion) -> Method:
         if fair.fit is not None and not fair.fit.converged:
             notes = (UNCONVERGED,)
         fitted = fitted_head(
-            fair.head, fair.trainable_parameters, notes=notes, extra={"seconds": before}
+            fair.head, fair.trainable_parameters, notes=notes, shared_seconds=before
         )
         return [(f"cost<={rule.max_cost:g}", fitted)]
 

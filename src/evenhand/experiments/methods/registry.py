@@ -6,6 +6,7 @@ import importlib
 from dataclasses import dataclass
 from typing import Any
 
+from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 
 NARROW = 256
@@ -27,6 +28,8 @@ class Entry:
         slow: a fit takes seconds, so a comparison chooses its setting on the valid rows instead of
             by cross-fitting.
         widest: the most features it is run on without being named; above, it takes minutes.
+        evens: the one criterion that a method of evenhand's own evens out and is cross-fitted for.
+        knob: it has a knob for fairness, so that a bound can choose among its settings.
     """
 
     name: str
@@ -38,6 +41,8 @@ class Entry:
     network: bool = False
     slow: bool = False
     widest: int | None = None
+    evens: Criterion | None = None
+    knob: bool = True
 
     def too_wide(self, features: int) -> str | None:
         """Why a comparison of everything leaves it out at so many features; None: it does not."""
@@ -56,65 +61,86 @@ class Entry:
 
 
 _ENTRIES = (
-    Entry("pretrained", "the pre-trained model as it is", "...finetuning.baselines:pretrained"),
+    Entry(
+        "pretrained",
+        "the pre-trained model as it is",
+        "...finetuning.baselines:pretrained",
+        knob=False,
+    ),
     Entry(
         "transfer",
         "transfer learning: the head fine-tuned",
         "...finetuning.baselines:transfer",
+        knob=False,
     ),
     Entry(
-        "svd", "f+SVD: plain SVD, factors fine-tuned", ".linear_heads:factorised", {"weights": None}
+        "svd",
+        "f+SVD: plain SVD, factors fine-tuned",
+        ".linear_heads:factorised",
+        {"weights": None},
+        knob=False,
     ),
     Entry(
         "fisher-svd",
         "FWSVD: weighted by the Fisher over all rows, blind to groups",
         ".linear_heads:factorised",
         {"weights": "group-agnostic"},
+        knob=False,
     ),
     Entry(
         "neutralized-svd",
         "the paper's method: weighted by the groups' mean root Fisher",
         ".linear_heads:factorised",
         {"weights": "mean"},
+        knob=False,
     ),
     Entry(
         "random-svd",
         "control: SVD with random row weights",
         ".linear_heads:factorised",
         {"weights": "random"},
+        knob=False,
     ),
     Entry(
         "compressed",
         "low rank, centred, bias refitted, Kronecker-weighted, then fine-tuned",
         ".linear_heads:compressed",
         {},
+        knob=False,
     ),
     Entry(
         "compressed-gap-dp",
         "the same with the demographic-parity soft-gap penalty",
         ".linear_heads:compressed",
         {"criterion": "demographic_parity", "strengths": (0.3, 1.0, 3.0)},
+        knob=False,
     ),
     Entry(
-        "untrained", "compressions of the pre-trained head as they are", ".linear_heads:untrained"
+        "untrained",
+        "compressions of the pre-trained head as they are",
+        ".linear_heads:untrained",
+        knob=False,
     ),
     Entry(
         "gap-eo",
         "head with the equalized-odds soft-gap penalty",
         ".linear_heads:evened",
         {"criterion": "equalized_odds"},
+        evens=Criterion.EQUALIZED_ODDS,
     ),
     Entry(
         "gap-dp",
         "head with the demographic-parity soft-gap penalty",
         ".linear_heads:evened",
         {"criterion": "demographic_parity"},
+        evens=Criterion.DEMOGRAPHIC_PARITY,
     ),
     Entry(
         "gap-eopp",
         "head with the equal-opportunity soft-gap penalty",
         ".linear_heads:evened",
         {"criterion": "equal_opportunity"},
+        evens=Criterion.EQUAL_OPPORTUNITY,
     ),
     Entry(
         "adapter-eo",
@@ -122,6 +148,7 @@ _ENTRIES = (
         ".adapters:adapted",
         {"criterion": "equalized_odds"},
         network=True,
+        evens=Criterion.EQUALIZED_ODDS,
     ),
     Entry(
         "adapter-dp",
@@ -129,6 +156,7 @@ _ENTRIES = (
         ".adapters:adapted",
         {"criterion": "demographic_parity"},
         network=True,
+        evens=Criterion.DEMOGRAPHIC_PARITY,
     ),
     Entry(
         "retrain-eo",
@@ -222,6 +250,7 @@ _ENTRIES = (
         "the default algorithm: the smallest ΔEO at a cost of at most half a point",
         ".evenhand:chosen",
         {"criterion": "equalized_odds"},
+        knob=False,
     ),
 )
 

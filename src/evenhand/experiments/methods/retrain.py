@@ -59,7 +59,7 @@ def retrain(criterion: Criterion | str, strengths: Sequence[float] = STRENGTHS) 
             settings.append(
                 (
                     f"strength={strength:g}",
-                    Fitted(_predictor(model), numbers, extra={"logits": True}),
+                    Fitted(_predictor(model), numbers, gives_logits=True),
                 )
             )
         return settings

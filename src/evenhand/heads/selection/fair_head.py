@@ -24,7 +24,9 @@ from evenhand.heads.selection.ridge import choose_ridge, log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import Choice, select
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
+from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import error_metric, gap
 from evenhand.rows import Rows
 
 ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -73,18 +75,30 @@ class FairHead:
         return self.fit.trainable_parameters if self.fit else 0
 
     @property
+    def strength(self) -> float | None:
+        """The chosen strength of the penalty; None where the old head is kept."""
+        return self._chosen[0] if self._chosen else None
+
+    @property
+    def offset(self) -> float:
+        """What is added to the log-odds; 0 where the old head is kept."""
+        return self._chosen[1] if self._chosen else 0.0
+
+    @property
+    def _chosen(self) -> tuple[float, float] | None:
+        if self.choice.family is None or self.choice.index is None:
+            return None
+        family, (s, o) = self.families[self.choice.family], self.choice.index
+        return family.strengths[s], family.offsets[o]
+
+    @property
     def setting(self) -> str:
         """The strength and offset chosen, as a short text: ``"4.77 at +0.25"``."""
-        if self.choice.family is None or self.choice.index is None:
+        if self.strength is None:
             return "old head kept"
-        family = self.families[self.choice.family]
-        strength, offset = (
-            family.strengths[self.choice.index[0]],
-            family.offsets[self.choice.index[1]],
-        )
         name = "adapter " if self.adapter else ""
-        shift = f" at {offset:+.2f}" if offset else ""
-        return f"{name}{strength:.3g}{shift}"
+        shift = f" at {self.offset:+.2f}" if self.offset else ""
+        return f"{name}{self.strength:.3g}{shift}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,37 +223,45 @@ def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID, *, adapter: bool
     return (FOLDS + 1) * each * len(paths(rule.criteria))
 
 
-def frontier(fair: FairHead, rule: Rule) -> list[dict[str, float | bool | str]]:
-    """The chosen family's path: for each strength its cross-fitted error, gap and upper bound.
+@dataclass(frozen=True)
+class PathEstimate:
+    """One strength of a family, as cross-fitting sees it.
+
+    Attributes:
+        family: its number.
+        index: (strength, offset), by number.
+        error: in the rule's metric, in %.
+        gap, upper: of the rule's first criterion, and its upper bound.
+        chosen: it was.
+    """
+
+    family: int
+    index: tuple[int, int]
+    error: float
+    gap: float
+    upper: float
+    chosen: bool
+
+
+def frontier(fair: FairHead, rule: Rule) -> list[PathEstimate]:
+    """Every family's path: for each strength its cross-fitted error, gap and upper bound.
 
     Offsets are folded away: of each strength the offset with the lowest upper bound among those
     within ``max_cost`` of the strength's lowest error is shown.
     """
-    from evenhand.metrics.bounds import upper_bound
-    from evenhand.metrics.rates import error_metric, gap
-
     metric = error_metric("f1" if rule.error == "log_loss" else rule.error)
     criterion = rule.criteria[0]
-    points: list[dict[str, float | bool | str]] = []
+    points = []
     for number, family in enumerate(fair.families):
         error = np.asarray(metric(family.totals))
         upper = upper_bound(family.tables, criterion, fair.choice.z)
         gaps = gap(family.tables, criterion)
-        for s, strength in enumerate(family.strengths):
+        for s in range(len(family.strengths)):
             chosen = number == fair.choice.family and s == (fair.choice.index or (-1,))[0]
             near = error[s] <= error[s].min() + rule.max_cost
             o = int(np.where(near, np.nan_to_num(upper[s], nan=np.inf), np.inf).argmin())
             if chosen and fair.choice.index:
                 o = fair.choice.index[1]
-            points.append(
-                {
-                    "family": family.family,
-                    "strength": strength,
-                    "offset": family.offsets[o],
-                    "error": float(error[s, o]),
-                    "gap": float(gaps[s, o]),
-                    "upper": float(upper[s, o]),
-                    "chosen": chosen,
-                }
-            )
+            figures = float(error[s, o]), float(gaps[s, o]), float(upper[s, o])
+            points.append(PathEstimate(number, (s, o), *figures, chosen))
     return points
