@@ -30,7 +30,7 @@ def test_tables_of_any_leading_shape_are_each_on_its_own(groups, classes):
     """Thousands of candidates or replicates are scored at once."""
     stacked = np.random.default_rng(0).integers(0, 5, (2, 6, groups, classes, classes))
     stacked[0, 0] = 0
-    shapes = {rate: (groups, classes) for rate in RATES} | {rates.worst_group_accuracy: ()}
+    shapes = {rate: (groups, classes) for rate in RATES}
     for criterion in Criterion:
         of = 1 if criterion is not Criterion.EQUALIZED_ODDS else 2
         kept = 1 if classes == 2 else classes
@@ -132,12 +132,6 @@ def test_a_rate_without_rows_is_not_a_number():
     assert rates.undefined_rates(table, "equalized_odds") == 1
     assert rates.undefined_rates(table * [[[1], [0]]], "equalized_odds") == 2
     assert np.isnan(rates.gap(table[:1], "demographic_parity"))
-
-
-def test_the_worst_group_is_among_those_with_rows():
-    table = np.array([[[0, 0], [0, 0]], [[3, 1], [0, 4]], [[1, 1], [1, 1]]])
-    assert rates.worst_group_accuracy(table) == 0.5
-    assert np.isnan(rates.worst_group_accuracy(table[:1]))
 
 
 def test_metrics_go_by_name():

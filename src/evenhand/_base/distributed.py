@@ -39,7 +39,7 @@ class World:
         return self.rank == 0
 
     def share(self, rows: int) -> slice:
-        """This process's stride of ``rows`` rows: every ``size``-th, from ``rank`` on."""
+        """Which of ``rows`` rows this process takes: every ``size``-th, from ``rank`` on."""
         return slice(self.rank, rows, self.size)
 
     def sum(self, values: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -55,7 +55,7 @@ class World:
         return _array(tensor).astype(values.dtype, copy=False)
 
     def any(self, here: bool) -> bool:
-        """Whether it is so in any process."""
+        """Whether ``here`` is true in any process."""
         if self.size == 1:
             return here
         import numpy as np
@@ -121,7 +121,7 @@ class World:
         return value
 
     def wait(self) -> None:
-        """Until every process is here."""
+        """Wait until every process has made this call."""
         self.any(False)
 
 

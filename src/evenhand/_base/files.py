@@ -96,7 +96,7 @@ def replaced_folder(path: str | Path) -> Iterator[Path]:
 
 @contextmanager
 def held(folder: str | Path) -> Iterator[None]:
-    """Keep ``folder`` to this process while the block runs.
+    """Lock ``folder`` for this process while the block runs.
 
     The lock is the operating system's on an open file: it is gone when its holder is, even killed.
 

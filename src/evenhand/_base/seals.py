@@ -30,7 +30,7 @@ def sealed(document: Mapping[str, Any], *, indent: int | None = None) -> str:
 
 
 def unsealed(text: str | bytes) -> dict[str, Any]:
-    """What :func:`sealed` was given.
+    """The document that :func:`sealed` was given.
 
     Raises:
         ValueError: it is not JSON, or not what was sealed.
@@ -63,7 +63,7 @@ def seal_arrays(
 
 
 def read_arrays(path: Path) -> tuple[dict[str, npt.NDArray[Any]], dict[str, str]]:
-    """What :func:`seal_arrays` wrote.
+    """The arrays and notes that :func:`seal_arrays` wrote.
 
     Raises:
         ArtefactError: the file is missing, or not what was sealed.

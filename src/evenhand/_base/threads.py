@@ -1,4 +1,4 @@
-"""Threads: tiny models are fastest on one, and the caller's setting is given back."""
+"""Threads: tiny models are fastest on one, and the caller's setting is restored."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ UNRUNNABLE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 
 @contextmanager
 def evaluating(model: nn.Module) -> Iterator[None]:
-    """Eval mode inside the block; every module's own training flag is given back after it."""
+    """Eval mode inside the block; every module's own training flag is restored after it."""
     flags = {module: module.training for module in model.modules()}
     model.eval()
     try:

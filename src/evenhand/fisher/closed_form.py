@@ -1,4 +1,4 @@
-"""The closed form's arithmetic: chunks that stay in cache, one to a thread, summed in float64.
+"""The closed form's arithmetic: chunks that stay in cache, one per thread, summed in float64.
 
 With e = exp(z - max z) and s the sum of a row's e, p = e / s. Nothing below subtracts numbers that
 are nearly equal: where a class is all but certain, 1 - p is the sum of the *other* classes' e over
@@ -44,7 +44,7 @@ SMALL = 50_000_000
 
 
 class FisherSums(NamedTuple):
-    """Sums over rows, of a chunk in the dtype of the computation, of all in float64.
+    """Sums over rows: a chunk's in the dtype of the computation, all rows' in float64.
 
     Attributes:
         rows: (G, d) of x_i² ||delta||², by group.
@@ -206,7 +206,7 @@ def _parts(rows: int, form: ClosedForm) -> list[slice]:
 
 
 def _in_order(make: Callable[[slice], Made], parts: list[slice], threads: int) -> Iterator[Made]:
-    """What ``make`` makes of each part, in their order, a few ahead of what was taken."""
+    """``make(part)`` for each part, in order, computed a few parts ahead of the reader."""
     if threads < 2 or len(parts) < 2:
         yield from map(make, parts)
         return
@@ -226,7 +226,7 @@ def _in_order(make: Callable[[slice], Made], parts: list[slice], threads: int) -
 
 @contextmanager
 def _threads(work: int) -> Iterator[int]:
-    """How many threads to use, BLAS kept to one in each; its setting is given back."""
+    """How many threads to use; BLAS runs on one in each, and its setting is restored afterwards."""
     if work < SMALL:
         yield 1
         return

@@ -1,4 +1,4 @@
-"""The Fisher information of a linear layer, for each group apart.
+"""The Fisher information of a linear layer, group by group.
 
 For z = x W + b with W (d, k) and a loss whose gradient at z is delta (k,), a sample's gradient at W
 is the outer product x deltaᵀ. So the diagonal of the empirical Fisher information of group s is

@@ -27,7 +27,7 @@ def group_fisher(
     diagonal: bool = False,
     on_batch: Callable[[], None] | None = None,
 ) -> dict[str, GroupFisher]:
-    """Per-group Fisher sums of linear layers, each sample's gradient squared on its own.
+    """Per-group Fisher sums of linear layers: each sample's gradient is squared before it is added.
 
     With inputs x (T, in) and loss gradients g (T, out) at one layer and sample (T = 1 for a 2-d
     input), the sample's gradient is sum over t of x_t g_tᵀ; the sum over t is inside the square.
@@ -178,6 +178,6 @@ def _accumulate(
 
 
 def _delta(p: Tensor, labels: Tensor) -> Tensor:
-    """(B, K) p - onehot(labels), p_y - 1 as less than the sum of the others: exact near 1."""
+    """(B, K) p - onehot(labels); p_y - 1 is minus the sum of the others, which is exact near 1."""
     delta = p.scatter(1, labels[:, None], 0)
     return delta.scatter(1, labels[:, None], -delta.sum(dim=1, keepdim=True))

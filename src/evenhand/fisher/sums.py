@@ -17,7 +17,9 @@ Kind = Literal["empirical", "true"]
 
 @dataclass(frozen=True, eq=False)
 class GroupFisher:
-    """Per-group sums from which every importance is a division away; two of them add up.
+    """Per-group sums of squared gradients; divided by the counts, they are the importances.
+
+    The sums over two sets of samples add up.
 
     Attributes:
         row_sums: (G, d) sums over a group's samples of x_i² ||delta||².
@@ -209,7 +211,7 @@ def _add(mine: Any, theirs: Any) -> Any:
 
 
 def check_kind(kind: str) -> None:
-    """Refuse what is no kind of Fisher.
+    """Refuse an unknown kind of Fisher.
 
     Raises:
         InputError: it is neither ``"empirical"`` nor ``"true"``.

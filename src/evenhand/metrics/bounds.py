@@ -63,7 +63,7 @@ def upper_bound(table: npt.NDArray[Any], criterion: str | Criterion, z: float) -
 
 
 def may_be_noise(table: npt.NDArray[Any], criterion: str | Criterion, level: float = 0.95) -> bool:
-    """Whether equal rates in all groups would give such differences by chance.
+    """Whether differences like these are likely by chance where all groups' rates are equal.
 
     A chi-square test of each pair's differences together, at ``level`` over all pairs and classes.
 
@@ -80,7 +80,7 @@ def may_be_noise(table: npt.NDArray[Any], criterion: str | Criterion, level: flo
 
 
 def noise_floor(table: npt.NDArray[Any], criterion: str | Criterion, z: float) -> float:
-    """The upper bound decisions like these would have were their true gap 0.
+    """The upper bound that decisions like these would have if their true gap were 0.
 
     No bound below it can be promised on so many rows, whatever the method.
 

@@ -121,7 +121,7 @@ def error_interval(
 
 
 def counted(counts: Any, shape: str, axes: int) -> Array:
-    """``counts`` as a table of float64, checked.
+    """``counts`` as a table of float64, after checking it.
 
     Raises:
         InputError: the shape is another, or a count is negative or not finite.
@@ -138,7 +138,7 @@ def counted(counts: Any, shape: str, axes: int) -> Array:
 
 
 def check_replicates(replicates: int) -> None:
-    """Refuse to simulate an interval from nothing.
+    """Refuse to simulate an interval from fewer than one replicate.
 
     Raises:
         InputError: fewer than one replicate.

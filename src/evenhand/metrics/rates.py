@@ -98,13 +98,6 @@ def accuracy(confusion: npt.NDArray[Any]) -> Array:
     return _ratio(np.trace(confusion, axis1=-2, axis2=-1), confusion.sum(axis=(-2, -1)))
 
 
-def worst_group_accuracy(table: npt.NDArray[Any]) -> Array:
-    """(...,) the lowest accuracy of any group that has rows."""
-    each = accuracy(table)
-    lowest = np.min(np.where(np.isnan(each), np.inf, each), axis=-1)
-    return np.where(np.isinf(lowest), np.nan, lowest)
-
-
 def f1_error(confusion: npt.NDArray[Any]) -> Array:
     """(...,) 100 - weighted F1 in %, the paper's Err (section 4.1); classes weigh by their rows.
 

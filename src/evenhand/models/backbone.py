@@ -29,7 +29,7 @@ given inputs one by one, so that no more than one large one is in memory.
 
 @dataclass(frozen=True, eq=False)
 class Backbone:
-    """A pre-trained model = a frozen feature extractor + a linear head.
+    """A pre-trained model: a frozen feature extractor and a linear head.
 
     Attributes:
         model: the whole model.
@@ -137,7 +137,7 @@ class Backbone:
         return features.clone()
 
     def read(self, batch: Any) -> Tensor:
-        """(B, d) what the head reads for a prepared batch; modes and gradients are the caller's.
+        """(B, d) what the head reads for a prepared batch; the caller sets eval mode and gradients.
 
         Raises:
             ModelError: the model cannot run on the batch, or its head does not run once or does not

@@ -1,4 +1,4 @@
-"""From a name, a folder or a module to a backbone."""
+"""Make a backbone of a name, a folder or a module."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From what a head read to one row of features an example.
+"""Reduce what a head read to one row of features per example.
 
 Most heads read (B, d). A decoder's score head reads every position (B, T, d) and the model keeps
 the logits of one of them, or their mean; a 1×1 convolution reads (B, d, H, W) and the model takes

@@ -87,7 +87,7 @@ def _packed(model: nn.Module) -> bytes:
 
 
 def _giving(folder: Path) -> list[Path]:
-    """The files that give the model: all but the seal, and the card, which people edit."""
+    """The files that make the model: all but the seal, and the card, which people edit."""
     own = (folder / SEAL, folder / CARD)
     return sorted(file for file in folder.rglob("*") if file.is_file() and file not in own)
 

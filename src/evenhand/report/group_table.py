@@ -13,7 +13,7 @@ from evenhand.criteria import Criterion
 from evenhand.groups import UNKNOWN
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.intervals import rate_interval
-from evenhand.metrics.rates import accuracy, criterion_rates
+from evenhand.metrics.rates import criterion_rates
 from evenhand.report.record import Record, Run
 
 RATES = ("base_rate", "selection_rate", "tpr", "fpr", "precision", "accuracy")
@@ -108,12 +108,3 @@ def score_columns(record: Record, run: Run) -> dict[str, npt.NDArray[np.float64]
             if 0 < labels[mine].sum() < mine.sum():
                 auc[g] = roc_auc_score(labels[mine], record.scores[mine])
     return {"auc": auc, "calibration": calibration}
-
-
-def worst_accuracy(counts: Counts) -> tuple[str, float]:
-    """The group with the lowest accuracy, and that accuracy in [0, 1]."""
-    each = accuracy(counts.table)
-    if np.isnan(each).all():
-        return "", float("nan")
-    g = int(np.nanargmin(each))
-    return counts.group_names[g], float(each[g])

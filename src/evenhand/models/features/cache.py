@@ -1,4 +1,4 @@
-"""What is in the cache, and clearing it: evenhand's own files, and no others."""
+"""List and clear the cache: evenhand's own files, and no others."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def changed_since(root: Path, origin: Origin) -> list[str]:
-    """Notes on entries that would have served, had not the model's or the inputs' content changed.
+    """Notes on entries that are not used because the model's or the inputs' content has changed.
 
     Entries of other settings (size, precision, number of rows) are another matter, and not noted.
     """

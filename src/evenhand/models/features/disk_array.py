@@ -15,7 +15,7 @@ CHUNK_BYTES = 32 << 20
 
 
 class Stored:
-    """(N, d) features on disk, which stand where an array would.
+    """(N, d) features on disk, to be used like an array.
 
     Rows chosen from them (a slice, positions, a mask) are on disk too. What asks for numbers gets
     an array in memory: ``np.asarray``, and every numpy function. A product with a matrix reads a
@@ -45,7 +45,7 @@ class Stored:
 
     @property
     def size(self) -> int:
-        """How many numbers they are."""
+        """How many numbers there are."""
         return self.shape[0] * self.shape[1]
 
     @property

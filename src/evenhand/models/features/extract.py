@@ -1,4 +1,4 @@
-"""Running the frozen backbone once.
+"""Run the frozen backbone once.
 
 Each input gives one row of features, in eval mode, so that every head, strength, seed and split
 reads the same numbers. Augmentation gives an input other features every time it is seen: it has no
@@ -39,7 +39,7 @@ MAX_UNREADABLE = 0.05
 
 @dataclass(frozen=True, eq=False)
 class Extraction:
-    """What extraction gave.
+    """The features of some examples, and what was left out on the way.
 
     Attributes:
         rows: the readable rows, with features (n, d) float32.
@@ -131,8 +131,8 @@ def extract(
     runner = Runner(backbone, parent, batch_size, precision, device, max_unreadable)
     store, computed = None, 0
     if cache is None:
-        own = len(rows[world.share(len(rows))])
-        with runner.running(), _bar(progress and world.first, own, backbone.name) as advance:
+        mine = len(rows[world.share(len(rows))])
+        with runner.running(), _bar(progress and world.first, mine, backbone.name) as advance:
 
             def run(some: IntArray) -> tuple[FloatArray, dict[int, str]]:
                 return runner.run(some, advance, total=len(rows))
@@ -154,8 +154,8 @@ def extract(
     everything = np.arange(len(rows), dtype=np.int64)
     kept = np.setdiff1d(everything, np.array(list(bad), dtype=np.int64))
     features = features[kept] if store is None else store.gather(rows[kept])
-    found = Rows(features, examples.labels[kept], examples.groups[kept], tuple(classes))
-    return Extraction(found, kept, bad, computed, store)
+    readable = Rows(features, examples.labels[kept], examples.groups[kept], tuple(classes))
+    return Extraction(readable, kept, bad, computed, store)
 
 
 def _fill(
@@ -182,8 +182,8 @@ def _fill(
         store.verify()
         return store, 0
     if world.size > 1:
-        own = -(-origin.rows // world.size)
-        with runner.running(), _bar(progress and world.first, own, origin.name) as advance:
+        mine = -(-origin.rows // world.size)
+        with runner.running(), _bar(progress and world.first, mine, origin.name) as advance:
             return fill_together(
                 folder,
                 origin,

@@ -67,16 +67,16 @@ def run_together(
     rows: IntArray, width: int, run: Run, world: World
 ) -> tuple[FloatArray, dict[int, str]]:
     """Features of ``rows`` where nothing is kept: each process computes its stride of them."""
-    own = world.share(len(rows))
-    found, said = np.zeros((len(rows[own]), width), dtype=np.float32), ""
+    mine = rows[world.share(len(rows))]
+    computed, failure = np.zeros((len(mine), width), dtype=np.float32), ""
     unreadable: dict[int, str] = {}
     try:
-        found, unreadable = run(rows[own])
+        computed, unreadable = run(mine)
     except EvenhandError as error:
-        said = str(error)
-    _all_well(said, world)
+        failure = str(error)
+    _raise_together(failure, world)
     features = np.empty((len(rows), width), dtype=np.float32)
-    for rank, part in enumerate(world.gather(found)):
+    for rank, part in enumerate(world.gather(computed)):
         features[rank :: world.size] = part
     bad: dict[int, str] = {}
     for text in _texts(json.dumps(sorted(unreadable.items())), world):
@@ -86,15 +86,15 @@ def run_together(
 
 def _round(store: Store, turn: list[list[int]], run: Run, world: World, shared: bool) -> None:
     """One shard of each process, of those in ``turn``."""
-    said, made = "", ""
+    failure, made = "", ""
     if world.rank < len(turn):
         number, start, stop = turn[world.rank]
         try:
             features, bad = run(np.arange(start, stop, dtype=np.int64))
             made = json.dumps([number, asdict(store.write_shard(number, start, features, bad))])
         except EvenhandError as error:
-            said = str(error)
-    _all_well(said, world)
+            failure = str(error)
+    _raise_together(failure, world)
     for source, text in enumerate(_texts(made, world)):
         if not text:
             continue
@@ -102,12 +102,12 @@ def _round(store: Store, turn: list[list[int]], run: Run, world: World, shared: 
         unreadable = tuple((int(row), str(why)) for row, why in about.pop("unreadable"))
         shard = Shard(**about, unreadable=unreadable)
         if not shared:
-            own = world.rank == source
-            content = (store.folder / shard.file).read_bytes() if own else b""
-            sent = np.frombuffer(content, dtype=np.uint8) if own else None
-            heard = world.broadcast(sent, source).tobytes()
-            if not own:
-                write_atomically(store.folder / shard.file, heard)
+            mine = world.rank == source
+            content = (store.folder / shard.file).read_bytes() if mine else b""
+            sent = np.frombuffer(content, dtype=np.uint8) if mine else None
+            received = world.broadcast(sent, source).tobytes()
+            if not mine:
+                write_atomically(store.folder / shard.file, received)
         store.shards[number] = shard
     if world.first or not shared:
         store.write_manifest()
@@ -121,15 +121,15 @@ def _opened(
     each = world.size * max(1, -(-origin.rows // (world.size * ROWS_PER_SHARD)))
     rows_per_shard = max(1, -(-origin.rows // each))
     for turn in (True, False):
-        said = ""
+        failure = ""
         if world.first is turn:
             try:
                 store = Store.open(folder, origin, task, rows_per_shard=rows_per_shard)
                 if turn or not shared:
                     store.verify()
             except EvenhandError as error:
-                said = str(error)
-        _all_well(said, world)
+                failure = str(error)
+        _raise_together(failure, world)
     if store is None:
         raise InputError(f"the cache folder {folder} could not be opened")
     known = world.broadcast(np.array([store.rows_per_shard, *sorted(store.shards)]))
@@ -161,8 +161,8 @@ def _texts(text: str, world: World) -> list[str]:
     return [part.tobytes().decode() for part in parts]
 
 
-def _all_well(said: str, world: World) -> None:
-    """Raise in every process what any has to say."""
-    if world.any(bool(said)):
-        words = [text for text in _texts(said, world) if text]
-        raise InputError(words[0])
+def _raise_together(failure: str, world: World) -> None:
+    """Raise in every process the error that any of them had."""
+    if world.any(bool(failure)):
+        failures = [text for text in _texts(failure, world) if text]
+        raise InputError(failures[0])

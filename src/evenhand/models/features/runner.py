@@ -36,7 +36,7 @@ class Runner:
     max_unreadable: float
 
     def running(self) -> AbstractContextManager[Any]:
-        """Eval mode and the device, both given back."""
+        """Eval mode on the device; both are restored afterwards."""
         return _placed(self.backbone, self.device)
 
     def run(
@@ -126,7 +126,7 @@ def _as_it_is(item: Any) -> Any:
 
 @contextmanager
 def _placed(backbone: Backbone, device: str | torch.device | None) -> Iterator[None]:
-    """Eval mode on a device; the model's flags and its device are given back."""
+    """Eval mode on a device; the model's flags and its device are restored afterwards."""
     before = backbone.device
     with evaluating(backbone.model):
         if device is not None:

@@ -125,17 +125,17 @@ def extract_task(
             barred = unwritable(entry)
             if world.any(bool(barred and not is_whole(entry))):
                 entry = None
-                said = f"features were computed and not kept: {barred or 'another process cannot'}"
-                notes += [] if said in notes else [said]
+                note = f"features were computed and not kept: {barred or 'another process cannot'}"
+                notes += [] if note in notes else [note]
             else:
                 where = {"cache": entry, "origin": origin, "task": described}
                 notes += changed_since(root, origin)
-        found = extract(backbone, part, task.classes, **where, **options)
-        if found.store is not None:
-            stores[id(parent)] = found.store
-        splits[name], kept[name] = found.rows, found.kept
-        computed += found.computed
-        notes += [f"{name}: {note}" for note in found.notes]
+        extraction = extract(backbone, part, task.classes, **where, **options)
+        if extraction.store is not None:
+            stores[id(parent)] = extraction.store
+        splits[name], kept[name] = extraction.rows, extraction.kept
+        computed += extraction.computed
+        notes += [f"{name}: {note}" for note in extraction.notes]
     head = pretrained_head(backbone, task.classes)
     seconds = time.perf_counter() - began
     return TaskFeatures(splits, kept, head, tuple(notes), seconds, computed, entry)
@@ -154,10 +154,10 @@ def pretrained_head(backbone: Backbone, classes: tuple[str, ...]) -> Head | None
     """
     if not backbone.pretrained_head or backbone.out_features != len(classes):
         return None
-    head, own = backbone.linear_head(), backbone.classes
-    if own is None or all(name == f"LABEL_{index}" for index, name in enumerate(own)):
+    head, known = backbone.linear_head(), backbone.classes
+    if known is None or all(name == f"LABEL_{index}" for index, name in enumerate(known)):
         return head
-    if set(own) != set(classes):
+    if set(known) != set(classes):
         return None
-    order = [own.index(name) for name in classes]
+    order = [known.index(name) for name in classes]
     return Head(head.weight[:, order], head.bias[order])

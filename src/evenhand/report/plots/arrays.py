@@ -168,7 +168,7 @@ def score_distributions(
     threshold: float | None = 0.5,
     bins: int = 30,
 ) -> Axes:
-    """How the scores of each group spread.
+    """The distribution of each group's scores.
 
     Args:
         scores: (N,) scores of the positive class.

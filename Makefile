@@ -1,0 +1,14 @@
+# What a change must pass. `pip install -e '.[dev]'` brings the tools.
+.PHONY: check test ci
+
+check:  ## style, types, the contract of the rooms: under a minute
+	ruff check .
+	ruff format --check .
+	mypy
+	lint-imports --no-cache
+
+test:  ## the suite, on two cores
+	pytest -n 2
+
+ci:  ## all of it in a fresh environment, from the wheel that is published
+	.ci/run
