@@ -85,7 +85,7 @@ def _gap_interval(
     seed: int,
     replicates: int,
 ) -> Interval:
-    """The interval of one table, remembered: the views of a run ask for the same ones repeatedly."""
+    """The interval of one table, remembered: the views of a run ask for the same ones again."""
     table = np.frombuffer(cells).reshape(shape)
     estimate = float(gap(table, criterion))
     if np.isnan(estimate):
