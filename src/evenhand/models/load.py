@@ -29,7 +29,8 @@ def wrap(
         module: returns logits (B, k), a tuple that starts with them, or an object with ``.logits``.
         head: the path of its last linear layer, such as ``"classifier"``; found if None, and then
             checked against the module's own outputs on the first batch.
-        prepare: collates raw inputs into what the module takes; None: rows of numbers to float32.
+        prepare: collates raw inputs into what the module takes; None: rows of numbers to the
+            module's own type, and integers as they are where it has an embedding.
         name: what artefacts call it.
         classes: the names of the head's classes, where known.
 
@@ -45,7 +46,14 @@ def wrap(
     """
     path = find_head(module, head)
     label = name or type(module).__name__
-    return Backbone(module, path, prepare or PrepareArrays(), label, classes, guessed=head is None)
+    own = prepare or arrays_for(module)
+    return Backbone(module, path, own, label, classes, guessed=head is None)
+
+
+def arrays_for(module: nn.Module) -> PrepareArrays:
+    """How rows of numbers are handed to ``module``: as token ids where it has an embedding."""
+    looks_up = any(isinstance(m, (nn.Embedding, nn.EmbeddingBag)) for m in module.modules())
+    return PrepareArrays(token_ids=looks_up)
 
 
 def load(
@@ -125,7 +133,7 @@ def _own(label: str, weights: str | Path | None, head: str | None, size: int | N
     path, brought = find_head(model, head), True
     if weights is not None:
         brought = adopt(model, read_weights(weights)[0], path, str(weights))
-    prepare = PrepareImages(size) if size is not None else PrepareArrays()
+    prepare = PrepareImages(size) if size is not None else arrays_for(model)
     return Backbone(
         model.eval(), path, prepare, function, pretrained_head=brought, guessed=head is None
     )

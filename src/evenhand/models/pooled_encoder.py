@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors.torch import save
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from evenhand._base.files import write_atomically
-from evenhand.errors import ArtefactError, InputError
+from evenhand.errors import ArtefactError
+from evenhand.models.transformers_folder import from_folder, require_whole, without_pooler
 from evenhand.models.weights import read_weights
 
 MAX_TOKENS = 256
@@ -114,44 +111,10 @@ class PooledEncoder(nn.Module):
         if set(state) != {"linear.weight", "linear.bias"}:
             raise ArtefactError(f"{Path(folder) / HEAD_FILE} does not hold a dense layer")
         classes, features = state["linear.weight"].shape
-        encoder = from_folder(AutoModel, str(folder), {"use_safetensors": True})
+        encoder, missing = from_folder(AutoModel, str(folder), {"use_safetensors": True})
+        require_whole(str(folder), without_pooler(missing))
         model = cls(encoder, features, classes)
         model.classifier.load_state_dict(
             {name.removeprefix("linear."): tensor for name, tensor in state.items()}
         )
         return model.eval()
-
-
-def safe_options(where: str) -> dict[str, Any]:
-    """No code that a model brings is run, and a local folder asks nothing of the network."""
-    return {"trust_remote_code": False, "local_files_only": Path(where).is_dir()}
-
-
-def from_folder(auto: Any, where: str, options: dict[str, Any]) -> Any:
-    """What a class of transformers reads from a folder, silently; every failure by name.
-
-    Raises:
-        InputError: transformers cannot read the folder.
-    """
-    try:
-        with without_bars(), torch.random.fork_rng(devices=[]):
-            return auto.from_pretrained(where, **safe_options(where), **options)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{where} cannot be loaded: {str(error).splitlines()[0]}") from error
-
-
-@contextmanager
-def without_bars() -> Iterator[None]:
-    """A block in which transformers, where it is installed, shows no progress bars of its own."""
-    if find_spec("transformers") is None:
-        yield
-        return
-    from transformers.utils import logging
-
-    shown = logging.is_progress_bar_enabled()
-    logging.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if shown:
-            logging.enable_progress_bar()

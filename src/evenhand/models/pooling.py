@@ -38,7 +38,7 @@ def pool_features(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: 
         return read
     logits = model_logits(output)
     if logits is not None:
-        logits = logits.flatten(1)
+        logits = logits.reshape(len(logits), -1)
         for pooled in _poolings(read, batch):
             if matches(apply(pooled), logits):
                 return pooled
@@ -81,6 +81,6 @@ def reproduces(found: Tensor, output: Any) -> bool:
     logits = model_logits(output)
     if logits is None:
         return False
-    logits = logits.flatten(1)
+    logits = logits.reshape(len(logits), -1)
     shapes = (found, found.softmax(-1), found.log_softmax(-1), found.sigmoid())
     return any(matches(shape, logits) for shape in shapes)

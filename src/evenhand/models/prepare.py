@@ -19,7 +19,13 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class PrepareArrays:
-    """Rows of numbers to one float32 tensor (B, …)."""
+    """Rows of numbers to one float32 tensor (B, …).
+
+    Attributes:
+        token_ids: rows of integers stay integers, for models that look them up in an embedding.
+    """
+
+    token_ids: bool = False
 
     def __call__(self, inputs: Sequence[Any]) -> torch.Tensor:
         """Stack ``inputs``.
@@ -29,9 +35,14 @@ class PrepareArrays:
                 not finite in float32: a ReLU would hide minus infinity.
         """
         try:
+            found = np.asarray(inputs)
+            if self.token_ids and found.dtype.kind in "iu":
+                return torch.as_tensor(found.astype(np.int64))
+            if found.dtype.kind == "c":
+                raise TypeError("complex numbers")
             with np.errstate(over="ignore"):
-                stacked = np.asarray(inputs, dtype=np.float32)
-        except (TypeError, ValueError) as error:
+                stacked = found.astype(np.float32)
+        except (TypeError, ValueError, OverflowError) as error:
             raise InputError(
                 "inputs cannot be stacked as rows of numbers: they differ in length or hold "
                 "something that is no number"

@@ -51,7 +51,7 @@ def save(
     with replaced_folder(folder) as new:
         kind = "torch"
         if hasattr(model, "save_pretrained"):
-            from evenhand.models.pooled_encoder import without_bars
+            from evenhand.models.transformers_folder import without_bars
 
             kind = "transformers"
             own: Any = model

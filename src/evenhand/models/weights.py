@@ -3,23 +3,46 @@
 from __future__ import annotations
 
 import pickle
+import re
+import warnings
 import zipfile
+from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from evenhand._base.text import listed
 from evenhand.errors import ArtefactError, InputError
 
-NESTS = ("state_dict", "model_state_dict", "model", "net")
+NESTS = (
+    "state_dict",
+    "model_state_dict",
+    "model_state",
+    "model",
+    "module",
+    "net",
+    "weights",
+    "state_dict_ema",
+    "ema_state_dict",
+    "model_ema",
+    "ema",
+)
+"""Where checkpoints keep a state dict; the trained weights come before their running means."""
+
+
+_COMPILED = re.compile(r"(^|\.)_orig_mod\.")
+"""What torch.compile puts before the names of a module."""
 
 
 def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     """The state dict in a file, and the file's own notes.
 
     Half-precision floats become float32 (a file stored small is still computed in full); a
-    checkpoint's ``state_dict`` is taken out of its nest, DataParallel's ``module.`` cut off.
+    checkpoint's state dict is taken out of its nests (:data:`NESTS`); what torch.compile,
+    DataParallel and AveragedModel add to names is cut off.
 
     Returns:
         Name to tensor, and the safetensors metadata ({} for other files).
@@ -32,14 +55,23 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     if not path.is_file():
         raise InputError(f"no weights file at {path}")
     metadata: dict[str, str] = {}
-    if path.suffix == ".safetensors":
+    if path.suffix == ".safetensors" or _looks_like_safetensors(path):
         state, metadata = _safetensors(path)
     else:
         state = _torch_file(path)
-    if all(name.startswith("module.") for name in state):
+    state = {_COMPILED.sub(r"\1", name): tensor for name, tensor in state.items()}
+    state.pop("n_averaged", None)
+    while state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
     halves = (torch.float16, torch.bfloat16)
     return {n: t.float() if t.dtype in halves else t for n, t in state.items()}, metadata
+
+
+def _looks_like_safetensors(path: Path) -> bool:
+    """Whether a file begins with a length and a JSON header, whatever it is called."""
+    with path.open("rb") as file:
+        start = file.read(9)
+    return len(start) == 9 and start[8:] == b"{" and int.from_bytes(start[:8], "little") < 2**30
 
 
 def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
@@ -49,28 +81,86 @@ def _safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
         with safe_open(path, framework="pt") as file:
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
             return state, dict(file.metadata() or {})
-    except SafetensorError as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise ArtefactError(f"{path} is not a whole safetensors file: {error}") from error
 
 
 def _torch_file(path: Path) -> dict[str, Tensor]:
     try:
-        loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of TorchScript and old pickles: refused below
+            loaded: Any = torch.load(path, map_location="cpu", weights_only=True)
     except (pickle.UnpicklingError, RuntimeError, EOFError, zipfile.BadZipFile) as error:
-        first = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise ArtefactError(_why_unread(path, str(error))) from error
+    except Exception as error:  # a damaged pickle may raise anything while it is read
         raise ArtefactError(
-            f"{path} is damaged or holds more than tensors, and is never unpickled: {first} "
-            "Save model.state_dict() instead, best as safetensors"
+            f"{path} is damaged: it is no file of weights ({type(error).__name__})"
         ) from error
-    for nest in NESTS:
-        if isinstance(loaded, dict) and isinstance(loaded.get(nest), dict):
-            loaded = loaded[nest]
+    while isinstance(loaded, dict):
+        nest = next((name for name in NESTS if isinstance(loaded.get(name), dict)), None)
+        if nest is None:
+            break
+        loaded = loaded[nest]
     if not isinstance(loaded, dict) or not loaded:
         raise ArtefactError(f"{path} holds a {type(loaded).__name__}, not a state dict")
     strange = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
     if strange:
-        raise ArtefactError(f"{path} holds more than tensors: {', '.join(map(str, strange[:3]))}")
-    return loaded
+        raise ArtefactError(
+            f"{path} holds more than tensors: {listed(map(str, strange), 3)}; "
+            "save model.state_dict() alone, best as safetensors"
+        )
+    return {str(name): tensor for name, tensor in loaded.items()}
+
+
+def _why_unread(path: Path, message: str) -> str:
+    """Our own words: torch's advise to unpickle what may run code, in colours of a terminal."""
+    if "Unsupported" in message or "TorchScript" in message or "weights_only" in message:
+        return (
+            f"{path} holds Python objects, such as a whole model, and not only tensors: such a "
+            "file can run code when it is opened, so it is never unpickled. Ask who made it for "
+            "model.state_dict() alone, best as safetensors"
+        )
+    return (
+        f"{path} is damaged, or is no file of weights: it is neither safetensors nor torch.save's"
+    )
+
+
+def with_names_of(own: Collection[str], state: dict[str, Tensor], source: str) -> dict[str, Tensor]:
+    """``state`` under the model's own names: what a trainer's wrapper put before them is cut off.
+
+    Of all beginnings of names (``model.``, ``net.encoder.``, …) the one is taken after which most
+    of the model's own names follow. Where it brings them all, what lies beside it (a loss, a
+    metric) is left out.
+
+    Args:
+        own: the model's names.
+        state: what the file holds.
+        source: the file, for errors.
+
+    Raises:
+        ArtefactError: two beginnings fit alike, as of a student and its teacher.
+    """
+    fits: Counter[str] = Counter()
+    for name in state:
+        parts = name.split(".")
+        for depth in range(len(parts)):
+            if ".".join(parts[depth:]) in own:
+                fits["".join(f"{part}." for part in parts[:depth])] += 1
+    if not fits:
+        return state
+    most = max(fits.values())
+    best = [prefix for prefix, count in fits.items() if count == most]
+    if "" in best:
+        return state
+    if len(best) > 1:
+        raise ArtefactError(
+            f"{source} holds the weights of {len(best)} models, {listed(sorted(best))}: "
+            "save the state dict of one"
+        )
+    (prefix,) = best
+    inside = {n.removeprefix(prefix): t for n, t in state.items() if n.startswith(prefix)}
+    outside = {n: t for n, t in state.items() if not n.startswith(prefix)}
+    return inside if most == len(own) else inside | outside
 
 
 def load_into(model: torch.nn.Module, state: dict[str, Tensor], *, head: str, source: str) -> bool:

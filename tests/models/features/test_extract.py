@@ -173,7 +173,7 @@ def test_the_manifest_says_what_the_features_come_from(model, tmp_path):
         "width": D,
         "dtype": "float32",
         "precision": "float32",
-        "preparation": "PrepareArrays()",
+        "preparation": "PrepareArrays(token_ids=False)",
     }
     assert manifest["task"]["groups"] == ["a", "b"]
     assert [manifest["shards"][str(i)]["stop"] for i in range(4)] == [16, 32, 48, 50]

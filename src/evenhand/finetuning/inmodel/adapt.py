@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from evenhand._base.torch_calls import evaluating, to_device
+from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError, MissingExtraError, ModelError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
@@ -40,6 +40,7 @@ from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.models.backbone import Backbone, Prepare
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
+from evenhand.tasks.labels import MAX_CLASSES
 
 EPOCHS, BATCH, LEARNING_RATE, DECAY = 15, 128, 3e-3, 1e-2
 
@@ -121,7 +122,9 @@ def adapt(
     _check(epochs, batch_size, learning_rate, strength, rank)
     lora = _lora_config(target_modules, rank, rank_pattern)
     given = model if isinstance(model, Backbone) else wrap(model, head, prepare=prepare)
-    batches = as_batches(train, given.prepare, groups=groups, size=batch_size, seed=seed)
+    batches = as_batches(
+        train, given.prepare, groups=groups, size=batch_size, seed=seed, classes=classes
+    )
     own = _copy(given, given.linear_head())
     with evaluating(own.model):
         passed = _first_pass(own, batches, _targets(own, lora), cache)
@@ -130,7 +133,7 @@ def adapt(
         if strength:
             require_groups(rows, "train")
             penalty.require_cells()
-        same = given.pretrained_head and given.out_features == len(rows.classes)
+        same = given.pretrained_head and given.number_of_classes == len(rows.classes)
         start = own.linear_head() if same else None
         ridge = (
             choose_ridge(rows, control=FitControl(start=start, seed=seed))
@@ -235,12 +238,20 @@ class _Passed:
     features: np.ndarray
     labels: np.ndarray
     values: list[Any]
+    batches: int
     cut: Cut | None
     remembered: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] | None
 
     def rows(self, classes: Sequence[str] | None) -> Rows:
-        number = int(self.labels.max(initial=0)) + 1
-        names = tuple(classes) if classes else tuple(str(k) for k in range(max(2, number)))
+        names = tuple(classes) if classes else ()
+        if not names:
+            highest = int(self.labels.max(initial=0))
+            if highest >= MAX_CLASSES:
+                raise InputError(
+                    f"labels reach from 0 to {highest:,}, more than {MAX_CLASSES:,} classes: "
+                    "give class numbers without gaps"
+                )
+            names = tuple(str(k) for k in range(max(2, highest + 1)))
         return Rows(self.features, self.labels, Groups.from_values(self.values), names)
 
     def again(
@@ -248,7 +259,7 @@ class _Passed:
     ) -> list[Step] | Streamed:
         """The batches as training goes through them: remembered ones, or given anew."""
         if self.remembered is None:
-            return Streamed(batches, names)
+            return Streamed(batches, names, self.batches)
         return [
             Step(inputs, labels, group_codes(values, names), read)
             for inputs, read, labels, values in self.remembered
@@ -266,7 +277,7 @@ def _first_pass(
     cut: Cut | None = None
     with torch.no_grad():
         for number, batch in enumerate(batches):
-            inputs = to_device(batch.inputs, own.device)
+            inputs = own.placed(batch.inputs)
             if cache and number == 0:
                 cut = find_cut(own.model, targets, inputs)
             with watching(own.model, cut) as seen:
@@ -278,7 +289,8 @@ def _first_pass(
     if not features:
         raise InputError("the batches hold 0 rows")
     everything = np.concatenate(features), np.concatenate(labels)
-    return _Passed(*everything, values, cut, kept if cut is not None else None)
+    remembered = kept if cut is not None else None
+    return _Passed(*everything, values, len(features), cut, remembered)
 
 
 def _features(
@@ -288,8 +300,8 @@ def _features(
     features, labels, codes = [], [], []
     with torch.no_grad():
         for step in source:
-            feed.current = step.current(own.device)
-            features.append(own.read(to_device(step.inputs, own.device)).float().cpu().numpy())
+            feed.current = step.current(own)
+            features.append(own.read(own.placed(step.inputs)).float().cpu().numpy())
             labels.append(step.labels.numpy().astype(np.int64))
             codes.append(step.groups.numpy())
     return np.concatenate(features), np.concatenate(labels), np.concatenate(codes)

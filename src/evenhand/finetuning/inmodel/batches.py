@@ -10,9 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenhand._base.columns import column
+from evenhand._base.torch_calls import label_tensor
 from evenhand.errors import InputError
-from evenhand.groups import UNKNOWN, Groups
+from evenhand.groups import UNKNOWN, Groups, as_groups
 from evenhand.models.backbone import Prepare
+from evenhand.tasks.from_arrays import three_parts
+from evenhand.tasks.given_labels import code_splits
 from evenhand.tasks.inputs import View
 from evenhand.tasks.task import Examples
 
@@ -67,7 +71,13 @@ class GivenBatches:
 
 
 def as_batches(
-    train: Any, prepare: Prepare, *, groups: str, size: int, seed: int
+    train: Any,
+    prepare: Prepare,
+    *,
+    groups: str,
+    size: int,
+    seed: int,
+    classes: Sequence[str] | None = None,
 ) -> FixedBatches | GivenBatches:
     """Any way of giving training rows, as something that can be gone through many times.
 
@@ -78,19 +88,15 @@ def as_batches(
         groups: the groups' key in mappings.
         size: rows a batch.
         seed: of the order of rows.
+        classes: the class names, where labels are given by name.
 
     Raises:
         InputError: another form, no rows, or an iterator that can be gone through once only.
     """
-    if isinstance(train, Mapping):
-        missing = [key for key in ("inputs", "labels", groups) if key not in train]
-        if missing:
-            raise InputError(f"train has no {missing[0]!r}; its keys are {', '.join(train)}")
-        train = (train["inputs"], train["labels"], train[groups])
-    if isinstance(train, tuple) and len(train) == 3:
-        inputs, labels, values = train
-        coded = values if isinstance(values, Groups) else Groups.from_values(_plain(values), groups)
-        train = Examples(inputs, np.asarray(labels), coded)
+    if isinstance(train, Mapping) or (isinstance(train, tuple) and len(train) == 3):
+        inputs, labels, values = three_parts(train, groups, "train")
+        codes, _, _ = code_splits({"train": labels}, classes)
+        train = Examples(inputs, codes["train"], as_groups(values, groups))
     if isinstance(train, Examples):
         if not len(train):
             raise InputError("train has 0 rows")
@@ -110,12 +116,14 @@ def group_codes(values: Sequence[Any], names: Sequence[str]) -> Tensor:
         InputError: a group that is not among the names.
     """
     number = {name: code for code, name in enumerate(names)}
-    strangers = {str(v) for v in values if v is not None} - set(number)
+    coded = Groups.from_values(values)
+    strangers = set(coded.names) - set(number)
     if strangers:
         raise InputError(
             f"group {min(strangers)!r} was not in the first pass; the groups are {', '.join(names)}"
         )
-    return torch.tensor([UNKNOWN if v is None else number[str(v)] for v in values])
+    code = torch.tensor([*(number[name] for name in coded.names), UNKNOWN])
+    return code[torch.as_tensor(coded.codes)]
 
 
 def _unpack(batch: Any, key: str) -> Batch:
@@ -131,13 +139,9 @@ def _unpack(batch: Any, key: str) -> Batch:
         inputs, labels, values = batch
     else:
         raise InputError("a batch is (inputs, labels, groups) or a mapping with these")
-    return Batch(inputs, torch.as_tensor(labels), tuple(_plain(values)))
-
-
-def _plain(values: Any) -> list[Any]:
-    """Group labels as a list, None for -1 and for missing ones."""
-    listed = values.tolist() if hasattr(values, "tolist") else list(values)
-    return [None if v is None or v == UNKNOWN or v != v else v for v in listed]
+    listed = column(values, "the groups of a batch").tolist()
+    known = (None if v is None or v == UNKNOWN or v != v else v for v in listed)
+    return Batch(inputs, label_tensor(labels), tuple(known))
 
 
 def _take(inputs: Any, rows: Any) -> Any:

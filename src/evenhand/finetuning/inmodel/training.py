@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evenhand._base.arrays import FloatArray
-from evenhand._base.torch_calls import call, logits_of, to_device
+from evenhand._base.torch_calls import call, class_logits
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
 from evenhand.finetuning.inmodel.frozen import Feed
@@ -69,16 +69,27 @@ class Step:
     groups: Tensor
     read: Tensor
 
-    def current(self, device: torch.device) -> Tensor:
-        """The cut's input in single precision, a copy the model may write over."""
-        return self.read.to(device, torch.float32, copy=True)
+    def current(self, own: Backbone) -> Tensor:
+        """The cut's input as ``own`` computes, a copy the model may write over."""
+        return self.read.to(own.device, own.dtype or torch.float32, copy=True)
 
 
 class Streamed:
-    """Batches given anew in every pass."""
+    """Batches given anew in every pass.
 
-    def __init__(self, batches: FixedBatches | GivenBatches, names: Sequence[str]) -> None:
-        self.batches, self.names = batches, names
+    Args:
+        batches: given anew.
+        names: of the groups, in the order of their codes.
+        length: how many batches the last pass had.
+    """
+
+    def __init__(
+        self, batches: FixedBatches | GivenBatches, names: Sequence[str], length: int
+    ) -> None:
+        self.batches, self.names, self.length = batches, names, length
+
+    def __len__(self) -> int:
+        return self.length
 
     def __iter__(self) -> Iterator[Step]:
         for batch in self.batches:
@@ -114,11 +125,11 @@ def train_parts(
     for number in range(how.epochs):
         rows, losses, gaps, batches = 0, 0.0, 0.0, 0
         for step in _ordered(source, draw):
-            done = number + (batches / len(source) if isinstance(source, Sequence) else 0)
+            done = number + min(1.0, batches / len(source))
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * _rate(done / how.epochs)
-            feed.current = step.current(own.device)
-            logits = logits_of(call(own.model, to_device(step.inputs, own.device)))
+            feed.current = step.current(own)
+            logits = class_logits(call(own.model, own.placed(step.inputs)))
             labels = step.labels.to(logits.device)
             log_loss = nn.functional.cross_entropy(logits.float(), labels)
             penalty = gap(logits, labels, step.groups)

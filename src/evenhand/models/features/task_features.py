@@ -152,7 +152,7 @@ def pretrained_head(backbone: Backbone, classes: tuple[str, ...]) -> Head | None
     A head whose class names are not known, or only ``LABEL_0``, …, counts as the task's where it
     has as many classes; any other label space gives None.
     """
-    if not backbone.pretrained_head or backbone.out_features != len(classes):
+    if not backbone.pretrained_head or backbone.number_of_classes != len(classes):
         return None
     head, known = backbone.linear_head(), backbone.classes
     if known is None or all(name == f"LABEL_{index}" for index, name in enumerate(known)):

@@ -1,0 +1,96 @@
+"""What turns raw inputs into a transformers model's own: its tokenizer or image processor."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from evenhand.errors import InputError
+from evenhand.models.transformers_folder import reason, safe_options, without_bars
+
+SMALLEST_SHARE = 0.5
+"""A tokenizer with less than this share of the model's vocabulary is another model's."""
+
+
+def read_tokenizer(auto: Any, where: str, config: Any) -> Any:
+    """The tokenizer of a folder or hub name, checked against the model's vocabulary.
+
+    transformers makes one of a few special tokens where a folder has no tokenizer's files: every
+    text would read alike.
+
+    Raises:
+        InputError: there is none, it is damaged, or it is not the model's.
+    """
+    advice = "copy the tokenizer from the base model into the folder"
+    try:
+        with without_bars():
+            tokenizer = auto.from_pretrained(where, **safe_options(where))
+        known = len(tokenizer)
+    except Exception as error:  # a damaged file may raise anything in the library
+        raise InputError(
+            f"{where} has no tokenizer that can be read ({reason(error)}): {advice}"
+        ) from error
+    files = {str(name) for name in tokenizer.vocab_files_names.values()} | {"tokenizer.json"}
+    reads_files = bool(tokenizer.vocab_files_names)
+    if Path(where).is_dir() and reads_files and not _any_file(Path(where), files):
+        raise InputError(f"{where} has no tokenizer's files ({', '.join(sorted(files))}): {advice}")
+    vocabulary = getattr(config, "vocab_size", None)
+    if not isinstance(vocabulary, int):
+        return tokenizer
+    if known < SMALLEST_SHARE * vocabulary:
+        raise InputError(
+            f"the tokenizer of {where} knows {known:,} tokens, the model {vocabulary:,}: it is "
+            f"another model's, and most texts would read alike; {advice}"
+        )
+    highest = max(tokenizer.get_vocab().values(), default=0)
+    if highest >= vocabulary:
+        raise InputError(
+            f"the tokenizer of {where} gives tokens up to {highest:,}, the model has embeddings "
+            f"for {vocabulary:,}: it is another model's; {advice}"
+        )
+    return tokenizer
+
+
+def read_processor(auto: Any, where: str) -> Any:
+    """The image processor of a folder or hub name.
+
+    Raises:
+        InputError: there is none, or it is damaged.
+    """
+    try:
+        return auto.from_pretrained(where, **safe_options(where))
+    except Exception as error:  # a damaged file may raise anything in the library
+        raise InputError(
+            f"{where} has no image processor that can be read ({reason(error)}): copy "
+            "preprocessor_config.json from the base model into the folder"
+        ) from error
+
+
+def refuse_adapters(folder: Path) -> None:
+    """Say how a folder of PEFT's adapters becomes a model.
+
+    Raises:
+        InputError: the folder holds adapters and no model.
+    """
+    stated = folder / "adapter_config.json"
+    try:
+        alone = stated.is_file() and not (folder / "config.json").is_file()
+    except (OSError, ValueError):
+        return
+    if not alone:
+        return
+    try:
+        base = json.loads(stated.read_text(encoding="utf-8")).get("base_model_name_or_path")
+    except (OSError, ValueError, AttributeError):
+        base = None
+    raise InputError(
+        f"{folder} holds a PEFT adapter of {base or 'a base model it does not name'}, not a whole "
+        "model: merge the two first, with peft.AutoPeftModelForSequenceClassification"
+        f".from_pretrained({str(folder)!r}).merge_and_unload().save_pretrained(FOLDER), and save "
+        "the base model's tokenizer into FOLDER too"
+    )
+
+
+def _any_file(folder: Path, names: set[str]) -> bool:
+    return any((folder / name).is_file() for name in names)

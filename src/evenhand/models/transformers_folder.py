@@ -1,0 +1,78 @@
+"""Reading a folder of transformers: silently, without its code, every failure by name."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from evenhand.errors import InputError
+
+
+def safe_options(where: str) -> dict[str, Any]:
+    """No code that a model brings is run, and a local folder asks nothing of the network."""
+    return {"trust_remote_code": False, "local_files_only": Path(where).is_dir()}
+
+
+def from_folder(auto: Any, where: str, options: dict[str, Any]) -> tuple[Any, list[str]]:
+    """What a class of transformers reads from a folder, silently; every failure by name.
+
+    Returns:
+        The model, and the names of its parameters that the folder does not bring: random ones.
+    """
+    try:
+        with without_bars(), torch.random.fork_rng(devices=[]):
+            model, info = auto.from_pretrained(
+                where, output_loading_info=True, **safe_options(where), **options
+            )
+    except Exception as error:  # a damaged configuration may raise anything in the library
+        raise InputError(f"{where} cannot be loaded: {reason(error)}") from error
+    return model, sorted(info["missing_keys"])
+
+
+def require_whole(where: str, missing: list[str]) -> None:
+    """Refuse a model of which a part would be random.
+
+    Raises:
+        InputError: the message names the first such tensor.
+    """
+    if missing:
+        raise InputError(
+            f"the weights in {where} lack {len(missing)} tensors, such as {missing[0]!r}, which "
+            "would be random: it is not the model that its config.json names"
+        )
+
+
+def without_pooler(missing: list[str]) -> list[str]:
+    """Names of missing tensors but those of a pooler, which a mean over tokens does not read."""
+    return [name for name in missing if "pooler" not in name.split(".")]
+
+
+def reason(error: Exception) -> str:
+    """The first line of what a library said, without the colours of a terminal; or its kind."""
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
+    return said.splitlines()[0][:300] if said else type(error).__name__
+
+
+@contextmanager
+def without_bars() -> Iterator[None]:
+    """A block in which transformers, where it is installed, reports nothing."""
+    if find_spec("transformers") is None:
+        yield
+        return
+    from transformers.utils import logging
+
+    shown, level = logging.is_progress_bar_enabled(), logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
+        if shown:
+            logging.enable_progress_bar()
