@@ -18,6 +18,7 @@ from evenhand.finetuning.problem import Fitted, fitted_head
 from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
 from evenhand.finetuning.sentences import asked, decided, empty_cells, floor_notes
+from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import Stage, task_stage
 from evenhand.fisher.factorize import compressed_head, rank_of
 from evenhand.fisher.neutralize import alpha_weights
@@ -83,7 +84,7 @@ def finetune(
 
     Raises:
         InputError: data of another form, one class or group only, or features that are not finite.
-        ModelError: no head, or an ambiguous one.
+        ModelError: no head, an ambiguous one, or one whose decisions the whole model changes.
     """
     from evenhand.models import wrap
 
@@ -138,6 +139,9 @@ def finetune_stage(
         raise InputError(f"the strength must be finite and at least 0, found {strength}")
     if rank != "auto":
         rank_of(rank, problem.head)
+    if not problem.fresh:  # before any work; what is shipped is tried below
+        own = stage.backbone.with_head(problem.head)
+        require_same_decisions(stage, own, fitted_head(problem.head))
     began = time.perf_counter()
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
     hidden = hidden_rows(stage.problem, adapter) if adapter else None
@@ -162,9 +166,11 @@ def finetune_stage(
         grid=DEFAULT_GRID if strength is None else CandidateGrid.only(strength),
         control=FitControl(start=start, seed=problem.seed, on_fit=on_fit),
     )
-    after = score(stage, CHOICE, fair.setting, _fitted(stage, fair), time.perf_counter() - started)
+    fitted = _fitted(stage, fair)
+    after = score(stage, CHOICE, fair.setting, fitted, time.perf_counter() - started)
     records.append(after)
     before = next(record for record in records if record.method == BEFORE)
+    model = _model(stage, fair)
     floors = plan(problem.development, rule)
     notes = [
         *stage.notes,
@@ -172,6 +178,7 @@ def finetune_stage(
         *empty_cells(stage.test),
         *result_warnings(problem.development, fair.families, fair.choice),
         *floor_notes(floors, rule),
+        *require_same_decisions(stage, model, fitted),
     ]
     seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
     run = Run(
@@ -189,7 +196,7 @@ def finetune_stage(
         bounds={bound.criterion: bound.limit for bound in rule.bounds},
         frontier=tuple(_path_on_test(stage, fair, rule)),
     )
-    return Result(_model(stage, fair), fair, run, stage)
+    return Result(model, fair, run, stage)
 
 
 def _fitted(stage: Stage, fair: FairHead) -> Fitted:

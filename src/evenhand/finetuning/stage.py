@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,7 @@ from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
+from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw
 from evenhand.tasks.task import Task
 
@@ -28,6 +29,10 @@ if TYPE_CHECKING:
 
 PRETRAINING = 3
 """Raised when the pre-training changes, so that no older model is taken from the cache."""
+
+
+FITTED = ("train", "valid", "test")
+"""The splits whose decisions a run is fitted, chosen and reported on."""
 
 
 OCCUPATION_HIDDEN = 64
@@ -49,6 +54,7 @@ class Stage:
         notes: what a reader should know of how it was made.
         raw: what makes an input of a raw row; None where the task was made of arrays.
         label: what is decided.
+        inputs: split name to its rows' inputs, as the backbone's ``prepare`` takes them.
     """
 
     task: str
@@ -61,6 +67,16 @@ class Stage:
     notes: tuple[str, ...] = ()
     raw: Raw | None = None
     label: str = "label"
+    inputs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+
+    def queries_of(self, split: str) -> Queries:
+        """The rows of any split as a fitted method may read them."""
+        if split == "test":
+            return self.queries
+        network = self.problem.network
+        inputs = None if network is None else getattr(network, split)
+        rows: Rows = getattr(self.problem, split)
+        return Queries(rows.features, inputs, rows.groups)
 
     @property
     def queries(self) -> Queries:
@@ -135,6 +151,7 @@ def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) ->
         task.notes,
         task.raw,
         task.label,
+        {name: task.splits[name].inputs for name in FITTED},
     )
 
 
@@ -187,4 +204,5 @@ def task_stage(
         (*task.notes, *found.notes),
         task.raw,
         task.label,
+        {name: View(task.splits[name].inputs, found.kept[name]) for name in FITTED},
     )

@@ -1,0 +1,128 @@
+"""The model that is shipped, run on a few rows: it must decide as reported.
+
+Figures are counted from features and a head, which is fast. That they are the model's own holds
+where nothing but a monotone step follows its head: here that is tried, not assumed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.torch_calls import UNRUNNABLE, call, evaluating, model_logits
+from evenhand.errors import ModelError
+from evenhand.finetuning.problem import Fitted
+from evenhand.finetuning.stage import Stage
+from evenhand.models.features.runner import UNREADABLE
+from evenhand.models.find_head import candidates, describe
+
+ROWS = 64
+"""Rows of each split: half of them those nearest to another decision, half spread evenly."""
+
+
+def require_same_decisions(stage: Stage, model: nn.Module, fitted: Fitted) -> tuple[str, ...]:
+    """Compare the decisions of ``model`` with the reported ones on a batch of each split.
+
+    Args:
+        stage: brings each split's features and inputs.
+        model: what is shipped, or the pre-trained one.
+        fitted: what the report is counted from.
+
+    Returns:
+        What a reader should know: splits whose inputs cannot be read any more.
+
+    Raises:
+        ModelError: the model decides otherwise, or does not run.
+    """
+    notes = []
+    for split, inputs in stage.inputs.items():
+        reported = np.asarray(fitted.predict(stage.queries_of(split)), dtype=np.float64)
+        tolerance = _tolerance(stage, reported)
+        rows, items = _readable(inputs, _rows_to_try(reported, tolerance))
+        if not items:
+            notes.append(
+                f"{split}: its inputs cannot be read any more, so that the fine-tuned model was "
+                "not run on them"
+            )
+            continue
+        output = _run(stage, model, items)
+        differing = _differing(output, reported[rows], tolerance)
+        if differing:
+            backbone = stage.backbone
+            linear = describe(backbone.model, candidates(backbone.model)[-5:])
+            raise ModelError(
+                f"{backbone.name} decides otherwise than its head {backbone.head!r}, from which "
+                f"all is reported, on {differing} of {len(rows)} rows of {split}: what follows it "
+                "changes the decision (a second head, an offset, a sign, a further layer). Name "
+                f"its last layer with head= (the linear layers are {linear}), or wrap the model "
+                "in a module that ends with it"
+            )
+    return tuple(notes)
+
+
+def _tolerance(stage: Stage, reported: FloatArray) -> float:
+    """How near two logits may be for rounding to decide between them."""
+    coarse = stage.backbone.dtype in (torch.float16, torch.bfloat16)
+    scale = float(np.abs(reported).max(initial=1e-3))
+    return (3e-2 if coarse else 1e-4) * scale
+
+
+def _margins(reported: FloatArray) -> FloatArray:
+    """(N,) how far each row's decision is from the next one."""
+    ordered = np.sort(reported, axis=1)
+    margins: FloatArray = ordered[:, -1] - ordered[:, -2]
+    return margins
+
+
+def _rows_to_try(reported: FloatArray, tolerance: float) -> IntArray:
+    """The rows that tell most: those nearest to another decision, and some of all."""
+    margins = _margins(reported)
+    order = np.argsort(np.where(margins > tolerance, margins, np.inf), kind="stable")
+    spread = np.linspace(0, len(reported) - 1, ROWS // 2).astype(np.int64)
+    return np.unique(np.concatenate([order[: ROWS // 2], spread]))
+
+
+def _readable(inputs: Sequence[Any], rows: IntArray) -> tuple[IntArray, list[Any]]:
+    kept, items = [], []
+    for row in rows:
+        try:
+            items.append(inputs[int(row)])
+        except UNREADABLE:
+            continue
+        kept.append(row)
+    return np.array(kept, dtype=np.int64), items
+
+
+def _run(stage: Stage, model: nn.Module, items: list[Any]) -> Tensor:
+    backbone = stage.backbone
+    try:
+        with evaluating(model), torch.inference_mode():
+            output = model_logits(call(model, backbone.placed(backbone.prepare(items))))
+    except UNRUNNABLE as error:
+        raise ModelError(
+            f"{backbone.name} cannot run with a head of "
+            f"{len(stage.problem.train.classes)} classes at {backbone.head!r}: {error}; something "
+            "after it needs the old number: name its last layer with head=, or wrap the model in "
+            "a module that ends with it"
+        ) from error
+    if output is None:
+        raise ModelError(f"{backbone.name} returns no logits")
+    return output.detach().double().cpu().reshape(len(output), -1)
+
+
+def _differing(output: Tensor, reported: FloatArray, tolerance: float) -> int:
+    """How many rows are decided otherwise, rounding apart."""
+    found = output.numpy()
+    clear = _margins(reported) > tolerance
+    expected = reported.argmax(axis=1)
+    if found.shape[1] == 1 and reported.shape[1] == 2:
+        cuts = [0.0] + ([0.5] if found.min() >= 0 and found.max() <= 1 else [])
+        return min(int(((found[:, 0] > cut) != expected)[clear].sum()) for cut in cuts)
+    if found.shape != reported.shape:
+        return len(reported)
+    return int((found.argmax(axis=1) != expected)[clear].sum())
