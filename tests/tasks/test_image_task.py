@@ -4,7 +4,7 @@ import pytest
 from tiny_images import jpeg
 
 from evenhand.errors import InputError
-from evenhand.tasks.image_task import images
+from evenhand.tasks.image_task import ImagePaths, images
 
 
 def listing(number, folder=""):
@@ -47,3 +47,15 @@ def test_several_tables_need_a_name(tmp_path, write):
     path = write(tmp_path / "photos", {"a.csv": listing(3), "b.csv": listing(3)})
     with pytest.raises(InputError, match=r"needs one table of labels, found a\.csv, b\.csv"):
         images(path, label="smile", groups="who")
+
+
+def test_paths_are_decoded_when_they_are_asked_for(tmp_path):
+    (tmp_path / "a.jpg").write_bytes(jpeg(0))
+    (tmp_path / "b.jpg").write_bytes(b"no image")
+    at_hand = object()
+    found = ImagePaths([tmp_path / "a.jpg", str(tmp_path / "b.jpg"), at_hand])
+    assert len(found) == 3
+    assert (found[0].mode, found[0].size) == ("RGB", (24, 20))
+    assert found[1:][1] is at_hand
+    with pytest.raises(InputError, match=r"image b\.jpg is none of"):
+        found[1]

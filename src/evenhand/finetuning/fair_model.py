@@ -17,6 +17,8 @@ from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
+from evenhand.tasks.image_task import ImagePaths
+from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw, TextColumn
 from evenhand.tasks.table_encoder import TableEncoder
 
@@ -135,7 +137,9 @@ class FairModel:
         size = TABLE_BATCH if self.raw is None and _is_table(items) else BATCH
         for start in range(0, len(good), size):
             some = good[start : start + size]
-            kept, found, bad = self._logits([items[row] for row in some])
+            lazily = isinstance(items, ImagePaths)
+            part = View(items, some) if lazily else [items[row] for row in some]
+            kept, found, bad = self._logits(part)
             logits[[some[place] for place in kept]] = found
             reasons |= {some[place]: why for place, why in bad.items()}
         return self._decided(logits, dict(sorted(reasons.items())))
@@ -164,7 +168,7 @@ class FairModel:
         features: FloatArray = self.backbone.features(inputs).float().cpu().numpy()
         return features
 
-    def _logits(self, items: list[Any]) -> tuple[list[int], FloatArray, dict[int, str]]:
+    def _logits(self, items: Sequence[Any]) -> tuple[list[int], FloatArray, dict[int, str]]:
         """Positions read, their (n, k) logits, and the positions that could not be."""
         try:
             return list(range(len(items))), self.head.logits(self._features(items)), {}
@@ -266,23 +270,17 @@ def as_frame(rows: Any) -> pd.DataFrame:
 
 def _images(rows: Any) -> tuple[Sequence[Any], dict[int, str]]:
     """Images of paths, read as a run reads them; other items as they are."""
-    from evenhand.tasks.decode_image import decode
-
-    items: list[Any] = []
+    items = list(rows)
     reasons: dict[int, str] = {}
-    for row, item in enumerate(rows):
+    for row, item in enumerate(items):
         if isinstance(item, (str, Path)):
             try:
-                items.append(decode(Path(item).read_bytes(), Path(item).name))
-                continue
-            except (OSError, InputError) as error:
-                why = getattr(error, "strerror", None) or str(error)
-                reasons[row] = f"{item}: {why}" if isinstance(error, OSError) else why
-                item = None
+                Path(item).stat()
+            except (OSError, ValueError) as error:
+                reasons[row] = f"{item}: {getattr(error, 'strerror', None) or error}"
         elif _absent(item):
             reasons[row] = "no file is named"
-        items.append(item)
-    return items, reasons
+    return ImagePaths(items), reasons
 
 
 def _absent(value: Any) -> bool:

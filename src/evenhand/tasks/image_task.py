@@ -59,6 +59,28 @@ class ImageFiles(Sequence[Any]):
         return View(self, np.arange(len(self))[index])
 
 
+class ImagePaths(Sequence[Any]):
+    """Images at paths, decoded when asked for as those of a task are.
+
+    Args:
+        items: paths; what is none (an image at hand) is given as it is.
+    """
+
+    def __init__(self, items: Sequence[Any]) -> None:
+        self.items = list(items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, (int, np.integer)):
+            return View(self, np.arange(len(self))[index])
+        item = self.items[int(index)]
+        if isinstance(item, (str, Path)):
+            return decode(Path(item).read_bytes(), Path(item).name)
+        return item
+
+
 def images(
     data: str | Path,
     *,
