@@ -108,10 +108,10 @@ def run(arguments, told, fatal=0, sent=signal.SIGKILL):
 
 
 def serve(folder, points, arguments):
-    import evenhand.experiments.compare.run
-    import evenhand.finetuning.finetune
-    import evenhand.heads.selection.fair_head
-    import evenhand.models.from_torchvision
+    import evenhand.experiments.compare.run  # noqa: F401
+    import evenhand.finetuning.finetune  # noqa: F401
+    import evenhand.heads.selection.fair_head  # noqa: F401
+    import evenhand.models.from_torchvision  # noqa: F401
     import evenhand.report.html  # noqa: F401 - loaded once, before the forks
 
     told = folder / "told"

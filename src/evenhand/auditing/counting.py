@@ -43,7 +43,11 @@ class Coder:
         self.codes: dict[str, int] = {}
 
     def __call__(self, codes: Ints, values: Sequence[Any]) -> Ints:
-        """(n,) chunk codes to (n,) codes that hold over all chunks; missing stays -1."""
+        """(n,) chunk codes to (n,) codes that hold over all chunks; missing stays -1.
+
+        Raises:
+            InputError: there are more different values than a column may hold.
+        """
         known = np.empty(len(values) + 1, dtype=np.int64)
         for i, value in enumerate(values):
             known[i] = self.codes.setdefault(canonical(value), len(self.codes))

@@ -56,7 +56,11 @@ def chunks(
 
 
 def check_columns(present: Sequence[str], wanted: Sequence[str], where: str) -> None:
-    """Refuse columns that are not there, or are there twice."""
+    """Refuse columns that are not there, or are there twice.
+
+    Raises:
+        InputError: one of them is missing or there twice.
+    """
     for name in wanted:
         times = list(present).count(name)
         if times > 1:
@@ -166,7 +170,11 @@ def has_pyarrow() -> bool:
 
 
 def csv_header(start: bytes, where: str) -> tuple[list[str], str]:
-    """The column names and the delimiter (comma, semicolon, tab or bar) of a CSV's first bytes."""
+    """The column names and the delimiter (comma, semicolon, tab or bar) of a CSV's first bytes.
+
+    Raises:
+        InputError: it is UTF-16, not text, or empty.
+    """
     if start.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         raise InputError(f"{where} is UTF-16; save it as UTF-8 CSV")
     if b"\0" in start:
@@ -247,6 +255,9 @@ def _check_fields(path: Path, delimiter: str, where: str) -> None:
     """Refuse what pandas fills, cuts or shifts: rows of another number of fields than the header's.
 
     pyarrow refuses them too.
+
+    Raises:
+        InputError: a line has another number of fields than the header.
     """
     with path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, delimiter=delimiter)

@@ -100,7 +100,7 @@ def load(
         InputError: no run and no model there; or ``into`` or ``prepare`` is needed.
         ArtefactError: a file is missing, was changed or is damaged; it is named.
         ModelError: ``into`` has other parameters.
-    """
+    """  # noqa: DOC501 - of those it catches, its own pass
     folder = where = Path(folder)
     if not (folder / saving.SEAL).is_file():
         where = folder / "model"

@@ -130,6 +130,9 @@ def finetune_stage(
         adapter: rank of an adapter on the last hidden layer to try as well; 0 for none.
         config: what was asked, for config.yaml.
         on_fit: called after each fit of the default algorithm.
+
+    Raises:
+        InputError: the strength is negative or not finite, or the rows define no gap.
     """
     problem = stage.problem
     for split, rows in {"train": problem.train, "valid": problem.valid, "test": stage.test}.items():

@@ -175,6 +175,9 @@ def task_stage(
         use_cache: False reads and writes none.
         progress: show a bar while features are extracted.
         world: the processes that share the extraction; all call, and get the same stage.
+
+    Raises:
+        InputError: there is no backbone, and the task's inputs are no arrays.
     """
     from evenhand.models import wrap
     from evenhand.models.features import extract_task

@@ -166,7 +166,10 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
         text: YAML.
         source: what errors call it.
         folder: what relative paths are relative to.
-    """
+
+    Raises:
+        InputError: a line that is no setting, or a value out of range; the line and key are named.
+    """  # noqa: DOC501 - ``fail`` makes an InputError
     values, lines = _mapping(text, source)
 
     def fail(key: str, problem: str) -> InputError:

@@ -183,7 +183,11 @@ class LowRank:
         return down, up, theta[-self.classes :]
 
     def pack(self, start: Head | None) -> Float64:
-        """The parameters that stand for ``start``."""
+        """The parameters that stand for ``start``.
+
+        Raises:
+            InputError: ``start`` has no factors of the rank.
+        """
         if start is None or start.factors is None or start.factors[0].shape[1] != self.rank:
             raise InputError(f"a fit at rank {self.rank} starts from factors of that rank")
         down, up = (np.asarray(part, dtype=np.float64) for part in start.factors)

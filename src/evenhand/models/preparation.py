@@ -53,7 +53,7 @@ def preparation_from_dict(
     Raises:
         InputError: the model was given a function of the user's own, and it is not given again.
         ArtefactError: not a preparation.
-    """
+    """  # noqa: DOC501 - of those it catches, its own pass
     if own is not None:
         return own
     try:

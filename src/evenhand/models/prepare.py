@@ -84,7 +84,11 @@ class PrepareImages:
         return batch.sub_(mean).div_(std)
 
     def each(self, image: Any) -> Any:
-        """(size, size, 3) uint8, all that is needed of one image: a batch holds no whole photo."""
+        """(size, size, 3) uint8, all that is needed of one image: a batch holds no whole photo.
+
+        Raises:
+            MissingExtraError: pillow is not installed.
+        """
         try:
             from PIL import Image
         except ImportError as error:

@@ -45,7 +45,7 @@ def cached_mlp(
 
     Returns:
         The model, and what a reader should know.
-    """
+    """  # noqa: DOC501 - caught at once
     from evenhand.models.saving import save
 
     text = json.dumps(made_from, sort_keys=True)

@@ -32,6 +32,7 @@ def decode(content: bytes, name: str) -> Any:
 
     Raises:
         InputError: it is no image of :data:`FORMATS`, is cut short, or is a decompression bomb.
+        MissingExtraError: pillow is not installed.
     """
     try:
         from PIL import Image, ImageOps, UnidentifiedImageError

@@ -161,7 +161,11 @@ def _shifted(fitted: Fitted, offset: float) -> Fitted:
 
 
 def bounded(one: Menu, rule: Rule, problem: Problem) -> tuple[Setting, Fitted]:
-    """The candidate of a method that a rule with bounds chooses, and the row's setting."""
+    """The candidate of a method that a rule with bounds chooses, and the row's setting.
+
+    Raises:
+        InputError: the rule chose none of the method's candidates.
+    """
     choice = select(
         [one.candidates],
         replace(rule, guard=False),

@@ -122,7 +122,11 @@ def holm(p: npt.NDArray[np.float64], level: float = 0.05) -> npt.NDArray[np.bool
 
 
 def checked(frame: pd.DataFrame) -> pd.DataFrame:
-    """The results with settings as text (a CSV reader gives NaN for an empty one)."""
+    """The results with settings as text (a CSV reader gives NaN for an empty one).
+
+    Raises:
+        InputError: a column is missing, or a result comes twice.
+    """
     missing = [name for name in (*KEY, "seed", *METRICS) if name not in frame.columns]
     if missing:
         raise InputError(f"results lack the columns {', '.join(missing)}")

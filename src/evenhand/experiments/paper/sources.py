@@ -184,6 +184,9 @@ def image_sources(task: str, data: Path | None) -> tuple[list[ImageSource], dict
 
     Returns:
         The sources, and a mapping of key to reason.
+
+    Raises:
+        InputError: ``data`` holds no data of the task.
     """
     found = images_of(task, data)
     sources, missing = [], {}

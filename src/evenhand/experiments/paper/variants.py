@@ -192,6 +192,9 @@ def own_rank(stage: Stage) -> Settings:
 
     The layer becomes x A with A (d, r) from the many-class head, then a new B (r, k). The
     importance takes the true Fisher of that head, since the new rows have none of its labels.
+
+    Raises:
+        InputError: the pre-trained head has no more classes than the task.
     """
     problem, backbone = stage.problem, stage.backbone
     if not backbone.pretrained_head or backbone.out_features <= problem.head.out_features:

@@ -97,7 +97,11 @@ def watching(model: nn.Module, cut: Cut | None) -> Iterator[list[Tensor]]:
 
 
 def compact(seen: Sequence[Tensor]) -> Tensor:
-    """What a pass left in :func:`watching`'s list, in half precision where that holds it."""
+    """What a pass left in :func:`watching`'s list, in half precision where that holds it.
+
+    Raises:
+        ModelError: a pass left another number of tensors than one.
+    """
     if len(seen) != 1:
         raise ModelError(f"the cut reads {len(seen)} tensors in a pass, not one")
     half = seen[0].to("cpu", torch.float16)

@@ -17,7 +17,11 @@ FOLDS = 5
 
 
 def folds(rows: Rows, *, number: int = FOLDS, seed: int = 0) -> list[tuple[IntArray, IntArray]]:
-    """(train, judged) row numbers of each fold, stratified by group × label where cells allow."""
+    """(train, judged) row numbers of each fold, stratified by group × label where cells allow.
+
+    Raises:
+        InputError: there are fewer than two rows a fold.
+    """
     if len(rows) < 2 * number:
         raise InputError(f"{number}-fold cross-fitting needs {2 * number} rows, found {len(rows)}")
     cell = (rows.groups.codes + 1) * len(rows.classes) + rows.labels

@@ -40,7 +40,11 @@ class Bound:
 
     @classmethod
     def parse(cls, text: str) -> Bound:
-        """``"equalized_odds=0.10"`` as a bound."""
+        """``"equalized_odds=0.10"`` as a bound.
+
+        Raises:
+            InputError: it is not written ``criterion=limit``.
+        """
         name, separator, limit = text.partition("=")
         try:
             value = float(limit)
@@ -57,7 +61,11 @@ class Bound:
 
 
 def parse_bounds(bounds: Mapping[str, float] | list[Bound] | Bound | None) -> tuple[Bound, ...]:
-    """Any way of giving bounds, as a tuple of them, at most one a criterion."""
+    """Any way of giving bounds, as a tuple of them, at most one a criterion.
+
+    Raises:
+        InputError: a criterion is bounded twice.
+    """
     if bounds is None:
         return ()
     if isinstance(bounds, Bound):

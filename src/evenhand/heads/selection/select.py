@@ -91,6 +91,10 @@ def select(
         >>> rule = eh.Rule((eh.Bound("equalized_odds", 0.4),))
         >>> eh.heads.select([candidates], rule, features=3).promised
         True
+
+    Raises:
+        InputError: there are no candidates, the old head's log-loss is missing where the rule asks
+            for it, or the rule's error is undefined for every candidate.
     """
     if not families:
         raise InputError("there are no candidates to choose from")

@@ -17,7 +17,11 @@ Linear = Dense | LowRank
 
 
 def refuse(stream: Stream) -> None:
-    """Raise an error that counts the rows whose features are not finite, over all processes."""
+    """Raise an error that counts the rows whose features are not finite, over all processes.
+
+    Raises:
+        InputError: always.
+    """
     stream.require_finite()
     raise InputError("a fit came to numbers that are not finite; give a larger ridge")
 

@@ -235,6 +235,9 @@ class Stream:
         Args:
             share: (C,) what the sums of the log-loss are multiplied by.
             slopes: beta to (A, C, m), the gradient of the rest at the soft sums.
+
+        Raises:
+            RuntimeError: :meth:`sums` has not been called.
         """
         if self._last is None:
             raise RuntimeError("gradient follows sums")
