@@ -15,7 +15,8 @@ from evenhand._base.text import listed
 from evenhand.errors import ArtefactError, InputError
 from evenhand.models import pretrained_mlp
 from evenhand.models.features.cache_folder import cache_root
-from evenhand.models.features.store import LOCK, MANIFEST, NAME, OWN, Origin, Store
+from evenhand.models.features.origin import NAME, Origin
+from evenhand.models.features.store import LOCK, MANIFEST, OWN, Store
 
 
 def entries(root: Path | None = None) -> list[Path]:

@@ -23,7 +23,8 @@ from evenhand._base.distributed import World
 from evenhand._base.files import write_atomically
 from evenhand.errors import EvenhandError, InputError
 from evenhand.models.features.cache_folder import private_folder
-from evenhand.models.features.store import LOCK, ROWS_PER_SHARD, Origin, Shard, Store
+from evenhand.models.features.origin import Origin
+from evenhand.models.features.store import LOCK, ROWS_PER_SHARD, Shard, Store
 
 Run = Callable[[IntArray], tuple[FloatArray, dict[int, str]]]
 """Features (n, d) of rows of the inputs, and the rows that could not be read."""

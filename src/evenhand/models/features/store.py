@@ -19,14 +19,10 @@ from evenhand._base.seals import sealed, unsealed
 from evenhand.errors import ArtefactError
 from evenhand.models.features.cache_folder import not_own, private_folder
 from evenhand.models.features.disk_array import Stored
+from evenhand.models.features.origin import FORMAT, Origin
 
-FORMAT = 2
 MANIFEST = "manifest.json"
 LOCK = "lock"
-NAME = re.compile(r"features-[0-9a-f]{16}")
-"""What the folder of an entry is called."""
-
-
 OWN = re.compile(
     r"manifest\.json|lock|shard-\d+\.safetensors"
     r"|\.(manifest\.json|shard-\d+\.safetensors)\..*\.part|\.[0-9a-f]{16}"
@@ -38,45 +34,6 @@ ROWS_PER_SHARD = 2048
 TENSOR = "features"
 HELD_BYTES = 1 << 30
 """Features of more than so many bytes stay on disk, and are read when used."""
-
-
-@dataclass(frozen=True)
-class Origin:
-    """Everything the features of an entry depend on; a change in any of it is another entry.
-
-    Attributes:
-        model, model_fingerprint: the backbone's name and sha256.
-        layer: the path of the head, whose inputs are stored.
-        inputs, inputs_fingerprint: the name and sha256 (content and row order) of the raw inputs.
-        rows: how many inputs, N.
-        width: features a row, d.
-        dtype: what is stored, float32 or float16.
-        precision: what the model computed in.
-        preparation: how raw inputs were made into the model's (size, mean, tokens).
-    """
-
-    model: str
-    model_fingerprint: str
-    layer: str
-    inputs: str
-    inputs_fingerprint: str
-    rows: int
-    width: int
-    dtype: str = "float32"
-    precision: str = "float32"
-    preparation: str = ""
-
-    @property
-    def content(self) -> dict[str, Any]:
-        """All but what people call the model and the inputs: the features depend on no name."""
-        return {k: v for k, v in asdict(self).items() if k not in ("model", "inputs")}
-
-    @property
-    def name(self) -> str:
-        """The entry's folder: sixteen digits of all that matters, see :data:`NAME`."""
-        everything = {"format": FORMAT, **self.content}
-        digest = hashlib.sha256(json.dumps(everything, sort_keys=True).encode()).hexdigest()
-        return f"features-{digest[:16]}"
 
 
 @dataclass(frozen=True)
