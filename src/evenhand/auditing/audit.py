@@ -16,7 +16,8 @@ import pandas as pd
 import evenhand.auditing.scores as score_views
 from evenhand._base.text import listed, visible
 from evenhand.auditing.counting import MISSING, Coder, Ints, ScoreTally, Tally
-from evenhand.auditing.result import Audit, Part
+from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.result import Audit
 from evenhand.auditing.source import CHUNK_ROWS, chunks
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
@@ -222,7 +223,7 @@ def _part(
     classes: tuple[str, ...],
     maps: dict[str, Ints],
     scored: ScoreTally | None,
-) -> Part:
+) -> Grouping:
     """The counts of one group column, or of a crossing."""
     at = [names.index(name) for name in span]
     group_keys = tally.keys[:, at]
@@ -247,14 +248,14 @@ def _part(
         whole[:-1], whole[-1], tuple(texts[i] for i in order), classes, " × ".join(span)
     )
     if scored is None:
-        return Part(counts, {}, None)
+        return Grouping(counts, {}, None)
     sums = np.bincount(group, tally.sums, minlength=len(texts) + 1)[:-1]
     rows, positives = counts.sizes, counts.cells[:, 1]
     with np.errstate(invalid="ignore", divide="ignore"):
         calibration = (sums - positives) / rows
     cells = score_views.cell_of([tally.keys[:, i] for i in range(len(names) + 1)])
     auc, above = score_views.by_group(scored, cells, group, y, len(texts))
-    return Part(counts, {"auc": auc, "calibration": calibration}, above)
+    return Grouping(counts, {"auc": auc, "calibration": calibration}, above)
 
 
 def _provenance(source: str | Path | pd.DataFrame, seconds: float) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand._base.text import columns, fitted, number, plural, visible
-from evenhand.auditing.result import Audit, Part
+from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.result import Audit
 from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.report.group_table import group_table
@@ -48,7 +49,7 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _groups(part: Part) -> list[str]:
+def _groups(part: Grouping) -> list[str]:
     frame = group_table(part.counts, part.values)
     many = frame["class"].nunique() > 1
     name = frame["group"].map(visible)
@@ -71,7 +72,7 @@ def _groups(part: Part) -> list[str]:
     return lines
 
 
-def _gaps(part: Part) -> list[str]:
+def _gaps(part: Grouping) -> list[str]:
     lines = []
     for criterion in Criterion:
         gap, low, high = gap_interval(part.counts, criterion)

@@ -24,8 +24,8 @@ from evenhand.errors import InputError
 from evenhand.models.backbone import Backbone
 from evenhand.models.features.cache_folder import unwritable
 from evenhand.models.features.many_processes import fill_together, run_together
-from evenhand.models.features.runner import Precision, Runner
 from evenhand.models.features.origin import Origin
+from evenhand.models.features.runner import Precision, Runner
 from evenhand.models.features.store import LOCK, Store, is_whole
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import digest_of, parent_and_rows
