@@ -33,7 +33,7 @@ class PrepareArrays:
         Raises:
             InputError: rows of different lengths, values that are no numbers, or numbers that are
                 not finite in float32: a ReLU would hide minus infinity.
-        """
+        """  # noqa: DOC501 - the TypeError is caught at once
         try:
             found = np.asarray(inputs)
             if self.token_ids and found.dtype.kind in "iu":

@@ -24,6 +24,9 @@ def from_folder(auto: Any, where: str, options: dict[str, Any]) -> tuple[Any, li
 
     Returns:
         The model, and the names of its parameters that the folder does not bring: random ones.
+
+    Raises:
+        InputError: transformers cannot read the folder.
     """
     try:
         with without_bars(), torch.random.fork_rng(devices=[]):
