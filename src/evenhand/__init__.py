@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evenhand.finetuning.fair_model import FairModel
     from evenhand.finetuning.finetune import finetune
     from evenhand.finetuning.inmodel.adapt import adapt
+    from evenhand.finetuning.predict import predict
     from evenhand.finetuning.result import Result
     from evenhand.fisher.factorize import factorize
     from evenhand.fisher.head_fisher import head_fisher
@@ -43,6 +44,7 @@ _HOMES = {
     "plan": "evenhand.heads.selection.requirements",
     "audit": "evenhand.auditing.audit",
     "adapt": "evenhand.finetuning.inmodel.adapt",
+    "predict": "evenhand.finetuning.predict",
     "load": "evenhand.finetuning.artefact",
     "save": "evenhand.finetuning.artefact",
     # what goes in
@@ -110,6 +112,7 @@ __all__ = [
     "models",
     "neutralize",
     "plan",
+    "predict",
     "save",
     "soft_gap_loss",
     "tasks",

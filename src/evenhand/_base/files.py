@@ -62,6 +62,31 @@ def write_atomically(path: str | Path, content: bytes | str) -> Path:
 
 
 @contextmanager
+def replaced_file(path: str | Path) -> Iterator[Path]:
+    """A temporary file to write at length, which takes the place of ``path`` when all went well.
+
+    Raises:
+        InputError: it cannot be written, the disk is full, or the path is a folder.
+    """
+    path = Path(path)
+    if path.is_dir():
+        raise InputError(f"cannot write {path}: it is a folder; give a file name")
+    with _named(f"cannot write {path}"), ExitStack() as stack:
+        make_private(path.parent)
+        clear_abandoned(path)
+        handle, name = tempfile.mkstemp(prefix=_prefix(path), suffix=PART, dir=path.parent)
+        os.close(handle)
+        temporary = Path(name)
+        stack.callback(temporary.unlink, missing_ok=True)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(path)
+        stack.pop_all()
+        _sync_folder(path.parent)
+
+
+@contextmanager
 def replaced_folder(path: str | Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of ``path`` whole when the block ends well.
 

@@ -14,6 +14,7 @@ from evenhand.cli.finetune import finetune
 from evenhand.cli.init import init
 from evenhand.cli.paper import paper
 from evenhand.cli.plan import plan
+from evenhand.cli.predict import predict
 from evenhand.cli.rerun import rerun
 from evenhand.cli.study import app as study_app
 from evenhand.cli.terminal import say
@@ -49,7 +50,7 @@ def _root(
     pass
 
 
-for command in (finetune, compare, plan, audit, init, paper, rerun):
+for command in (finetune, predict, compare, plan, audit, init, paper, rerun):
     app.command()(command)
 
 

@@ -17,7 +17,7 @@ from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
-from evenhand.tasks.image_task import ImagePaths
+from evenhand.tasks.image_task import ImageFiles, ImagePaths
 from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw, TextColumn
 from evenhand.tasks.table_encoder import TableEncoder
@@ -137,7 +137,7 @@ class FairModel:
         size = TABLE_BATCH if self.raw is None and _is_table(items) else BATCH
         for start in range(0, len(good), size):
             some = good[start : start + size]
-            lazily = isinstance(items, ImagePaths)
+            lazily = isinstance(items, ImagePaths | ImageFiles)
             part = View(items, some) if lazily else [items[row] for row in some]
             kept, found, bad = self._logits(part)
             logits[[some[place] for place in kept]] = found
@@ -189,7 +189,7 @@ class FairModel:
 
     def _items(self, rows: Any) -> tuple[Sequence[Any], dict[int, str]]:
         """The model's own inputs of raw rows, and the rows that have none."""
-        if self.raw is None:
+        if self.raw is None or isinstance(rows, ImageFiles):
             return rows, {}
         if isinstance(rows, pd.DataFrame) or hasattr(rows, "__dataframe__"):
             frame = as_frame(rows)

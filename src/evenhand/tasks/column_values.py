@@ -76,6 +76,8 @@ def is_missing(column: pd.Series[Any], missing: Missing) -> npt.NDArray[np.bool_
 
 
 def _factorized(column: pd.Series[Any]) -> tuple[Any, list[Any]]:
+    if isinstance(column.dtype, pd.CategoricalDtype):
+        return column.cat.codes.to_numpy(), list(column.cat.categories)
     codes, values = pd.factorize(np.asarray(column, dtype=object), use_na_sentinel=True)
     return codes, list(values)
 

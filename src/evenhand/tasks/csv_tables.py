@@ -161,6 +161,7 @@ class _Reader:
                         skip_rows_after_names=1,
                         block_size=BLOCK,
                         encoding="utf8" if dialect.spaced else dialect.encoding,
+                        use_threads=self.table.misfits is None,  # else no line has a number
                     ),
                     arrow_csv.ParseOptions(
                         delimiter="," if dialect.spaced else dialect.delimiter,
@@ -189,6 +190,12 @@ class _Reader:
         self._judge(rows)
 
     def _unfit(self, row: Any) -> str:
+        if self.table.misfits is not None:
+            before = 2 + (0 if self.dialect.spaced else self.dialect.lead)
+            self.table.misfits[row.number - before] = (
+                f"the line has {row.actual_columns} fields, the header {row.expected_columns}"
+            )
+            return "skip"
         if row.actual_columns > row.expected_columns:
             self.wide += 1
         else:
@@ -210,7 +217,7 @@ class _Reader:
                 self.table.notes.append(
                     f"{label}: {count} lines with {than} fields than the {width} columns left out"
                 )
-        if not rows:
+        if not rows and not self.table.misfits:
             raise InputError(f"{label} has a header and no rows")
 
     def _stream(self) -> BinaryIO:

@@ -86,7 +86,7 @@ def frame_of(
     made: dict[str, Any] = {}
     nested = []
     for at, column in enumerate(chosen):
-        values = _plain(whole.column(at))
+        values = plain_values(whole.column(at))
         if values is None:
             if column in (*names, *texts):
                 raise InputError(
@@ -129,7 +129,7 @@ def _alike(batches: list[Any]) -> list[Any]:
     return made
 
 
-def _plain(column: Any) -> Any:
+def plain_values(column: Any) -> Any:
     """An Arrow column of a plain type, or None: it holds lists, structs or bytes of no text."""
     import pyarrow as arrow
 

@@ -42,6 +42,8 @@ class TableFile:
         notes: what was left out while reading; complete once the batches are exhausted.
         digest: sha256 of the file; None for a table in memory.
         size: bytes of the file; None for a table in memory.
+        misfits: row of the table, from 0, to why its line cannot be read. Set it to {} to have such
+            lines told here instead of left out; they are, before the rows that follow them.
     """
 
     label: str
@@ -50,6 +52,7 @@ class TableFile:
     notes: list[str] = field(default_factory=list)
     digest: str | None = None
     size: int | None = None
+    misfits: dict[int, str] | None = None
 
     def place(self, name: str) -> int:
         """The position of the column called ``name``.

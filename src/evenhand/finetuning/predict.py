@@ -1,0 +1,185 @@
+"""Decide every row of a file, a batch at a time: bounded memory, no row shifted or left out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from evenhand._base.arrays import IntArray
+from evenhand._base.files import replaced_file, write_atomically
+from evenhand._base.seals import sealed
+from evenhand._base.text import listed
+from evenhand.errors import InputError
+from evenhand.finetuning.artefact import load
+from evenhand.finetuning.drift import Drift
+from evenhand.finetuning.fair_model import Decisions, FairModel
+from evenhand.finetuning.scored_file import ScoredFile
+from evenhand.tasks.archive import Archive, FolderArchive, open_archive
+from evenhand.tasks.image_task import ImageFiles, resolve
+from evenhand.tasks.raw import ImageColumn, Raw
+from evenhand.tasks.raw_batches import RawBatch, raw_batches
+from evenhand.tasks.table_file import TableFile, open_table
+
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+
+IMAGE_BATCH = 256
+"""Image files decided together."""
+
+
+@dataclass(frozen=True)
+class Predicted:
+    """What came of deciding a file.
+
+    Attributes:
+        output: the file of decisions.
+        drift_file: the sidecar that keeps :attr:`drift`.
+        rows: of the data; each has its row in the output.
+        decided: how many of them have a decision.
+        drift: what was seen, against the run's own rows.
+        notes: what a reader should know.
+    """
+
+    output: Path
+    drift_file: Path
+    rows: int
+    decided: int
+    drift: Drift
+    notes: tuple[str, ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, for JSON."""
+        return {
+            "output": str(self.output),
+            "rows": self.rows,
+            "decided": self.decided,
+            "unreadable": self.rows - self.decided,
+            "notes": list(self.notes),
+            "drift": self.drift.to_dict(),
+        }
+
+
+def predict(
+    run: str | Path | FairModel,
+    data: str | Path,
+    output: str | Path,
+    *,
+    columns: Sequence[str] = (),
+    delimiter: str | None = None,
+    encoding: str | None = None,
+    on_rows: Callable[[int], object] | None = None,
+) -> Predicted:
+    """Decide every row of a file; each has its row in the output, in the same order.
+
+    The output has ``row`` (from 1), the columns carried through, ``decision``, ``score`` (of the
+    positive class; with more classes ``score of CLASS`` for each) and ``reason``: why a row could
+    not be read, and has no decision. Beside it, ``OUTPUT.drift.json`` keeps what was seen against
+    the run's own rows.
+
+    Args:
+        run: the folder of a run, or its model.
+        data: a table of any format that tasks read; for images also a folder or zip of them.
+        output: a file that ends with ``.csv`` or ``.parquet``.
+        columns: of the data, carried through as they are.
+        delimiter, encoding: of a CSV, where they are not found right.
+        on_rows: called with the number of rows just decided, for a progress bar.
+
+    Raises:
+        InputError: a column is missing, no row can be decided, the file cannot be read or written.
+        ArtefactError: the run is not as it was written.
+    """
+    model = run if isinstance(run, FairModel) else load(run)
+    output, source = Path(output), Path(data)
+    if model.raw is None:
+        raise InputError(
+            "the run was made from arrays, so it does not know how rows of a file become inputs: "
+            "evenhand.load(run).predict(array) decides them"
+        )
+    listing: TableFile | None = None
+    if isinstance(model.raw, ImageColumn) and (source.is_dir() or source.suffix == ".zip"):
+        parts = _image_parts(model, open_archive(source), columns)
+    else:
+        listing = open_table(source, delimiter=delimiter, encoding=encoding)
+        parts = _table_parts(model, model.raw, listing, source.parent, columns)
+    drift = Drift.of(model)
+    reasons: dict[int, str] = {}
+    with ExitStack() as stack:
+        temporary = stack.enter_context(replaced_file(output))
+        scored = stack.enter_context(
+            ScoredFile(temporary, output.suffix, model.classes, tuple(columns))
+        )
+        for batch, found in parts:
+            scored.write(batch, found)
+            drift.add(batch.count, found)
+            if len(reasons) < 3:
+                some = {**found.reasons, **batch.misfits}
+                reasons |= {batch.start + row: why for row, why in some.items()}
+            if on_rows:
+                on_rows(batch.count)
+        if not drift.decided:
+            raise InputError(_nothing_decided(source, drift.rows, reasons))
+    notes = _notes(listing, model.raw, columns)
+    sidecar = output.with_name(output.name + ".drift.json")
+    document = {"output": output.name, "data": source.name, **drift.to_dict()}
+    write_atomically(sidecar, sealed(document, indent=2) + "\n")
+    return Predicted(output, sidecar, drift.rows, drift.decided, drift, notes)
+
+
+def _nothing_decided(source: Path, rows: int, reasons: dict[int, str]) -> str:
+    shown = "; ".join(f"row {row + 1}: {why}" for row, why in list(sorted(reasons.items()))[:2])
+    return f"none of the {rows:,} rows of {source.name} can be decided: {shown or 'it has none'}"
+
+
+def _notes(listing: TableFile | None, raw: Raw, columns: Sequence[str]) -> tuple[str, ...]:
+    if listing is None:
+        return ()
+    unread = [name for name in listing.columns if name not in (*raw.needs, *columns)]
+    said = [f"{len(unread)} columns were not read: {listed(unread)}"] if unread else []
+    return (*listing.notes, *said)
+
+
+def _table_parts(
+    model: FairModel, raw: Raw, table: TableFile, folder: Path, columns: Sequence[str]
+) -> Iterator[tuple[RawBatch, Decisions]]:
+    absent = [name for name in raw.needs if name not in table.columns]
+    if absent:
+        raise InputError(
+            f"{table.label} lacks {len(absent)} of the {len(raw.needs)} columns that the model "
+            f"reads: {', '.join(absent)}; its columns are {listed(list(table.columns))}"
+        )
+    archive = FolderArchive(folder) if isinstance(raw, ImageColumn) else None
+    for batch in raw_batches(table, raw, columns):
+        if archive is None:
+            yield batch, model.decide(batch.frame)
+        else:
+            listed_names = batch.frame[raw.needs[0]]
+            found = resolve(archive, listed_names, ".")
+            names = [there or str(name) for there, name in zip(found, listed_names, strict=True)]
+            yield batch, model.decide(ImageFiles(archive, names))
+
+
+def _image_parts(
+    model: FairModel, archive: Archive, columns: Sequence[str]
+) -> Iterator[tuple[RawBatch, Decisions]]:
+    import pandas as pd
+    import pyarrow as arrow
+
+    more = [name for name in columns if name != "file"]
+    if more:
+        raise InputError(
+            f"a folder of images has the column 'file' alone, not {', '.join(more)}: give a table "
+            "with a column of files"
+        )
+    names = sorted(name for name in archive.sizes if name.lower().endswith(IMAGES))
+    if not names:
+        raise InputError(f"{archive.path} holds no image ({', '.join(IMAGES)})")
+    for start in range(0, len(names), IMAGE_BATCH):
+        some = names[start : start + IMAGE_BATCH]
+        places: IntArray = np.arange(len(some), dtype=np.int64)
+        carried = [arrow.array(some)] if columns else []
+        batch = RawBatch(start, len(some), places, pd.DataFrame({"file": some}), carried, {})
+        yield batch, model.decide(ImageFiles(archive, some))
