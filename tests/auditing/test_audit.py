@@ -339,7 +339,7 @@ def test_the_command_prints_a_table_of_80_columns_and_writes_files(cli, tmp_path
     assert "\x1b" not in result.stdout
     names = {path.name for path in (tmp_path / "out").iterdir()}
     written = {"report.html", "result.json", "results.csv", "groups.csv"}
-    assert names == written | {"config.yaml", "SHA256SUMS"}
+    assert names == written | {"config.yaml", "SHA256SUMS", ".lock"}
 
 
 def test_the_command_is_a_gate(cli):

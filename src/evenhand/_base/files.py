@@ -124,6 +124,7 @@ def held(folder: str | Path) -> Iterator[None]:
     """Lock ``folder`` for this process while the block runs.
 
     The lock is the operating system's on an open file: it is gone when its holder is, even killed.
+    A block in a block, in one thread, is one.
 
     Raises:
         InputError: another process is writing there, or it cannot be written.
@@ -131,7 +132,7 @@ def held(folder: str | Path) -> Iterator[None]:
     from filelock import FileLock, Timeout
 
     folder = writable_folder(folder)
-    lock = FileLock(folder / LOCK, timeout=0, mode=0o600)
+    lock = FileLock(folder.resolve() / LOCK, timeout=0, mode=0o600, is_singleton=True)
     try:
         lock.acquire()
     except Timeout as error:

@@ -131,6 +131,15 @@ def _count(number: int) -> str:
     return f"# {number} files\n"
 
 
+def names_in_sums(folder: Path) -> list[str]:
+    """The files of a run, as its sums name them; none where there are no sums."""
+    try:
+        lines = (folder / SUMS).read_text(encoding="utf-8").splitlines()
+    except (OSError, ValueError):
+        return []
+    return [line.partition("  ")[2] for line in lines if not line.startswith("#")]
+
+
 def check_sums(folder: Path) -> list[str]:
     """A sentence for every file of a run that is not as it was written; none where all are.
 

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
+from evenhand.cli.options import Share
 from evenhand.cli.terminal import say
 from evenhand.errors import EvenhandError
 
@@ -44,6 +46,7 @@ def audit(
     output: Annotated[
         Path | None, typer.Option(help="Folder for report.html, result.json and CSV tables.")
     ] = None,
+    share: Share = False,
     json: Annotated[bool, typer.Option("--json", help="Print JSON for machines.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")] = False,
 ) -> None:
@@ -51,7 +54,9 @@ def audit(
 
     Exit code 0: done; 1: a gap is above what --fail-above allows; 2: bad usage or input.
     """
-    from evenhand._base.asked import write_asked
+    from evenhand._base.asked import CONFIG, write_config
+    from evenhand._base.run_folder import run_folder
+    from evenhand._base.seals import write_sums
     from evenhand.auditing import audit as run_audit
     from evenhand.auditing.terminal_table import as_text
     from evenhand.criteria import Criterion
@@ -70,11 +75,14 @@ def audit(
             "min_count": min_count,
             "suppress_below": suppress_below,
         }
-        result = run_audit(file, **asked_for)
-        paths = result.write(output, asked, file.stem) if output else {}
-        if output:
-            kept = {"command": "audit", "file": str(file), **asked_for, "criterion": asked.value}
-            write_asked(output, kept, list(paths))
+        with run_folder(output, "audit", shared=share) if output else nullcontext():
+            result = run_audit(file, **asked_for)
+            paths: dict[str, Path] = {}
+            if output:
+                kept = {"command": "audit", "file": str(file), **asked_for}
+                write_config(output, kept | {"criterion": asked.value})
+                paths = result.write(output, asked, file.stem)
+                write_sums(output, [CONFIG, *paths])
     except EvenhandError as error:
         say(f"evenhand audit: {error}", err=True)
         raise typer.Exit(BAD_INPUT) from None

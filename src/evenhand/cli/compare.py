@@ -22,10 +22,10 @@ from evenhand.cli.options import (
     MaxLength,
     Model,
     Quiet,
+    Share,
     Task,
     Weights,
 )
-from evenhand.cli.terminal import output_folder
 
 
 def compare(
@@ -55,6 +55,7 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Seeds to run at a time; default: one a core.")
     ] = None,
+    share: Share = False,
     cache: Cache = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -88,6 +89,7 @@ def compare(
     )
     bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
 
+    from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, echo_comparison
     from evenhand.experiments.compare.as_run import as_run
     from evenhand.experiments.compare.run import compare as run_compare
@@ -96,9 +98,12 @@ def compare(
     level = asked.config.confidence if confidence is None else confidence
     metric = asked.config.error if error is None else error
     rules = [make_rule([one], one.criterion, level, 0.5, metric) for one in bounds]
-    folder = output_folder(output or Path("runs") / f"compare-{asked.task}")
+    folder = output or Path("runs") / f"compare-{asked.task}"
     name, _, setting = reference.partition(":")
-    with bar("comparing", None, quiet) as progress:
+    with (
+        run_folder(folder, "compare", shared=share),
+        bar("comparing", None, quiet) as progress,
+    ):
 
         def on_cells(done: int, total: int) -> None:
             progress.total = total

@@ -25,10 +25,10 @@ from evenhand.cli.options import (
     Model,
     Quiet,
     Seed,
+    Share,
     Task,
     Weights,
 )
-from evenhand.cli.terminal import output_folder
 
 
 def finetune(
@@ -65,6 +65,7 @@ def finetune(
     output: Annotated[
         Path | None, typer.Option("--output", "-o", help="Run folder; default runs/TASK-seedN.")
     ] = None,
+    share: Share = False,
     cache: Cache = None,
     json: Json = False,
     quiet: Quiet = False,
@@ -102,6 +103,7 @@ def finetune(
     )
     limits = [Bound.parse(text) for text in bound or []]
 
+    from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, echo_run
     from evenhand.finetuning.finetune import finetune_stage
     from evenhand.heads.selection.fair_head import fits_needed
@@ -117,8 +119,9 @@ def finetune(
         file.error if error is None else error,
     )
     folder = output or file.output or Path("runs") / f"{asked.task}-seed{seed}"
+    given_rank = _rank(rank)
     if world.first:
-        output_folder(folder)
+        context.with_resource(run_folder(folder, "finetune", shared=share))
     with bar("preparing", None, quiet):
         stage = asked.stage(seed, world)
     config = {
@@ -140,7 +143,7 @@ def finetune(
         result = finetune_stage(
             stage,
             rule,
-            rank=_rank(rank),
+            rank=given_rank,
             alpha=alpha,
             strength=strength,
             adapter=adapter,

@@ -79,3 +79,9 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+
+
+Share = Annotated[
+    bool,
+    typer.Option("--share", help="Let other users read the results, as your umask says."),
+]

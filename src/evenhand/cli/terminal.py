@@ -76,10 +76,3 @@ def machine() -> str:
     import platform
 
     return f"{platform.machine()} {platform.system()}, {os.cpu_count()} cores"
-
-
-def output_folder(path: Path) -> Path:
-    """A folder that can be written to, found out before any work is done."""
-    from evenhand._base.files import writable_folder
-
-    return writable_folder(path)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand._base.asked import CONFIG, read_asked, write_asked
+from evenhand._base.run_folder import run_folder
 from evenhand._base.seals import check_sums
 from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.experiments.agreement import Difference, changed_inputs, differences
@@ -92,7 +93,8 @@ def rerun(folder: str | Path, where: Where) -> Rerun:
     except (EvenhandError, LookupError, TypeError, ValueError, AttributeError) as error:
         why = f"it does not say {error}" if isinstance(error, KeyError) else str(error)
         raise ArtefactError(f"{folder / CONFIG} is damaged: {why}") from error
-    run()
+    with run_folder(where.output, config["command"]):
+        run()
     found = differences(folder, where.output)
     return Rerun(
         folder, where.output, tuple(found), (*wrong, *changed_inputs(folder, where.output))

@@ -56,7 +56,7 @@ class Result:
             InputError: the folder cannot be written.
         """
         from evenhand._base.asked import write_config
-        from evenhand._base.files import held
+        from evenhand._base.run_folder import run_folder
         from evenhand._base.seals import write_sums
         from evenhand.finetuning.artefact import save
         from evenhand.report.files import write_run
@@ -64,7 +64,7 @@ class Result:
 
         folder = Path(folder)
         name = f"{self.stage.backbone.name}-{self.stage.task}"
-        with held(folder):
+        with run_folder(folder, "finetune"):
             write_config(folder, self.run.config)
             save(self.fair_model, folder / "model", made_from=self.stage.fingerprints)
             write_card(self.run, folder / "model", name=name)

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from evenhand._base.text import visible
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 
@@ -44,6 +45,19 @@ def _text(value: Any) -> str:
 
 def _path(value: Any) -> Path:
     return Path(_text(value))
+
+
+def _name(value: Any) -> str:
+    """A name that can be that of a folder: results are kept under it."""
+    name = _text(value)
+    if name != name.strip(" .") or not name or len(name) > 100:
+        raise InputError(f"expected 1 to 100 letters, no dot at an end, found {SHORT.repr(name)}")
+    if any(c in '/\\:*?"<>|' for c in name) or visible(name) != name:
+        raise InputError(
+            f'a folder is called by it, so that it may hold no / \\ : * ? " < > | and nothing '
+            f"that has no shape, found {SHORT.repr(name)}"
+        )
+    return name
 
 
 def _texts(value: Any) -> tuple[str, ...]:
@@ -147,5 +161,5 @@ CHECKS: dict[str, Callable[[Any], Any]] = {
     "confidence": _number(0.5, 0.999),
     "error": _one_of(ERRORS),
     "output": _path,
-    "name": _text,
+    "name": _name,
 }

@@ -9,9 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from evenhand._base.files import held, write_atomically
+from evenhand._base.files import write_atomically
 from evenhand._base.made_from import claim
 from evenhand._base.processes import run_all
+from evenhand._base.run_folder import run_folder
 from evenhand.errors import InputError
 from evenhand.experiments.compare.as_run import as_run
 from evenhand.experiments.compare.comparison import REFERENCE, Comparison
@@ -71,7 +72,7 @@ def compare(
         "all_methods": methods is None,
         "reference": list(reference),
     }
-    with held(folder):
+    with run_folder(folder, "compare"):
         return _compare(
             Path(folder), config, recipe, seeds, names, rules, reference, jobs, on_cells
         )

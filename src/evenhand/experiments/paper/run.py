@@ -10,7 +10,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand._base.asked import write_asked
-from evenhand._base.files import held
+from evenhand._base.run_folder import run_folder
 from evenhand.experiments.paper.execute import run_plan
 from evenhand.experiments.paper.plan import Plan
 from evenhand.experiments.paper.plan import plan as plan_of
@@ -56,7 +56,7 @@ def run_paper(
         ArtefactError: a kept cell is damaged.
     """
     plan = plan_of(what, tasks, data)
-    with held(folder):
+    with run_folder(folder, "paper"):
         run_plan(plan, range(seeds), folder, cache=cache, jobs=jobs, on_cells=on_cells)
         if what == "sensitivity":
             tables = {"readings": write_sensitivity(plan, range(seeds), folder)}

@@ -1,0 +1,123 @@
+"""The folder of a run: one run's from before its work to the end, and never somebody's files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from evenhand._base.asked import CONFIG, read_asked
+from evenhand._base.files import held, make_private
+from evenhand._base.made_from import MADE_FROM
+from evenhand._base.seals import SUMS, names_in_sums
+from evenhand._base.text import listed
+from evenhand.errors import ArtefactError, InputError
+
+COMMANDS = ("finetune", "compare", "paper", "audit")
+
+
+FILES = (
+    *(CONFIG, SUMS, "results.csv", "result.json", "report.html", "groups.csv"),
+    *("paired.csv", "frontier.csv", "hypervolume.csv", "levels.csv", "paper.html", "paper.md"),
+)
+"""What runs write at the top of their folder; of others a run writes over none."""
+
+
+FOLDERS = ("model", "cells")
+
+
+@contextmanager
+def run_folder(path: str | Path, command: str, *, shared: bool = False) -> Iterator[Path]:
+    """Keep the folder at ``path`` to one run of ``command`` while the block runs.
+
+    Everything that could keep the run from writing there is found out before its work. A block in
+    a block, of the same folder, is one.
+
+    Args:
+        path: made where it is not there.
+        command: of :data:`COMMANDS`.
+        shared: at the end, open what was written to other users, as the umask says.
+
+    Raises:
+        InputError: it cannot be written, another process is writing there, it holds a run of
+            another command, or files that no run wrote.
+    """
+    folder = Path(path)
+    require_free(folder, command)
+    if shared:
+        _make_shared(folder)
+    with held(folder):
+        yield folder
+        if shared:
+            share(folder)
+
+
+def require_free(folder: Path, command: str) -> None:
+    """Refuse a folder of another command's run, or with files of somebody else in the way.
+
+    Raises:
+        InputError: the command, or the files, are named.
+    """
+    if not folder.is_dir():
+        return
+    there = [name for name in (*FILES, *FOLDERS) if os.path.lexists(folder / name)]
+    for name in there:
+        here = folder / name
+        if here.is_dir() is (name in FILES) or (name in FOLDERS and here.is_symlink()):
+            kind = "link" if here.is_symlink() else "folder" if here.is_dir() else "file"
+            wanted = "file" if name in FILES else "folder"
+            raise InputError(
+                f"{here} is a {kind}, where the run writes a {wanted} of that name: move it, or "
+                "give another --output"
+            )
+    run = _command_of(folder)
+    if run is None and there:
+        raise InputError(
+            f"{folder} holds {listed(there)}, which no run of evenhand wrote: give a new or an "
+            "empty --output"
+        )
+    if run not in (None, command):
+        raise InputError(f"{folder} holds a run of evenhand {run}: give another --output")
+
+
+def _command_of(folder: Path) -> str | None:
+    """The command whose run, whole or cut short, a folder holds; None where it holds none."""
+    try:
+        command = read_asked(folder).get("command")
+        if isinstance(command, str) and command in COMMANDS:
+            return command
+    except (InputError, ArtefactError):
+        pass
+    if (folder / "cells" / MADE_FROM).is_file():
+        return "compare"
+    return "paper" if any(folder.glob(f"cells/*/{MADE_FROM}")) else None
+
+
+def share(folder: Path) -> None:
+    """Open the files that a run names in its sums to other users, as the umask says."""
+    umask = _umask()
+    for name in (SUMS, *names_in_sums(folder)):
+        path = folder / name
+        path.chmod(0o666 & ~umask)
+        for parent in path.relative_to(folder).parents:
+            (folder / parent).chmod(0o777 & ~umask)
+
+
+def _make_shared(folder: Path) -> None:
+    """Make ``folder`` and the missing ones above it, open to others as the umask says."""
+    missing = [each for each in (folder, *folder.parents) if not each.exists()]
+    try:
+        make_private(folder)
+        for each in missing:
+            each.chmod(0o777 & ~_umask())
+    except OSError as error:
+        raise InputError(
+            f"cannot write to {folder}: {error.strerror or error}; give another output folder"
+        ) from error
+
+
+def _umask() -> int:
+    umask = os.umask(0o077)
+    os.umask(umask)
+    return umask
