@@ -237,3 +237,131 @@ def _halves(self, row):
         "labels": int(self.label[row]),
         "group": float(self.code[row]),
     }
+
+
+class Named(Sentences):
+    """The same rows with the groups' names."""
+
+    NAMES = ("Female", "Male")
+
+    def __getitem__(self, row):
+        code = int(self.code[row])
+        return super().__getitem__(row) | {"group": None if code < 0 else self.NAMES[code]}
+
+
+class _Feature:
+    def __init__(self, **more):
+        self.__dict__.update(more)
+
+
+class Columns(Sentences):
+    """As ``datasets.Dataset``: features, and columns that are taken out and put in."""
+
+    def __init__(self, feature, **more):
+        super().__init__(**more)
+        self.features, self.column_names = {"group": feature}, ["input_ids", "labels", "group"]
+        self.taken = False
+
+    def __getitem__(self, row):
+        if isinstance(row, str):
+            values = self.label if row == "labels" else self.code
+            named = row == "group" and self.features["group"].dtype == "string"
+            return [Named.NAMES[v] if named else int(v) for v in values]
+        return super().__getitem__(row)
+
+    def remove_columns(self, name):
+        self.taken = name == "group"
+        return self
+
+    def add_column(self, name, values):
+        assert self.taken
+        np.testing.assert_array_equal(values, self.code)
+        self.features = {"group": _Feature(dtype="int64")}
+        return self
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        Named,
+        lambda: Columns(_Feature(dtype="string")),
+        lambda: Columns(_Feature(dtype="int64", names=list(Named.NAMES))),
+    ],
+    ids=["examples", "a column of texts", "ClassLabel"],
+)
+def test_groups_by_name_are_those_by_code(tmp_path, make):
+    codes = FairTrainer(
+        bert(), arguments(tmp_path, num_train_epochs=1), train_dataset=Sentences(),
+        eval_dataset=Sentences(seed=1), group_names=Named.NAMES,
+    )  # fmt: skip
+    names = FairTrainer(bert(), arguments(tmp_path, num_train_epochs=1), train_dataset=make())
+    codes.train()
+    names.train()
+    assert names.group_names == Named.NAMES
+    expected = codes.evaluate()
+    for data in (Named(seed=1), {"one": Named(seed=1)}):
+        found = names.evaluate(data)
+        prefix = "eval_one_" if isinstance(data, dict) else "eval_"
+        for name in ("err", "delta_eo", "tpr_Female", "rows_Male"):
+            assert found[prefix + name] == pytest.approx(expected["eval_" + name])
+    np.testing.assert_allclose(
+        names.predict(Named(seed=1)).predictions, codes.predict(Sentences(seed=1)).predictions,
+        rtol=1e-5,
+    )  # fmt: skip
+
+
+def test_unknown_names_and_names_that_turn_up_later(tmp_path):
+    data = Named(60)
+    data.code[:5] = -1
+    trainer = FairTrainer(bert(), arguments(tmp_path))
+    assert trainer.evaluate(data)["eval_rows_unknown_group"] == 5
+    later = Named(60, seed=1)
+    later.NAMES = ("Female", "Other")
+    found = trainer.evaluate(later)
+    assert trainer.group_names == ("Female", "Male", "Other")
+    assert found["eval_rows_Other"] == (later.code == 1).sum()
+    assert found["eval_rows_Male"] == 0
+    given = FairTrainer(bert(), arguments(tmp_path), group_names=("Female", "Male"))
+    with pytest.raises(InputError, match="'Other', which is not among the group names Female, M"):
+        given.evaluate(later)
+
+
+def test_codes_beyond_the_names_are_refused(tmp_path):
+    data = Sentences(60)
+    data.code[:] = data.code + 1
+    trainer = FairTrainer(bert(), arguments(tmp_path), train_dataset=data, group_names=("F", "M"))
+    with pytest.raises(InputError, match="'group' reaches 2, but there are 2 group names: F, M"):
+        trainer.train()
+    with pytest.raises(InputError, match="'group' reaches 2"):
+        trainer.evaluate(data)
+    data.code[0] = -2
+    with pytest.raises(InputError, match="'group' holds -2"):
+        trainer.evaluate(data)
+
+
+@pytest.mark.parametrize("by_batch", [False, True])
+def test_preprocessed_logits_leave_the_group_metrics_as_they_are(tmp_path, by_batch):
+    data, seen = Sentences(100), []
+
+    def shrink(logits, labels):
+        assert labels.ndim == 1
+        return logits.argmax(-1)
+
+    def metrics(found, compute_result=True):
+        seen.append(found.predictions.shape)
+        return {"own": 1.0}
+
+    settings = arguments(tmp_path, batch_eval_metrics=by_batch)
+    plain = FairTrainer(bert(), arguments(tmp_path)).evaluate(data)
+    trainer = FairTrainer(
+        bert(), settings, compute_metrics=metrics, preprocess_logits_for_metrics=shrink
+    )
+    found = trainer.evaluate(data)
+    for name in ("eval_err", "eval_delta_eo", "eval_tpr_1", "eval_rows_0"):
+        assert found[name] == pytest.approx(plain[name])
+    assert found["eval_own"] == 1.0
+    assert all(len(shape) == 1 for shape in seen)
+    if not by_batch:
+        predicted = trainer.predict(data)
+        assert predicted.predictions.shape == (100,)
+        assert "test_delta_eo" in predicted.metrics

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -15,35 +15,32 @@ from torch import Tensor
 from evenhand._base.distributed import ALONE, world
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError, MissingExtraError
-from evenhand.fisher.lowrank import LowRankLinear, merge_
-from evenhand.groups import UNKNOWN, Groups
+from evenhand.fisher.lowrank import merge_
+from evenhand.groups import Groups
 from evenhand.heads.gap_loss import BATCH_SOFTNESS, MEMORY, GapLoss, soft_gap_loss
 from evenhand.heads.gaps import Softness
-from evenhand.metrics.counts import Counts
-from evenhand.metrics.rates import (
-    accuracy,
-    f1_error,
-    false_positive_rate,
-    gap,
-    selection_rate,
-    true_positive_rate,
+from evenhand.integrations.trainer_factors import (
+    FACTORS,
+    low_rank_paths,
+    low_rank_tensors,
+    read_factors,
 )
+from evenhand.integrations.trainer_groups import GroupNames, integer_column
+from evenhand.integrations.trainer_metrics import group_metrics, padded
+from evenhand.metrics.counts import Counts
 
 try:
     import accelerate  # noqa: F401  (Trainer's own words for a missing one name no extra)
-    from transformers import EvalPrediction, PreTrainedModel, Trainer
+    from transformers import EvalPrediction, Trainer
 except ImportError as error:
     raise MissingExtraError("transformers with accelerate", "trainer", "FairTrainer") from error
-
-
-FACTORS = "evenhand_lowrank.safetensors"
-"""Beside the merged weights of a checkpoint: the low-rank factors, to resume from."""
 
 
 class FairTrainer(Trainer):  # type: ignore[misc]
     """``transformers.Trainer`` whose model comes to decide evenly on groups.
 
-    Every example carries an integer group beside its label (-1: unknown). The group is kept by the
+    Every example carries a group beside its label: an integer (-1: unknown), the code of a
+    ClassLabel, or a name (None: unknown), which becomes a code. The group is kept by the
     Trainer, taken off before the model is called, and used in three ways: the soft-gap penalty is
     added to the training loss; every evaluation reports group metrics; and layers made low-rank by
     :func:`evenhand.factorize_` are saved merged, so that ``from_pretrained`` loads a plain model
@@ -57,17 +54,23 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             ``selection_rate``, ``tpr`` and ``fpr`` (of the second of two classes), as
             ``eval_tpr_NAME``; NaN where there are no rows for a rate.
         groups: the key of the group in examples.
-        group_names: the names of codes 0, 1, …; the codes themselves by default.
+        group_names: the names of codes 0, 1, …; by default those of a ClassLabel feature or of
+            groups given by name, else the codes themselves.
         criterion: what is to be even.
         strength: of the penalty; 0 only measures.
         beta: steepness of the soft decision; the criterion's own by default.
         memory: how many batches the penalty's running means reach back.
-        **kwargs: as ``Trainer``'s; ``compute_metrics`` sees labels without groups.
+        **kwargs: as ``Trainer``'s; ``compute_metrics`` and ``preprocess_logits_for_metrics`` see
+            labels without groups.
 
     Raises:
         InputError: a strength below 0.
         MissingExtraError: (on import) transformers or accelerate is not installed.
     """
+
+    if TYPE_CHECKING:  # what Trainer brings
+        train_dataset: Any
+        eval_dataset: Any
 
     def __init__(
         self,
@@ -84,7 +87,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             raise InputError(f"the strength must be at least 0, found {strength}")
         super().__init__(*args, **kwargs)
         self.group_key = groups
-        self.group_names = None if group_names is None else tuple(str(n) for n in group_names)
+        self._names = GroupNames(groups, group_names)
         self.criterion = Criterion.parse(criterion)
         self.strength, self.beta, self.memory = float(strength), beta, memory
         # A classifier's loss is a mean over its batch: Trainer shall divide it by the accumulation
@@ -96,6 +99,50 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         self._counts: Counts | None = None
         self._users_metrics: Any = self.compute_metrics
         self.compute_metrics: Any = self._measure
+        self._users_preprocess: Any = self.preprocess_logits_for_metrics
+        if self._users_preprocess is not None:
+            self.preprocess_logits_for_metrics: Any = self._with_decisions
+
+    @property
+    def group_names(self) -> tuple[str, ...] | None:
+        """The names of codes 0, 1, …, given or learnt; None where codes are all there is."""
+        return self._names.names
+
+    def get_train_dataloader(self) -> Any:
+        """As ``Trainer``'s, groups' names as codes."""
+        self.train_dataset = self._names.coded(self.train_dataset)
+        return super().get_train_dataloader()
+
+    def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
+        """As ``Trainer``'s, groups' names as codes."""
+        own = self.eval_dataset
+        if isinstance(own, Mapping):
+            self.eval_dataset = {name: self._names.coded(data) for name, data in own.items()}
+        else:
+            self.eval_dataset = self._names.coded(own)
+        if not isinstance(eval_dataset, str):
+            eval_dataset = self._names.coded(eval_dataset)
+        return super().get_eval_dataloader(eval_dataset)
+
+    def get_test_dataloader(self, test_dataset: Any) -> Any:
+        """As ``Trainer``'s, groups' names as codes."""
+        return super().get_test_dataloader(self._names.coded(test_dataset))
+
+    def evaluation_loop(self, *args: Any, **kwargs: Any) -> Any:
+        """As ``Trainer``'s; the decisions kept for the group metrics are not handed on."""
+        output = super().evaluation_loop(*args, **kwargs)
+        if self._users_preprocess is not None and isinstance(output.predictions, tuple):
+            output = output._replace(predictions=output.predictions[0])
+        return output
+
+    def _with_decisions(self, logits: Any, labels: Any) -> tuple[Any, Tensor]:
+        """What the user's ``preprocess_logits_for_metrics`` gives, and the decisions beside it."""
+        if isinstance(labels, tuple) and len(labels) == len(self.label_names):
+            *others, _ = labels
+            labels = others[0] if len(others) == 1 else tuple(others)
+        raw = logits[0] if isinstance(logits, tuple) else logits
+        self._number_of_classes = int(raw.shape[-1])
+        return self._users_preprocess(logits, labels), raw.argmax(dim=-1)
 
     def compute_loss(
         self,
@@ -144,9 +191,9 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         data = self.train_dataset
         if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
             return None
-        labels = _column(data, ("labels", "label", "label_ids"))
-        codes = _column(data, (self.group_key,))
-        names = self._names(codes)
+        labels = integer_column(data, ("labels", "label", "label_ids"))
+        codes = integer_column(data, (self.group_key,))
+        names = self._names.of(codes)
         classes = tuple(str(k) for k in range(max(2, int(labels.max(initial=0)) + 1)))
         gap_loss = GapLoss(
             labels,
@@ -159,12 +206,6 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         )
         gap_loss.require_cells()
         return gap_loss
-
-    def _names(self, codes: np.ndarray) -> tuple[str, ...]:
-        """Names of all codes, made up for those that have none."""
-        names = self.group_names or ()
-        highest = int(codes.max(initial=UNKNOWN))
-        return (*names, *(str(code) for code in range(len(names), highest + 1)))
 
     @property
     def _shares(self) -> int:
@@ -194,9 +235,16 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         if isinstance(labels, tuple):
             *others, groups = labels
             labels = others[0] if len(others) == 1 else tuple(others)
+        if self._users_preprocess is not None:
+            found.predictions, decisions = found.predictions
+            decisions = _array(decisions)
+        else:
+            first = found.predictions
+            scores = _array(first[0] if isinstance(first, tuple) else first)
+            self._number_of_classes, decisions = scores.shape[-1], scores.argmax(axis=-1)
         metrics: dict[str, Any] = {}
         if groups is not None and not isinstance(labels, tuple):
-            metrics = self._group_metrics(found.predictions, labels, groups, compute_result)
+            metrics = self._group_metrics(decisions, labels, groups, compute_result)
         if self._users_metrics is not None:
             found.label_ids = labels
             found.elements = (found.predictions, labels, *found.elements[2:])
@@ -205,26 +253,23 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         return metrics
 
     def _group_metrics(
-        self, predictions: Any, labels: Any, groups: Any, finished: bool
+        self, decisions: np.ndarray, labels: Any, groups: Any, finished: bool
     ) -> dict[str, float]:
-        logits = predictions[0] if isinstance(predictions, tuple) else predictions
-        scores, truth, codes = (_array(part) for part in (logits, labels, groups))
-        names = self._names(codes)
+        truth, codes = _array(labels), _array(groups)
+        names = self._names.of(codes)
         before = self._counts
         if before is not None and len(before.group_names) > len(names):
             names = before.group_names
-        classes = tuple(str(k) for k in range(scores.shape[1]))
-        counts = Counts.of(
-            truth, scores.argmax(axis=1), Groups(codes, names, self.group_key), classes
-        )
+        classes = tuple(str(k) for k in range(self._number_of_classes))
+        counts = Counts.of(truth, decisions, Groups(codes, names, self.group_key), classes)
         if before is not None:
-            counts = _padded(before, names) + counts
+            counts = padded(before, names) + counts
         self._counts = None if finished else counts
         return group_metrics(counts) if finished else {}
 
     def _save(self, output_dir: str | None = None, state_dict: Any = None) -> None:
         own = self.accelerator.unwrap_model(self.model, keep_torch_compile=False)
-        factors = _factors(own)
+        factors = low_rank_tensors(own)
         if not factors:
             super()._save(output_dir, state_dict)
             return
@@ -243,14 +288,14 @@ class FairTrainer(Trainer):  # type: ignore[misc]
 
     def _load_from_checkpoint(self, resume_from_checkpoint: str, model: Any = None) -> None:
         super()._load_from_checkpoint(resume_from_checkpoint, model)
-        _read_factors(self.model if model is None else model, resume_from_checkpoint)
+        read_factors(self.model if model is None else model, resume_from_checkpoint)
 
     def _load_best_model(self) -> None:
         super()._load_best_model()
-        _read_factors(self.model, self.state.best_model_checkpoint)
+        read_factors(self.model, self.state.best_model_checkpoint)
 
     def _issue_warnings_after_load(self, load_result: Any) -> None:
-        low = tuple(f"{path}." for path in _low_rank(self.model))
+        low = tuple(f"{path}." for path in low_rank_paths(self.model))
 
         def others(names: list[str]) -> list[str]:
             return [name for name in names if not name.startswith(low)]
@@ -260,90 +305,5 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         )
 
 
-def group_metrics(counts: Counts) -> dict[str, float]:
-    """Flat metrics of counts, named as :class:`FairTrainer` reports them."""
-    table = counts.table
-    metrics = {
-        "err": float(f1_error(counts.total)),
-        "accuracy": float(accuracy(counts.total)),
-        "delta_eo": float(gap(table, Criterion.EQUALIZED_ODDS)),
-        "delta_dp": float(gap(table, Criterion.DEMOGRAPHIC_PARITY)),
-        "rows_unknown_group": float(counts.unknown.sum()),
-    }
-    rates: dict[str, Callable[[np.ndarray], Any]] = {
-        "selection_rate": selection_rate,
-        "tpr": true_positive_rate,
-        "fpr": false_positive_rate,
-    }
-    each = {kind: rate(table) for kind, rate in rates.items()}
-    for g, group in enumerate(counts.group_names):
-        metrics[f"rows_{group}"] = float(counts.sizes[g])
-        for kind, values in each.items():
-            if len(counts.class_names) == 2:
-                metrics[f"{kind}_{group}"] = float(values[g, 1])
-                continue
-            for k, name in enumerate(counts.class_names):
-                metrics[f"{kind}_{group}_{name}"] = float(values[g, k])
-    return metrics
-
-
-def _padded(counts: Counts, names: tuple[str, ...]) -> Counts:
-    """The same counts with empty rows for groups that turned up later."""
-    k = len(counts.class_names)
-    table = np.zeros((len(names), k, k), dtype=counts.table.dtype)
-    table[: len(counts.group_names)] = counts.table
-    return Counts(table, counts.unknown, names, counts.class_names, counts.attribute)
-
-
 def _array(values: Any) -> np.ndarray:
     return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)
-
-
-def _column(data: Any, keys: Sequence[str]) -> np.ndarray:
-    """(N,) one integer column of a dataset, read without its other columns where it can be."""
-    columns = getattr(data, "column_names", None)
-    key = next((key for key in keys if key in columns), None) if columns else None
-    if key is not None:
-        values = list(data[key])
-    else:
-        values = [_value(data[row], row, keys) for row in range(len(data))]
-    found = np.asarray(values)
-    if found.ndim != 1 or not np.issubdtype(found.dtype, np.integer):
-        raise InputError(
-            f"{keys[0]!r} must be one integer for each example (-1: unknown group), found "
-            f"{found.dtype} of shape {found.shape}; give codes, and their names as group_names"
-        )
-    return found.astype(np.int64)
-
-
-def _value(example: Any, row: int, keys: Sequence[str]) -> Any:
-    for key in keys:
-        if key in example:
-            return example[key]
-    raise InputError(
-        f"example {row} of the training set has no {keys[0]!r}; its keys are {', '.join(example)}"
-    )
-
-
-def _low_rank(model: torch.nn.Module) -> list[str]:
-    return [name for name, module in model.named_modules() if isinstance(module, LowRankLinear)]
-
-
-def _factors(model: torch.nn.Module) -> dict[str, Tensor]:
-    """The tensors of the low-rank layers of a transformers model, by name."""
-    if not isinstance(model, PreTrainedModel):
-        return {}
-    prefixes = tuple(f"{path}." for path in _low_rank(model))
-    return {
-        name: value.detach().cpu().contiguous().clone()
-        for name, value in model.state_dict().items()
-        if prefixes and name.startswith(prefixes)
-    }
-
-
-def _read_factors(model: torch.nn.Module, folder: str | None) -> None:
-    from safetensors.torch import load
-
-    path = Path(folder or "") / FACTORS
-    if folder and path.is_file() and _low_rank(model):
-        model.load_state_dict(load(path.read_bytes()), strict=False)
