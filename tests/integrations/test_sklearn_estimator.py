@@ -165,3 +165,56 @@ def test_renaming_groups_changes_nothing(seed, names):
     )
     by_code = FairLinearHead(strength=1.0, ridge=0.01).fit(x, y, sensitive_features=code)
     np.testing.assert_allclose(by_name.coef_, by_code.coef_, atol=1e-3)
+
+
+@pytest.mark.parametrize("form", ["csr", "csc", "coo"])
+def test_sparse_rows_give_the_same_head(form):
+    from scipy import sparse
+
+    x, y, group = people(400)
+    x[np.abs(x) < 0.5] = 0
+    packed = sparse.coo_array(x).asformat(form)
+    plain = FairLinearHead().fit(x, y, group)
+    found = FairLinearHead().fit(packed, y, sensitive_features=group)
+    np.testing.assert_allclose(found.coef_, plain.coef_)
+    np.testing.assert_array_equal(found.predict(packed), plain.predict(x))
+
+
+def test_a_sparse_matrix_too_large_and_weights_are_refused_by_name():
+    from scipy import sparse
+
+    x, y, group = people(100)
+    huge = sparse.csr_array((100, 10_000_000))
+    with pytest.raises(InputError, match=r"sparse matrix of \(100, 10000000\)"):
+        FairLinearHead().fit(huge, y, group)
+    with pytest.raises(InputError, match="does not read sample_weight"):
+        FairLinearHead().fit(x, y, group, sample_weight=np.ones(100))
+    with pytest.raises(TypeError, match="'weights'"):
+        FairLinearHead().fit(x, y, group, weights=np.ones(100))
+
+
+def test_too_many_labels_or_groups_are_refused_before_anything_is_allocated():
+    x, y, group = people(3000)
+    with pytest.raises(InputError, match="1,200 different labels, more than 1,000"):
+        FairLinearHead().fit(x, np.arange(3000) % 1200, group)
+    with pytest.raises(InputError, match="3,000 groups, more than 200"):
+        FairLinearHead().fit(x, y, np.arange(3000))
+    found = FairLinearHead().fit(x, 50_000_000 * y, group)
+    assert found.classes_.tolist() == [0, 50_000_000]
+
+
+def test_groups_of_every_library_are_read_by_position():
+    polars, arrow = pytest.importorskip("polars"), pytest.importorskip("pyarrow")
+    x, y, group = people(400)
+    index = np.random.default_rng(0).permutation(400)
+    expected = FairLinearHead().fit(x, y, group)
+    for values in (
+        pd.Series(group, index=index), pd.DataFrame({"sex": group}, index=index),
+        polars.Series(group), polars.DataFrame({"sex": group}), arrow.array(group),
+        arrow.table({"sex": group}), group[:, None], list(group), pd.Categorical(group),
+    ):  # fmt: skip
+        frame = pd.DataFrame(x, index=index).add_prefix("x")
+        found = FairLinearHead().fit(frame, pd.Series(y, index=index), values)
+        np.testing.assert_allclose(found.coef_, expected.coef_)
+    with pytest.raises(InputError, match="hold a list in row 0"):
+        FairLinearHead().fit(x, y, polars.Series([[1]] * 400))

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import scipy.special
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from evenhand._base.columns import columns, dense
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import Groups
@@ -28,6 +28,7 @@ from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
 from evenhand.heads.selection.warnings import result_warnings, row_warnings
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
+from evenhand.tasks.labels import MAX_CLASSES, MAX_GROUPS
 
 if TYPE_CHECKING:
     from evenhand.heads.selection.select import Choice
@@ -88,20 +89,37 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.error = error
         self.random_state = random_state
 
-    def fit(self, X: Any, y: Any, sensitive_features: Any = None) -> Self:
+    def __sklearn_tags__(self) -> Any:
+        """What scikit-learn should know: sparse rows are read."""
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags
+
+    def fit(self, X: Any, y: Any, sensitive_features: Any = None, **unsupported: Any) -> Self:
         """Fit on features (N, d), labels (N,) and, if the gaps are to be small, the groups.
 
         Args:
-            X: (N, d) numbers.
+            X: (N, d) numbers; a sparse matrix is made dense, where it is small enough.
             y: (N,) labels; the second of two, sorted, is the positive one.
             sensitive_features: (N,) groups, or (N, A) columns to cross (a DataFrame's names are
-                kept); None or NaN where unknown: such rows train the task and enter no gap.
+                kept), read by position; None or NaN where unknown: such rows train the task and
+                enter no gap.
+            **unsupported: refused by name; ``sample_weight`` is not read.
 
         Raises:
             InputError: one class or group only, another number of groups than rows, or a setting
                 out of range.
         """
-        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32])
+        if "sample_weight" in unsupported:
+            raise InputError(
+                "FairLinearHead does not read sample_weight: gaps and errors are counted by rows, "
+                "so that a weighted fit would be judged by other figures; repeat the rows, or "
+                "draw them by their weights"
+            )
+        if unsupported:
+            raise TypeError(f"fit() got an unexpected keyword argument {next(iter(unsupported))!r}")
+        X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], accept_sparse="csr")
+        X = dense(X, "X") if hasattr(X, "toarray") else X
         X = np.require(X, requirements="W")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
@@ -109,6 +127,11 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             raise InputError(
                 f"Classifier can't train when only one class is present: all {len(y)} labels "
                 f"are {self.classes_[0]!r}"
+            )
+        if len(self.classes_) > MAX_CLASSES:
+            raise InputError(
+                f"y has {len(self.classes_):,} different labels, more than {MAX_CLASSES:,}: it "
+                "looks like a number to estimate, not a class to decide"
             )
         names = tuple(str(name) for name in self.classes_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
@@ -178,7 +201,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: Any) -> Array:
         """(N,) log-odds of the second class for two classes, (N, K) logits for more."""
         check_is_fitted(self)
-        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False)
+        X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, accept_sparse="csr")
         scores: Array = X @ self.coef_.T + self.intercept_
         return scores[:, 0] if len(self.classes_) == 2 else scores
 
@@ -203,24 +226,23 @@ def _nobody(number: int) -> Groups:
 
 
 def _groups(values: Any, number: int) -> Groups:
-    """One column as groups, or several crossed."""
+    """One column as groups, or several crossed; all are read by position."""
     if isinstance(values, Groups):
         groups = values
-    elif isinstance(values, pd.DataFrame):
-        groups = Groups.crossed({str(name): values[name] for name in values.columns})
-    elif isinstance(values, pd.Series):
-        groups = Groups.from_values(values, str(values.name or "group"))
     else:
-        columns = np.asarray(values, dtype=object)
-        if columns.ndim > 2:
-            raise InputError(
-                f"sensitive_features must have shape (N,) or (N, A), found {columns.shape}"
-            )
-        if columns.ndim == 2:
-            named = {f"group {i + 1}": columns[:, i] for i in range(columns.shape[1])}
-            groups = Groups.crossed(named)
+        found = columns(values, "sensitive_features")
+        if len(found) == 1:
+            name = next(iter(found)) or str(getattr(values, "name", None) or "group")
+            groups = Groups.from_values(next(iter(found.values())), name)
         else:
-            groups = Groups.from_values(columns)
+            groups = Groups.crossed(
+                {f"group {name}" if name.isdecimal() else name: v for name, v in found.items()}
+            )
     if len(groups) != number:
         raise InputError(f"X has {number} rows and sensitive_features {len(groups)}")
+    if groups.number > MAX_GROUPS:
+        raise InputError(
+            f"sensitive_features has {groups.number:,} groups, more than {MAX_GROUPS}: it looks "
+            "like a number or a name; cut it into groups first"
+        )
     return groups
