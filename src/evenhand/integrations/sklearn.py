@@ -108,7 +108,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
 
         Raises:
             InputError: one class or group only, another number of groups than rows, or a setting
-                out of range.
+                out of range, a sparse matrix too large, or ``sample_weight``.
+            TypeError: another keyword.
         """
         if "sample_weight" in unsupported:
             raise InputError(
