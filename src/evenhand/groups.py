@@ -170,4 +170,6 @@ def _without_unknown(labels: npt.NDArray[Any]) -> list[Any]:
 def known_groups(groups: Groups) -> str:
     """The groups and their sizes in a few words."""
     sizes = zip(groups.names, groups.sizes, strict=True)
-    return ", ".join(f"{name} {size:,}" for name, size in sizes)
+    from evenhand._base.text import listed
+
+    return listed(f"{name} {size:,}" for name, size in sizes)

@@ -16,6 +16,7 @@ from evenhand._base.text import (
     csv_safe,
     fitted,
     frame_to_csv,
+    listed,
     visible,
     visible_lines,
 )
@@ -80,3 +81,10 @@ def test_letters_of_any_script_and_emoji_stay():
     assert visible("👩🏽‍💻 عربي") == "👩🏽‍💻 عربي"
     assert as_json("👩🏽‍💻 عربي") == '"👩🏽‍💻 عربي"'
     assert columns(fitted("日本語テキスト", 7)) == 7
+
+
+@given(st.lists(st.text(min_size=1, max_size=5), max_size=30))
+def test_a_list_in_an_error_names_eight_at_most(names):
+    shown = listed(names, between="|")
+    assert shown.startswith("|".join(names[:8]))
+    assert shown.endswith(f" and {len(names) - 8} more") == (len(names) > 8)

@@ -97,3 +97,28 @@ def test_views_and_shared_weights_are_saved(tmp_path):
     into = nn.Sequential(nn.Linear(6, 6), nn.Linear(6, 6))
     load(folder, into)
     np.testing.assert_array_equal(into(X).detach().numpy(), model(X).detach().numpy())
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("adapter_config.json", "adapter_model.safetensors", "model.safetensors.index.json"),
+        *("pytorch_model.bin", "encoder/model.safetensors"),
+    ],
+)
+def test_what_would_be_loaded_on_top_is_named(tmp_path, name):
+    folder = save(MLP(3, 2), tmp_path / "model")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text("{}")
+    with pytest.raises(ArtefactError, match=f"{name} is no part of the model that was saved"):
+        load(folder)
+
+
+def test_an_older_models_files_are_not_carried_over_and_others_are(tmp_path):
+    old = nn.Linear(3, 2)
+    folder = save(old, tmp_path / "model", more={"vocabulary.txt": "a"})
+    (folder / "mine.txt").write_text("mine")
+    save(MLP(3, 2), folder)
+    names = {path.name for path in folder.iterdir()}
+    assert names == {WEIGHTS, CONFIG, SEAL, "mine.txt"}
+    assert isinstance(load(folder), MLP)

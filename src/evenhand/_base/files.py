@@ -9,7 +9,7 @@ import shutil
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
@@ -87,11 +87,15 @@ def replaced_file(path: str | Path) -> Iterator[Path]:
 
 
 @contextmanager
-def replaced_folder(path: str | Path) -> Iterator[Path]:
+def replaced_folder(path: str | Path, *, dropped: Collection[str] = ()) -> Iterator[Path]:
     """A new folder to fill, which takes the place of ``path`` whole when the block ends well.
 
     Files of the old folder that the new one does not have are carried over. Where the system can
     exchange two folders at once (Linux, macOS), a reader sees the old one or the new one.
+
+    Args:
+        path: of the folder.
+        dropped: names in the old folder that are not carried over.
 
     Raises:
         InputError: it cannot be written, or ``path`` is a file.
@@ -106,7 +110,7 @@ def replaced_folder(path: str | Path) -> Iterator[Path]:
         try:
             yield new
             for kept in sorted(path.iterdir()) if path.exists() else ():
-                if not (new / kept.name).exists():
+                if kept.name not in dropped and not (new / kept.name).exists():
                     _carry_over(kept, new / kept.name)
             for file in new.rglob("*"):
                 if file.is_file() and not file.is_symlink():

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.text import listed
 from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
@@ -197,7 +198,7 @@ class FairModel:
             if name not in frame.columns:
                 raise InputError(
                     f"the model reads column {name!r}; the columns are "
-                    f"{', '.join(map(str, frame.columns[:20])) or 'none'}"
+                    f"{listed(map(str, frame.columns)) or 'none'}"
                 )
             rows = frame[name]
         if isinstance(rows, (str, Path)):

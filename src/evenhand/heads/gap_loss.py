@@ -16,6 +16,7 @@ from torch import Tensor
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.distributed import ALONE, World
+from evenhand._base.text import listed
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups, known_groups
@@ -185,7 +186,7 @@ class GapLoss:
         if len(wrong):
             raise InputError(
                 f"group code {wrong[0]} is out of range: there are {self.groups.number} groups, "
-                f"{', '.join(self.groups.names)}"
+                f"{listed(self.groups.names)}"
             )
         if not self.term.active:
             return z.sum() * 0.0

@@ -22,6 +22,10 @@ SEAL = "evenhand.json"
 CARD = "README.md"
 
 
+WEIGHTY = (".safetensors", ".index.json", ".bin", ".pt", ".pth")
+"""Endings of files that a library may load in place of the model, or on top of it."""
+
+
 def save(
     model: nn.Module,
     folder: str | Path,
@@ -35,8 +39,8 @@ def save(
     A transformers model is written by its own ``save_pretrained``; an evenhand MLP with its
     configuration; any other module as a state dict, to be loaded into a module of its class.
     ``evenhand.json`` beside it holds the sha256 of every file there, of itself, and what ``about``
-    says. The folder takes the place of an older one whole; what else lay in that is
-    carried over.
+    says. The folder takes the place of an older one whole; what lay in that and was not of its
+    model is carried over.
 
     Args:
         model: dense; merge low-rank layers first.
@@ -48,7 +52,7 @@ def save(
     """
     from evenhand.models.mlp import MLP
 
-    with replaced_folder(folder) as new:
+    with replaced_folder(folder, dropped=_old_names(Path(folder))) as new:
         kind = "torch"
         if hasattr(model, "save_pretrained"):
             from evenhand.models.transformers_folder import without_bars
@@ -76,6 +80,15 @@ def save(
         }
         write_atomically(new / SEAL, sealed(seal, indent=2) + "\n")
     return Path(folder)
+
+
+def _old_names(folder: Path) -> set[str]:
+    """What an older model's own files and folders are called."""
+    try:
+        sums = unsealed((folder / SEAL).read_bytes()).get("sha256")
+    except (OSError, ValueError):
+        return set()
+    return {str(name).partition("/")[0] for name in sums} if isinstance(sums, dict) else set()
 
 
 def _packed(model: nn.Module) -> bytes:
@@ -162,6 +175,12 @@ def _check(folder: Path, sums: Any) -> None:
             continue
         how = f"sha256 {found[:12]}…, sealed as {str(stated)[:12]}…" if found else "it is missing"
         raise ArtefactError(f"{path} is damaged or was changed: {how}; run the fine-tuning again")
+    for name in sorted(there - set(sums)):
+        if name.startswith("adapter_") or name.endswith(WEIGHTY):
+            raise ArtefactError(
+                f"{folder / name} is no part of the model that was saved, and may change what is "
+                "loaded: remove it"
+            )
 
 
 def _mlp(folder: Path) -> nn.Module:

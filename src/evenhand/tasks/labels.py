@@ -11,6 +11,7 @@ import pandas as pd
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.names import in_order, is_fractional, name_of
+from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.tasks.missing import Missing
@@ -33,9 +34,8 @@ def column_of(frame: pd.DataFrame, name: str, role: str) -> pd.Series[Any]:
         InputError: no such column; the message lists what there is.
     """
     if name not in frame.columns:
-        shown = ", ".join(map(str, frame.columns[:20]))
-        more = f" and {len(frame.columns) - 20} more" if len(frame.columns) > 20 else ""
-        raise InputError(f"there is no {role} column {name!r}; the columns are {shown}{more}")
+        shown = listed(map(str, frame.columns))
+        raise InputError(f"there is no {role} column {name!r}; the columns are {shown}")
     column: pd.Series[Any] = frame[name]
     return column
 
@@ -64,7 +64,7 @@ def code_labels(
     name = str(column.name)
     if len(names) < 2:
         raise InputError(
-            f"label column {name!r} has {len(names)} classes ({', '.join(names) or 'none'}): "
+            f"label column {name!r} has {len(names)} classes ({listed(names) or 'none'}): "
             "two at least are needed"
         )
     fractional = sum(map(is_fractional, names))
@@ -83,8 +83,8 @@ def code_labels(
     absent = chosen - set(names)
     if absent:
         raise InputError(
-            f"positive value {', '.join(sorted(absent))!r} is not among the values of label column "
-            f"{name!r}: {', '.join(names[:20])}"
+            f"positive value {listed(sorted(absent))!r} is not among the values of label column "
+            f"{name!r}: {listed(names)}"
             + (" (in YAML, quote yes and no)" if absent & {"True", "False"} else "")
         )
     is_positive = np.array([class_name in chosen for class_name in names])
@@ -126,7 +126,7 @@ def code_groups(
     }
     groups = Groups.crossed(values)
     if groups.number < 2:
-        found = ", ".join(groups.names) or "none"
+        found = listed(groups.names) or "none"
         raise InputError(f"{groups.attribute} has {groups.number} groups ({found}): two are needed")
     if groups.number > MAX_GROUPS:
         raise InputError(

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.arrays import FloatArray
+from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.tasks.encoded_columns import Block, CategoryColumn, Column, column_from_dict
 
@@ -73,11 +74,10 @@ class TableEncoder:
         """
         absent = self.missing_columns(names)
         if absent:
-            more = f" and {len(names) - 20} more" if len(names) > 20 else ""
             raise InputError(
                 f"{where} lacks {len(absent)} of the {len(self.columns)} columns that the model "
-                f"reads: {', '.join(absent)}; its columns are "
-                f"{', '.join(map(str, names[:20]))}{more}"
+                f"reads: {listed(map(str, absent))}; its columns are "
+                f"{listed(map(str, names))}"
             )
 
     def encode(self, frame: pd.DataFrame) -> Encoded:

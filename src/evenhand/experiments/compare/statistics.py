@@ -10,6 +10,7 @@ import numpy.typing as npt
 import pandas as pd
 from scipy import stats
 
+from evenhand._base.text import listed
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 
@@ -65,7 +66,7 @@ def paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:
         known = sorted(set(frame["method"] + " (" + frame["setting"] + ")"))
         raise InputError(
             f"no results of {method!r} with setting {setting!r} to compare with; "
-            f"there are {', '.join(known)}"
+            f"there are {listed(known)}"
         )
     tables = []
     for metric in METRICS:

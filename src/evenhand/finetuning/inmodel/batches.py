@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from evenhand._base.columns import column
+from evenhand._base.text import listed
 from evenhand._base.torch_calls import label_tensor
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups, as_groups
@@ -120,7 +121,7 @@ def group_codes(values: Sequence[Any], names: Sequence[str]) -> Tensor:
     strangers = set(coded.names) - set(number)
     if strangers:
         raise InputError(
-            f"group {min(strangers)!r} was not in the first pass; the groups are {', '.join(names)}"
+            f"group {min(strangers)!r} was not in the first pass; the groups are {listed(names)}"
         )
     code = torch.tensor([*(number[name] for name in coded.names), UNKNOWN])
     return code[torch.as_tensor(coded.codes)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from evenhand._base.text import listed
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.heads.selection.rule import Rule
@@ -44,11 +45,11 @@ def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
     counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
     for criterion in criteria:
         if np.isnan(gap(counts.table, criterion)):
-            cells = "; ".join(
-                f"{name}: "
-                + ", ".join(f"{n} {c!r}" for n, c in zip(row, rows.classes, strict=True))
+            parts = (
+                f"{name}: " + listed(f"{n} {c!r}" for n, c in zip(row, rows.classes, strict=True))
                 for name, row in zip(rows.groups.names, counts.cells, strict=True)
             )
+            cells = listed(parts, between="; ")
             raise InputError(
                 f"no two groups of {rows.groups.attribute} can be compared by {criterion}: each "
                 f"needs rows with the same labels, found {cells or 'no group'}; give more rows or "

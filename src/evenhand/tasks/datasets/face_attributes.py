@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 
+from evenhand._base.text import listed
 from evenhand.errors import InputError
 
 NAMED = {"Male": ("Female", "Male"), "Young": ("Old", "Young")}
@@ -28,19 +29,19 @@ def attribute_frame(
     Raises:
         InputError: an unknown attribute, or the label among the groups.
     """
-    listed = [part.strip() for part in group.split(",")] if isinstance(group, str) else list(group)
-    for name in (label, *listed):
+    chosen = [part.strip() for part in group.split(",")] if isinstance(group, str) else list(group)
+    for name in (label, *chosen):
         if name not in attributes.columns:
             near = difflib.get_close_matches(name, attributes.columns, n=1, cutoff=0.5)
             hint = f"; did you mean {near[0]!r}?" if near else ""
             raise InputError(
                 f"{task} has no attribute {name!r}{hint} "
-                f"It has {', '.join(map(str, attributes.columns))}"
+                f"It has {listed(map(str, attributes.columns))}"
             )
-    if label in listed:
+    if label in chosen:
         raise InputError(f"{label} is the label and cannot be the group too")
     frame = {label: np.where(attributes[label].to_numpy() == 1, label, f"not {label}")}
-    for name in listed:
+    for name in chosen:
         no, yes = NAMED.get(name, (f"not {name}", name))
         frame[name] = np.where(attributes[name].to_numpy() == 1, yes, no)
     return pd.DataFrame(frame)
