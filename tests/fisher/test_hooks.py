@@ -1,6 +1,9 @@
 """The hook form inside a model against the closed form and per-sample loops."""
 
+import copy
+
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from torch import nn
@@ -284,3 +287,38 @@ def test_the_mode_is_given_back_after_an_error(trained):
     with pytest.raises(InputError):
         group_fisher(model, [(x, y)])
     assert all(module.training for module in model.modules())
+
+
+def test_one_logit_is_the_log_odds_of_two_classes():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        one = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1)).double()
+        x = torch.randn(20, 3, dtype=torch.float64)
+    two = copy.deepcopy(one)
+    two[2] = nn.Linear(4, 2).double()
+    with torch.no_grad():
+        two[2].weight[0], two[2].bias[0] = 0, 0
+        two[2].weight[1], two[2].bias[1] = one[2].weight[0], one[2].bias[0]
+    labels, groups = torch.arange(20) % 2, ["a", "b"] * 10
+    for squeezed in (one, nn.Sequential(*one, nn.Flatten(0))):
+        for kind in ("empirical", "true"):
+            found = group_fisher(squeezed, [(x, labels, groups)], target_modules="0", kind=kind)[
+                "0"
+            ]
+            expected = group_fisher(two, [(x, labels, groups)], target_modules="0", kind=kind)
+            np.testing.assert_allclose(found.row_sums, expected["0"].row_sums, rtol=1e-10)
+
+
+def test_labels_and_groups_of_a_series_are_read_by_position():
+    model = nn.Linear(3, 2)
+    x = torch.arange(12.0).reshape(4, 3)
+    labels, groups = [0, 1, 1, 0], ["a", "b", "b", "a"]
+    expected = group_fisher(model, [(x, labels, groups)])
+    found = group_fisher(
+        model,
+        [(x, pd.Series(labels, index=[3, 2, 1, 0]), pd.Series(groups, index=[1, 1, 1, 1]))],
+    )
+    for name in expected:
+        np.testing.assert_array_equal(found[name].row_sums, expected[name].row_sums)
+    with pytest.raises(InputError, match="labels of a batch must be integers"):
+        group_fisher(model, [(x, ["no", "yes", "no", "yes"], groups)])
