@@ -6,8 +6,10 @@
 forked from this one, which has the libraries loaded and has computed nothing. POINTS is how many
 points to draw, or ``all``: the k-th write, sync or rename of the run, where it dies by SIGKILL, or
 every fourth time is interrupted as by ctrl-C; a write dies with half of its content on the disk.
+``full:N`` draws N points from which on the disk is full instead.
 """
 
+import errno
 import json
 import os
 import random
@@ -24,6 +26,10 @@ from evenhand.models.features import store
 ROWS_PER_SHARD = 6
 
 
+FULL = 0
+"""In place of a signal: no more room on the disk."""
+
+
 class Counter:
     """Counts what a process does to files, and sends it ``signal`` at number ``fatal``."""
 
@@ -32,14 +38,21 @@ class Counter:
 
     def step(self) -> bool:
         self.done += 1
+        if self.sent == FULL:
+            return 0 < self.fatal <= self.done
         return self.done == self.fatal
+
+    def strike(self) -> None:
+        if self.sent == FULL:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        os.kill(os.getpid(), self.sent)
 
     def watch(self, owner, name):
         real = getattr(owner, name)
 
         def watched(*arguments, **named):
             if self.step():
-                os.kill(os.getpid(), self.sent)
+                self.strike()
             return real(*arguments, **named)
 
         setattr(owner, name, watched)
@@ -55,7 +68,7 @@ class Counter:
                 if self.step():
                     write(data[: len(data) // 2])
                     file.flush()
-                    os.kill(os.getpid(), self.sent)
+                    self.strike()
                 return write(data)
 
             if arguments[1:2] == ("wb",):
@@ -123,14 +136,15 @@ def serve(folder, points, arguments):
 
     whole = run(placed("whole"), told)
     steps = int((told / "steps").read_text())
+    full = points.startswith("full:")
     if points == "all":
         chosen = range(1, steps + 1)
     else:
-        chosen = sorted(random.Random(0).sample(range(1, steps + 1), int(points)))
+        chosen = sorted(random.Random(0).sample(range(1, steps + 1), int(points.split(":")[-1])))
     results = []
     for number, point in enumerate(chosen):
         name = f"killed-{point}"
-        sent = signal.SIGKILL if number % 4 else signal.SIGINT
+        sent = FULL if full else signal.SIGKILL if number % 4 else signal.SIGINT
         killed = run(placed(name), told, point, sent)
         errors = (told / "errors").read_text()
         # A file half written in a folder half made goes with that folder.

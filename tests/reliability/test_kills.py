@@ -59,6 +59,52 @@ def test_a_comparison_killed_at_some_of_its_writes_ends_as_an_unbroken_one(tmp_p
     require_the_same(told)
 
 
+def require_nothing_lost(told):
+    """A full disk: said by name, with what to do; and once there is room, as if it had been."""
+    assert told["results"]
+    for result in told["results"]:
+        assert result["killed"] == 2, result
+        assert "No space left on device" in result["errors"], result
+        assert "free some space and run the same command again" in result["errors"], result
+        assert "Traceback" not in result["errors"], result
+        assert result["again"] == 0, result
+        assert result["different"] == [], result
+        assert result["wrong"] == [], result
+        assert result["litter"] == 0, result
+
+
+def audited(tmp_path, points):
+    rows = [f"{i % 2},{i % 3 % 2},{'ab'[i // 7 % 2]}" for i in range(400)]
+    (tmp_path / "predictions.csv").write_text("\n".join(["y,yhat,sex", *rows]))
+    return schedule(
+        tmp_path,
+        points,
+        *("audit", str(tmp_path / "predictions.csv"), "--label", "y", "--prediction", "yhat"),
+        *("--group", "sex", "--quiet", "--output", "OUT"),
+    )
+
+
+def test_a_comparison_on_a_full_disk_loses_nothing(tmp_path):
+    require_nothing_lost(compared(tmp_path, "full:2"))
+
+
+def test_an_audit_killed_or_on_a_full_disk_loses_nothing(tmp_path):
+    for folder in ("killed", "full"):
+        (tmp_path / folder).mkdir()
+    require_the_same(audited(tmp_path / "killed", 4))
+    require_nothing_lost(audited(tmp_path / "full", "full:2"))
+
+
+@pytest.mark.soak
+def test_a_comparison_on_twenty_full_disks(tmp_path):
+    require_nothing_lost(compared(tmp_path, "full:20", 60, "transfer,svd,gap-eo"))
+
+
+@pytest.mark.soak
+def test_an_audit_killed_at_every_write(tmp_path):
+    require_the_same(audited(tmp_path, "all"))
+
+
 @pytest.mark.soak
 def test_a_comparison_killed_at_every_write(tmp_path):
     require_the_same(compared(tmp_path, "all", 60, "transfer,svd,gap-eo"))

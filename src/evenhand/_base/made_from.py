@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from evenhand._base.files import write_atomically
-from evenhand._base.seals import sealed, unsealed
+from evenhand._base.seals import file_digest, sealed, unsealed
 from evenhand.errors import ArtefactError, InputError
 
 MADE_FROM = "made-from.json"
@@ -51,6 +51,15 @@ def claim(folder: Path, made_from: Mapping[str, Any]) -> None:
             f"{folder} holds results made from something else: {'; '.join(changed)}; give another "
             f"--output, or remove {folder}"
         )
+
+
+def mark(folder: Path) -> str | None:
+    """What tells the results of one claim from those of any other; None without a claim.
+
+    Kept in every result, it shows one that was put there from another folder.
+    """
+    path = folder / MADE_FROM
+    return file_digest(path) if path.is_file() else None
 
 
 def _short(value: Any) -> str:

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from evenhand._base.files import write_atomically
+from evenhand._base.made_from import mark
 from evenhand._base.seals import sealed, unsealed
 from evenhand._base.threads import one_thread
 from evenhand.criteria import Criterion
@@ -111,7 +112,7 @@ def run_seed(
                 if reason
                 else run_cell(stage, entry, rules)
             )
-            write_atomically(cell_path(folder, seed, entry.name), to_json(cell))
+            write_cell(cell_path(folder, seed, entry.name), cell)
 
 
 def run_cell(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Cell:
@@ -160,7 +161,12 @@ def _criteria(entry: Entry, every: Sequence[Criterion]) -> tuple[Criterion, ...]
     return tuple(every) if entry.evens is None else (entry.evens,)
 
 
-def to_json(cell: Cell) -> str:
+def write_cell(path: Path, cell: Cell) -> None:
+    """Keep a cell, whole or not at all, with the mark of what its folder was made from."""
+    write_atomically(path, to_json(cell, mark(path.parent)))
+
+
+def to_json(cell: Cell, made_from: str | None = None) -> str:
     """A cell as JSON that carries its own hash."""
     records = [
         {
@@ -180,17 +186,18 @@ def to_json(cell: Cell) -> str:
         for record in cell.records
     ]
     about = {k: getattr(cell, k) for k in ("method", "seed", "skipped", "too_wide", "missing")}
-    return sealed({**about, "records": records})
+    return sealed({**about, "made_from": made_from, "records": records})
 
 
 def read_cell(path: Path) -> Cell:
-    """A cell that :func:`to_json` wrote.
+    """A cell that :func:`write_cell` wrote.
 
     Raises:
-        ArtefactError: the file is damaged, or is that of another method or seed.
+        ArtefactError: the file is damaged, or is that of another method, seed or comparison.
     """
     try:
         document = unsealed(path.read_bytes())
+        made_from = document.pop("made_from")
         records = tuple(map(_record, document.pop("records")))
         cell = Cell(records=records, **document)
     except (ValueError, KeyError, TypeError, AttributeError) as error:
@@ -200,6 +207,8 @@ def read_cell(path: Path) -> Cell:
             f"{path} is not what its name says: it was written as {cell.file}; delete it and run "
             "again"
         )
+    if made_from != mark(path.parent):
+        raise ArtefactError(f"{path} is of another comparison; delete it and run again")
     return cell
 
 

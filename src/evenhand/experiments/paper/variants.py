@@ -10,11 +10,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand._base.arrays import FloatArray
-from evenhand._base.files import write_atomically
 from evenhand._base.seals import read_arrays
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.experiments.compare.results import cell_of, read_cell, to_json
+from evenhand.experiments.compare.results import cell_of, read_cell, write_cell
 from evenhand.experiments.methods.registry import METHODS
 from evenhand.experiments.paper.figure_arrays import ARRAYS, fine_tuned
 from evenhand.experiments.paper.readings import fresh, sensitivity
@@ -261,7 +260,7 @@ def run_one(stage: Stage, name: str, path: Path) -> None:
         for setting, one in run(stage) if run else METHODS[name].load()(stage.problem):
             yield score(stage, name, setting, one, 0.0)
 
-    write_atomically(path, to_json(cell_of(stage, name, records)))
+    write_cell(path, cell_of(stage, name, records))
 
 
 def network_scores(model: MLP) -> Predict:
