@@ -10,6 +10,7 @@ import typer
 from evenhand.cli.audit import audit
 from evenhand.cli.cache import app as cache_app
 from evenhand.cli.compare import compare
+from evenhand.cli.export import export
 from evenhand.cli.finetune import finetune
 from evenhand.cli.init import init
 from evenhand.cli.paper import paper
@@ -50,7 +51,7 @@ def _root(
     pass
 
 
-for command in (finetune, predict, compare, plan, audit, init, paper, rerun):
+for command in (finetune, predict, export, compare, plan, audit, init, paper, rerun):
     app.command()(command)
 
 

@@ -132,7 +132,7 @@ class FairModel:
         """
         if isinstance(self.raw, TableEncoder):
             return self._decide_table(as_frame(rows), self.raw)
-        items, reasons = self._items(rows)
+        items, reasons = self.items(rows)
         good = [row for row in range(len(items)) if row not in reasons]
         logits = np.full((len(items), len(self.classes)), np.nan)
         size = TABLE_BATCH if self.raw is None and _is_table(items) else BATCH
@@ -188,8 +188,12 @@ class FairModel:
             bad | {place + middle: why for place, why in bad_after.items()},
         )
 
-    def _items(self, rows: Any) -> tuple[Sequence[Any], dict[int, str]]:
-        """The model's own inputs of raw rows, and the rows that have none."""
+    def items(self, rows: Any) -> tuple[Sequence[Any], dict[int, str]]:
+        """What the model's preparation takes of raw rows, and row to why it has none.
+
+        Raises:
+            InputError: the column of texts or files is missing.
+        """
         if self.raw is None or isinstance(rows, ImageFiles):
             return rows, {}
         if isinstance(rows, pd.DataFrame) or hasattr(rows, "__dataframe__"):

@@ -99,12 +99,7 @@ def predict(
             "the run was made from arrays, so it does not know how rows of a file become inputs: "
             "evenhand.load(run).predict(array) decides them"
         )
-    listing: TableFile | None = None
-    if isinstance(model.raw, ImageColumn) and (source.is_dir() or source.suffix == ".zip"):
-        parts = _image_parts(model, open_archive(source), columns)
-    else:
-        listing = open_table(source, delimiter=delimiter, encoding=encoding)
-        parts = _table_parts(model, model.raw, listing, source.parent, columns)
+    listing, parts = _opened(model, model.raw, source, columns, delimiter, encoding)
     drift = Drift.of(model)
     reasons: dict[int, str] = {}
     with ExitStack() as stack:
@@ -129,6 +124,51 @@ def predict(
     return Predicted(output, sidecar, drift.rows, drift.decided, drift, notes)
 
 
+def _holds_images(source: Path) -> bool:
+    return source.is_dir() or source.suffix == ".zip"
+
+
+def _images_of(source: Path) -> Archive:
+    return open_archive(source) if _holds_images(source) else FolderArchive(source.parent)
+
+
+Parts = Iterator[tuple[RawBatch, Decisions]]
+
+
+def _opened(
+    model: FairModel,
+    raw: Raw,
+    source: Path,
+    columns: Sequence[str] = (),
+    delimiter: str | None = None,
+    encoding: str | None = None,
+) -> tuple[TableFile | None, Parts]:
+    """The table, where there is one, and its rows with what is decided of them."""
+    if isinstance(raw, ImageColumn) and _holds_images(source):
+        return None, _image_parts(model, _images_of(source), columns)
+    listing = open_table(source, delimiter=delimiter, encoding=encoding)
+    return listing, _table_parts(model, raw, listing, source, columns)
+
+
+def first_rows(model: FairModel, data: str | Path, most: int = 1000) -> Any:
+    """The first readable rows of a file, as the model's ``predict`` takes them.
+
+    Raises:
+        InputError: a column is missing, or no row can be decided.
+    """
+    if model.raw is None:
+        raise InputError("the run was made from arrays: export it from Python, with some of them")
+    _, parts = _opened(model, model.raw, Path(data))
+    for batch, found in parts:
+        good = np.flatnonzero(found.codes >= 0)[:most]
+        if len(good):
+            rows: Any = batch.frame.iloc[good].reset_index(drop=True)
+            if isinstance(model.raw, ImageColumn):
+                return ImageFiles(_images_of(Path(data)), list(map(str, rows.iloc[:, 0])))
+            return rows
+    raise InputError(f"no row of {Path(data).name} can be decided, so there is none to check on")
+
+
 def _nothing_decided(source: Path, rows: int, reasons: dict[int, str]) -> str:
     shown = "; ".join(f"row {row + 1}: {why}" for row, why in list(sorted(reasons.items()))[:2])
     return f"none of the {rows:,} rows of {source.name} can be decided: {shown or 'it has none'}"
@@ -143,15 +183,15 @@ def _notes(listing: TableFile | None, raw: Raw, columns: Sequence[str]) -> tuple
 
 
 def _table_parts(
-    model: FairModel, raw: Raw, table: TableFile, folder: Path, columns: Sequence[str]
-) -> Iterator[tuple[RawBatch, Decisions]]:
+    model: FairModel, raw: Raw, table: TableFile, source: Path, columns: Sequence[str]
+) -> Parts:
     absent = [name for name in raw.needs if name not in table.columns]
     if absent:
         raise InputError(
             f"{table.label} lacks {len(absent)} of the {len(raw.needs)} columns that the model "
             f"reads: {', '.join(absent)}; its columns are {listed(list(table.columns))}"
         )
-    archive = FolderArchive(folder) if isinstance(raw, ImageColumn) else None
+    archive = _images_of(source) if isinstance(raw, ImageColumn) else None
     for batch in raw_batches(table, raw, columns):
         if archive is None:
             yield batch, model.decide(batch.frame)
@@ -162,9 +202,7 @@ def _table_parts(
             yield batch, model.decide(ImageFiles(archive, names))
 
 
-def _image_parts(
-    model: FairModel, archive: Archive, columns: Sequence[str]
-) -> Iterator[tuple[RawBatch, Decisions]]:
+def _image_parts(model: FairModel, archive: Archive, columns: Sequence[str]) -> Parts:
     import pandas as pd
     import pyarrow as arrow
 
