@@ -104,7 +104,7 @@ def main() -> None:
         run = compared(asked.seeds, asked.jobs, asked.work or Path(work))
     stages = [adult_stage(seed=seed) for seed in range(asked.seeds)]
     rule = make_rule([Bound("equalized_odds", 0.1)], "equalized_odds", 0.9, 0.5, "f1")
-    result = finetune_stage(stages[0], rule, config={"bounds": {"equalized_odds": 0.1}})
+    result = finetune_stage(stages[0], rule=rule)
     sweep = swept(stages)
     test, after = stages[0].test, result.run.after
     assert after is not None

@@ -22,7 +22,7 @@ def main(data: Path, number: int = 800) -> None:
     backbone = models.load("efficientnet-lite0", size=64)
     stage = task_stage(task, backbone, progress=True)
     rule = make_rule(None, "equalized_odds", 0.9, 0.5, "accuracy")
-    result = finetune_stage(stage, rule)
+    result = finetune_stage(stage, rule=rule)
     print(result.report)
     print(result.run.decided)
     for note in result.run.warnings:

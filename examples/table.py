@@ -33,7 +33,7 @@ def main(output: Path | None = None) -> None:
         loans().to_csv(path, index=False)
         task = table(path, label="repaid", groups="district", positive="yes")
     rule = make_rule({"equalized_odds": 0.2}, "equalized_odds", 0.9, 0.5, "f1")
-    result = finetune_stage(task_stage(task), rule)
+    result = finetune_stage(task_stage(task), rule=rule)
     print(result.report)
     print(result.run.decided)
     if output is not None:

@@ -48,7 +48,7 @@ def main(path: Path | None = None, columns: tuple[str, ...] = ("text", "liked", 
     backbone = models.load("all-MiniLM-L6-v2", max_length=64)
     stage = task_stage(task, backbone, progress=True)
     rule = make_rule(None, "equalized_odds", 0.9, 2.0, "f1")
-    result = finetune_stage(stage, rule)
+    result = finetune_stage(stage, rule=rule)
     print(result.report)
     print(result.run.decided)
 

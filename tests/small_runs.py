@@ -8,7 +8,6 @@ from PIL import Image
 
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.stage import task_stage
-from evenhand.heads.selection.rule import Rule
 from evenhand.models import load as load_model
 from evenhand.tasks.image_task import images
 from evenhand.tasks.table_task import table
@@ -50,7 +49,7 @@ def table_run(folder, form: str = "csv"):
     else:
         frame.to_parquet(data, index=False)
     task = table(data, label="repaid", groups="sex", split="part", drop=["id"])
-    return finetune_stage(task_stage(task, use_cache=False), Rule()), data
+    return finetune_stage(task_stage(task, use_cache=False)), data
 
 
 def text_run(folder, model="all-MiniLM-L6-v2"):
@@ -71,7 +70,7 @@ def text_run(folder, model="all-MiniLM-L6-v2"):
     frame.to_csv(data, index=False)
     task = text(data, label="kind", groups="sex", text="says", split="part")
     stage = task_stage(task, load_model(model, max_length=16), use_cache=False)
-    return finetune_stage(stage, Rule()), data
+    return finetune_stage(stage), data
 
 
 def image_run(folder):
@@ -94,7 +93,7 @@ def image_run(folder):
     frame.to_csv(data, index=False)
     task = images(data, label="light", groups="sex", split="part")
     stage = task_stage(task, load_model("efficientnet-lite0", size=32), use_cache=False)
-    return finetune_stage(stage, Rule()), data
+    return finetune_stage(stage), data
 
 
 def own_decisions(result) -> list[str]:

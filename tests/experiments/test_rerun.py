@@ -118,7 +118,7 @@ def test_what_cannot_be_run_again_is_named(finetuned, tmp_path):
         rerun(tmp_path, Where(tmp_path / "x"))
     config = yaml.safe_load((finetuned / "config.yaml").read_text())
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(config | {"confidence": "high"}))
-    with pytest.raises(ArtefactError, match="damaged: expected a number"):
+    with pytest.raises(ArtefactError, match="damaged: --confidence: expected a number"):
         rerun(tmp_path, Where(tmp_path / "x"))
 
 
@@ -176,7 +176,7 @@ JUNK = st.sampled_from([None, "", "x", -1, 10**400, 1.5, True, [], ["x"], [[1]],
 
 
 @pytest.fixture(scope="module")
-def without_work():
+def without_work(finetuned, compared, audited):
     """Everything before the work: what a run would do is left out."""
     with pytest.MonkeyPatch.context() as patch:
         from evenhand import auditing

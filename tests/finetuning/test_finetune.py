@@ -13,8 +13,9 @@ from torch import nn
 import evenhand
 from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.finetune import finetune, finetune_stage
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.head import Head
-from evenhand.heads.selection.rule import Bound, Rule, make_rule
+from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.metrics.counts import Counts
 from evenhand.models.mlp import MLP
 from evenhand.report.record import RESULT_COLUMNS
@@ -24,7 +25,7 @@ from evenhand.tasks.task import Examples
 
 @pytest.fixture(scope="module")
 def result(adult):
-    return finetune_stage(adult, Rule((Bound("eo", 0.12),)), config={"seed": 0})
+    return finetune_stage(adult, rule=Rule((Bound("eo", 0.12),)))
 
 
 def test_adult_end_to_end(result):
@@ -55,7 +56,7 @@ def test_the_run_folder_holds_everything_and_the_model_needs_no_group(result, ad
     frame = pd.read_csv(folder / "results.csv")
     assert tuple(frame.columns) == RESULT_COLUMNS
     assert len(frame) == 5
-    assert yaml.safe_load((folder / "config.yaml").read_text()) == {"seed": 0}
+    assert yaml.safe_load((folder / "config.yaml").read_text()) == result.run.config
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert document["after"]["delta_eo"] == pytest.approx(result.run.after.gap("eo"))
     assert "<svg" in (folder / "report.html").read_text(encoding="utf-8")
@@ -73,7 +74,7 @@ def test_the_run_folder_holds_everything_and_the_model_needs_no_group(result, ad
 
 
 def test_a_strength_rank_and_alpha_asked_for(adult):
-    found = finetune_stage(adult, Rule(), strength=1.0, rank=2, alpha=0.7)
+    found = finetune_stage(adult, FinetuneRequest(strength=1.0, rank=2, alpha=0.7))
     assert found.fair_head.setting == "1"
     assert found.promised is None
     by_method = {r.method: r for r in found.run.records}
@@ -81,9 +82,9 @@ def test_a_strength_rank_and_alpha_asked_for(adult):
     assert by_method["neutralized-svd"].trainable_parameters == 2 * 12 + 2
     for bad in (0, 3):
         with pytest.raises(InputError, match=rf"\[1, 2\] .* found {bad}"):
-            finetune_stage(adult, Rule(), rank=bad)
+            finetune_stage(adult, FinetuneRequest(rank=bad))
     with pytest.raises(InputError, match=r"alpha must lie in \[0, 1\]"):
-        finetune_stage(adult, Rule(), alpha=3.0)
+        finetune_stage(adult, FinetuneRequest(alpha=3.0))
 
 
 def test_several_bounds_count_each_point_with_its_own_path(adult):
@@ -94,7 +95,7 @@ def test_several_bounds_count_each_point_with_its_own_path(adult):
         adult,
         problem=dataclasses.replace(problem, train=problem.train[:700], valid=problem.valid[:300]),
     )
-    found = finetune_stage(small, make_rule({"eo": 0.3, "dp": 0.3}, "eo", 0.9, 0.5, "f1"))
+    found = finetune_stage(small, FinetuneRequest(bound={"eo": 0.3, "dp": 0.3}))
     (chosen,) = [point for point in found.run.frontier if point.chosen]
     np.testing.assert_array_equal(chosen.counts.table, found.run.after.counts.table)
     assert len(found.run.frontier) == 3 * 18
@@ -273,15 +274,15 @@ def test_other_bad_input_is_named(parts):
         finetune(nn.Sequential(nn.ReLU()), **given)
     with pytest.raises(InputError, match="unknown criterion"):
         finetune(model, **given, criterion="oe")
-    with pytest.raises(InputError, match="unknown error metric 'auc'"):
+    with pytest.raises(InputError, match="--error: 'auc' is not one of f1"):
         finetune(model, **given, error="auc")
-    with pytest.raises(InputError, match=r"confidence .* found 2"):
+    with pytest.raises(InputError, match=r"--confidence: .* found 2"):
         finetune(model, **given, confidence=2.0)
     with pytest.raises(InputError, match="max_cost"):
         finetune(model, **given, max_cost=-1.0)
     stage = finetune(model, **given).stage
     with pytest.raises(InputError, match="needs one of evenhand's MLPs"):
-        finetune_stage(stage, Rule(), adapter=1)
+        finetune_stage(stage, FinetuneRequest(adapter=1))
 
 
 def test_results_that_cannot_be_written_are_named(result, tmp_path):
@@ -320,7 +321,7 @@ def test_settings_are_refused_before_anything_is_fitted(adult, monkeypatch, aske
 
     monkeypatch.setattr("evenhand.finetuning.finetune.baselines", fitted)
     with pytest.raises(InputError, match=message):
-        finetune_stage(adult, Rule(), **asked)
+        finetune_stage(adult, FinetuneRequest(**asked))
 
 
 def test_frames_with_any_index_are_read_by_position(parts):

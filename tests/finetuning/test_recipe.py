@@ -8,9 +8,9 @@ from evenhand.heads.selection.rule import Bound
 def test_a_built_in_task_by_name():
     asked = recipe("adult", groups=("race",), layers=3)
     assert asked.task == "adult"
-    assert asked.bounds == []
-    assert asked.resolved["layers"] == 3
-    assert asked.resolved["groups"] == ["race"]
+    assert asked.config.bounds == ()
+    assert asked.config.to_config()["layers"] == 3
+    assert asked.config.to_config()["groups"] == ["race"]
 
 
 def test_adult_makes_the_stage_asked_for(adult):
@@ -22,7 +22,7 @@ def test_a_task_file_and_what_overrides_it(tmp_path):
     path = tmp_path / "task.yaml"
     path.write_text("task: adult\nlabel: income\ngroups: race\nbound: 0.2\ncriterion: dp\n")
     asked = recipe(str(path))
-    assert asked.bounds == [Bound("dp", 0.2)]
+    assert asked.config.bounds == (Bound("dp", 0.2),)
     assert asked.config.groups == ("race",)
     assert recipe(str(path), groups=("sex",)).config.groups == ("sex",)
 

@@ -26,8 +26,10 @@ def test_every_commented_key_of_an_example_is_a_real_one(kind):
     lines = example(kind).splitlines()
     keys = [line[2:] for line in lines if line.startswith("# ") and ":" in line.split()[1]]
     assert keys
+    text = "\n".join(x for x in lines if not x.startswith("#"))
     for line in keys:
-        text = "\n".join(x for x in lines if not x.startswith("#"))
+        if line.startswith("weights") and "\nmodel:" not in text:
+            line = f"model: a.b:c\n{line}"
         parse_config(f"{text}\n{line}\n")
 
 

@@ -8,7 +8,8 @@ import yaml
 from fuzzing import WorkError, amounts, command, fuzz
 from hypothesis import strategies as st
 
-from evenhand.finetuning.task_file import TaskConfig, parse_config
+from evenhand.finetuning.request import OPTIONS as KNOWN
+from evenhand.finetuning.task_file import parse_config
 from evenhand.finetuning.task_file_example import example
 
 WORDS = ("", "0", "1", "-1", "0.5", "nan", "inf", "-inf", "1e999", "1e-300", "2", "11", "4.2", "x",
@@ -96,7 +97,7 @@ def test_any_arguments(no_work, examples):
     fuzz("command lines", examples, arguments(), called)
 
 
-KEYS = [*TaskConfig.__dataclass_fields__, "augment", "tsak"]
+KEYS = [*KNOWN, "augment", "tsak"]
 scalars = st.one_of(
     st.none(), st.booleans(), st.integers(-(10**30), 10**30), st.floats(), st.text(max_size=10),
     st.sampled_from(WORDS), st.dates(), st.binary(max_size=4),
@@ -139,7 +140,7 @@ def parsed(text):
     assert config.task
     assert 0 <= config.seed < 2**32
     assert 0.5 <= config.confidence <= 0.999
-    config.resolved()
+    config.to_config()
     config.options()
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from evenhand import load, models
 from evenhand.criteria import Criterion
 from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import task_stage
 from evenhand.groups import Groups
 from evenhand.heads.selection.rule import Rule
@@ -40,7 +41,7 @@ def task_of(inputs, classes=CLASSES):
 
 def saved(backbone, task, folder):
     stage = task_stage(task, backbone, use_cache=False)
-    result = finetune_stage(stage, RULE, strength=0.3)
+    result = finetune_stage(stage, FinetuneRequest(strength=0.3), rule=RULE)
     result.save(folder)
     expected = stage.backbone.features(list(task.test.inputs)[:8]).double().numpy()
     return result, result.fair_head.head.logits(expected)

@@ -8,9 +8,9 @@ from torch import nn
 
 from evenhand._base import threads
 from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import task_stage
 from evenhand.groups import Groups
-from evenhand.heads.selection.rule import Rule
 from evenhand.models import wrap
 from evenhand.report.record import results_frame
 from evenhand.tasks.task import Examples, Task
@@ -38,7 +38,7 @@ def run(number):
     try:
         with ThreadpoolController().limit(limits=number):
             stage = task_stage(task(), model, use_cache=False)
-            result = finetune_stage(stage, Rule(), strength=1.0)
+            result = finetune_stage(stage, FinetuneRequest(strength=1.0))
     finally:
         torch.set_num_threads(before)
     weights = torch.cat([value.flatten() for value in result.model.state_dict().values()])

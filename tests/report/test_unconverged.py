@@ -10,6 +10,7 @@ from simulated_run import make_run
 from evenhand.experiments.compare.as_run import pooled
 from evenhand.finetuning.baselines import as_fitted
 from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.groups import Groups
 from evenhand.heads.fit import fit_path
 from evenhand.heads.head_fit import HeadFit
@@ -88,7 +89,7 @@ def test_what_finetuning_chose_is_marked(adult, monkeypatch):
         adult,
         problem=replace(adult.problem, train=adult.problem.train[:1500], known_ridge=1e-3),
     )
-    run = finetune_stage(small, Rule(guard=False), strength=1.0).run
+    run = finetune_stage(small, FinetuneRequest(strength=1.0), rule=Rule(guard=False)).run
     assert run.after is not None
     assert UNCONVERGED in run.after.notes
     assert any("fits did not converge" in warning for warning in run.warnings)

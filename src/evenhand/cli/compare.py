@@ -7,45 +7,18 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli.options import (
-    Bounds,
-    Cache,
-    Confidence,
-    Data,
-    ErrorName,
-    Group,
-    Head,
-    ImageSize,
-    Json,
-    Label,
-    Layers,
-    MaxLength,
-    Model,
-    Quiet,
-    Share,
-    Task,
-    Weights,
-)
+from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Quiet, Share, Task
+from evenhand.cli.request_options import takes
 
 
+@takes(*OF_THE_TASK, "bound", "confidence", "error")
 def compare(
     task: Task,
+    given: Given,
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 5,
     methods: Annotated[
         str | None, typer.Option(help="Names separated by commas; all by default.")
     ] = None,
-    data: Data = None,
-    label: Label = None,
-    group: Group = None,
-    model: Model = None,
-    weights: Weights = None,
-    head: Head = None,
-    image_size: ImageSize = None,
-    max_length: MaxLength = None,
-    bound: Bounds = None,
-    confidence: Confidence = None,
-    error: ErrorName = None,
-    layers: Layers = 2,
     reference: Annotated[
         str, typer.Option(help="Method (or method:setting) of the paired differences.")
     ] = "transfer:dense",
@@ -71,33 +44,20 @@ def compare(
     import os
 
     from evenhand.finetuning.recipe import recipe
-    from evenhand.heads.selection.rule import Bound
 
-    asked = recipe(
-        task,
-        data=data,
-        label=label,
-        groups=tuple(group or ()),
-        model=model,
-        weights=weights,
-        head=head,
-        image_size=image_size,
-        max_length=max_length,
-        layers=layers,
-        cache=cache,
-        progress=not quiet,
-    )
-    bounds = [Bound.parse(text) for text in bound or []] or asked.bounds
+    asked = recipe(task, cache=cache, progress=not quiet, **given)
+    request = asked.config
 
     from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, echo_comparison
     from evenhand.experiments.compare.as_run import as_run
     from evenhand.experiments.compare.run import compare as run_compare
-    from evenhand.heads.selection.rule import make_rule
+    from evenhand.heads.selection.rule import MAX_COST, make_rule
 
-    level = asked.config.confidence if confidence is None else confidence
-    metric = asked.config.error if error is None else error
-    rules = [make_rule([one], one.criterion, level, 0.5, metric) for one in bounds]
+    rules = [
+        make_rule([bound], bound.criterion, request.confidence, MAX_COST, request.error)
+        for bound in request.bounds
+    ]
     folder = output or Path("runs") / f"compare-{asked.task}"
     name, _, setting = reference.partition(":")
     with (

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -39,37 +39,6 @@ Seed = Annotated[
 ]
 
 
-Bounds = Annotated[
-    list[str] | None,
-    typer.Option("--bound", help="Gap to keep below, as equalized_odds=0.10; repeatable."),
-]
-
-
-Confidence = Annotated[float | None, typer.Option(help="Of the bounds, one-sided; default 0.9.")]
-
-
-MaxCost = Annotated[
-    float, typer.Option(help="Points of error to pay at most where no bound is given.")
-]
-
-
-ErrorName = Annotated[
-    str | None,
-    typer.Option("--error", help="Error to lower: f1 (default), accuracy, balanced or log_loss."),
-]
-
-
-Criterion = Annotated[
-    str | None,
-    typer.Option(
-        help="Gap to lessen: equalized_odds (default), demographic_parity or equal_opportunity."
-    ),
-]
-
-
-Layers = Annotated[int, typer.Option(min=2, max=5, help="Layers of Adult's MLP.")]
-
-
 Cache = Annotated[
     Path | None, typer.Option(help="Cache folder; default: $EVENHAND_CACHE or the platform's.")
 ]
@@ -78,10 +47,38 @@ Cache = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 
 
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
-
-
 Share = Annotated[
     bool,
     typer.Option("--share", help="Let other users read the results, as your umask says."),
 ]
+
+
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
+Given = dict[str, Any]
+"""What the flags of a request say; None where one was not given."""
+OF_THE_TASK = (
+    "data",
+    "label",
+    "positive",
+    "groups",
+    "features",
+    "drop",
+    "categorical",
+    "decimal",
+    "missing",
+    "file",
+    "metadata",
+    "text",
+    "delimiter",
+    "encoding",
+    "split",
+    "split_by",
+    "name",
+    "model",
+    "weights",
+    "head",
+    "image_size",
+    "max_length",
+    "layers",
+)
+"""Options that say what is fine-tuned; every command that runs a task has them."""

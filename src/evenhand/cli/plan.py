@@ -4,58 +4,17 @@ from __future__ import annotations
 
 import typer
 
-from evenhand.cli.options import (
-    Cache,
-    Confidence,
-    Data,
-    Group,
-    Head,
-    ImageSize,
-    Json,
-    Label,
-    Layers,
-    MaxLength,
-    Model,
-    Seed,
-    Task,
-    Weights,
-)
+from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Task
+from evenhand.cli.request_options import takes
 from evenhand.cli.terminal import say
 
 
-def plan(
-    task: Task,
-    data: Data = None,
-    label: Label = None,
-    group: Group = None,
-    model: Model = None,
-    weights: Weights = None,
-    head: Head = None,
-    image_size: ImageSize = None,
-    max_length: MaxLength = None,
-    confidence: Confidence = None,
-    layers: Layers = 2,
-    seed: Seed = 0,
-    cache: Cache = None,
-    json: Json = False,
-) -> None:
+@takes(*OF_THE_TASK, "confidence", "seed")
+def plan(task: Task, given: Given, cache: Cache = None, json: Json = False) -> None:
     """Tell, before fitting, how small a bound these rows can support."""
     from evenhand.finetuning.recipe import recipe
 
-    asked = recipe(
-        task,
-        data=data,
-        label=label,
-        groups=tuple(group or ()),
-        model=model,
-        weights=weights,
-        head=head,
-        image_size=image_size,
-        max_length=max_length,
-        layers=layers,
-        cache=cache,
-        progress=True,
-    )
+    asked = recipe(task, cache=cache, progress=True, **given)
 
     from evenhand._base.text import as_json
     from evenhand.criteria import Criterion as Criteria
@@ -65,8 +24,8 @@ def plan(
     from evenhand.heads.selection.warnings import row_warnings
     from evenhand.report.files import plain
 
-    level = asked.config.confidence if confidence is None else confidence
-    stage = asked.stage(seed)
+    level = asked.config.confidence
+    stage = asked.stage(asked.config.seed)
     rows = stage.problem.development
     floors = {str(c): floors_of(rows, Rule(criterion=c, confidence=level))[c] for c in Criteria}
     warnings = row_warnings(rows, tuple(Criteria))

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, fields, replace
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
@@ -15,6 +15,7 @@ from evenhand._base.seals import check_sums
 from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.experiments.agreement import Difference, changed_inputs, differences
 from evenhand.finetuning.recipe import Recipe
+from evenhand.finetuning.request import FinetuneRequest
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,65 +137,48 @@ def _require_data(config: dict[str, Any], where: Where, folder: Path) -> None:
             raise InputError(f"{path} does not exist: the data of {folder} moved; give --data")
 
 
-def _recipe(config: dict[str, Any], where: Where) -> Recipe:
-    """The task, data and model of a run."""
-    from evenhand.finetuning.task_file import TaskConfig
-    from evenhand.finetuning.task_file_checks import CHECKS
-
-    names = {field.name for field in fields(TaskConfig)}
-    values = {k: CHECKS[k](v) for k, v in config.items() if k in names and v is not None}
-    task = replace(TaskConfig(**values), output=None)
+def _recipe(asked: FinetuneRequest, where: Where) -> Recipe:
+    """The task, data and model of a run, found where they are now."""
+    request = replace(asked, output=None)
     if where.data is not None:
-        task = replace(task, data=where.data)
+        request = replace(request, data=where.data)
     if where.weights is not None:
-        task = replace(task, weights=where.weights)
-    return Recipe(task, int(config.get("layers", 2)), where.cache)
+        request = replace(request, weights=where.weights)
+    return Recipe(request, where.cache)
 
 
 def _finetune(config: dict[str, Any], where: Where) -> Run:
     from evenhand.finetuning.finetune import finetune_stage
-    from evenhand.heads.selection.rule import Bound, make_rule
 
-    asked = _recipe(config, where)
-    bounds = [Bound(name, limit) for name, limit in config["bounds"].items()]
-    rule = make_rule(
-        bounds, config["criterion"], config["confidence"], config["max_cost"], config["error"]
-    )
-    rank = config["rank"]
-    options: dict[str, Any] = {
-        "rank": rank if rank in (None, "auto") else int(rank),
-        "alpha": _number(config["alpha"]),
-        "strength": _number(config["strength"]),
-        "adapter": int(config["adapter"]),
-    }
-    seed = int(config["seed"])
+    _require(config, ("task", "bounds", "criterion", "confidence", "max_cost", "error", "seed"))
+    asked = _recipe(FinetuneRequest.from_config(config), where)
+    rule = asked.config.rule()
 
     def run() -> None:
-        result = finetune_stage(asked.stage(seed), rule, config=config, **options)
-        result.save(where.output)
+        stage = asked.stage(asked.config.seed)
+        finetune_stage(stage, asked.config, rule=rule).save(where.output)
 
     return run
 
 
-def _compare(config: dict[str, Any], where: Where) -> Run:
-    from evenhand.experiments.compare.run import compare
-    from evenhand.heads.selection.rule import Bound, make_rule
+def _require(config: dict[str, Any], keys: Sequence[str]) -> None:
+    for key in keys:
+        config[key]  # a KeyError names what is missing
 
-    rules = []
-    for text, confidence in zip(config["bounds"], config["confidence"], strict=True):
-        bounds = [Bound.parse(one.replace("<=", "=")) for one in text.split(" and ")]
-        rules.append(make_rule(bounds, bounds[0].criterion, confidence, 0.5, config["error"]))
-    asked = _recipe({k: v for k, v in config.items() if k != "confidence"}, where)
-    method, setting = map(str, config["reference"])
-    methods = None if config["all_methods"] else list(map(str, config["methods"]))
+
+def _compare(config: dict[str, Any], where: Where) -> Run:
+    from evenhand.experiments.compare.request import CompareRequest
+    from evenhand.experiments.compare.run import compare
+
+    asked = CompareRequest.from_config(config)
     return partial(
         compare,
-        asked,
-        list(map(int, config["seeds"])),
+        _recipe(asked.asked, where),
+        asked.seeds,
         where.output,
-        methods=methods,
-        rules=rules,
-        reference=(method, setting),
+        methods=None if asked.methods is None else list(asked.methods),
+        rules=asked.rules,
+        reference=asked.reference,
         jobs=where.jobs,
     )
 
@@ -230,10 +214,6 @@ def _audit(config: dict[str, Any], where: Where) -> Run:
         write_asked(where.output, config, list(paths))
 
     return run
-
-
-def _number(value: Any) -> float | None:
-    return None if value is None else float(value)
 
 
 Run = Callable[[], Any]

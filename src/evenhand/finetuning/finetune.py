@@ -5,8 +5,9 @@ from __future__ import annotations
 import platform
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from evenhand.errors import InputError
 from evenhand.finetuning.baselines import BEFORE, baselines
 from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, hidden_rows, network_of
 from evenhand.finetuning.problem import Fitted, fitted_head
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
 from evenhand.finetuning.sentences import asked, decided, empty_cells, floor_notes
@@ -26,130 +28,160 @@ from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid
 from evenhand.heads.selection.fair_head import FairHead, fit_fair_head, frontier
 from evenhand.heads.selection.rank import choose_rank
 from evenhand.heads.selection.requirements import plan, require_gap, require_groups
-from evenhand.heads.selection.rule import Bound, Rule, make_rule
+from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
 from evenhand.heads.selection.warnings import result_warnings, row_warnings
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.report.record import UNCONVERGED, PathPoint, Run
 from evenhand.tasks.from_arrays import task_of
+from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import nn
 
 
 CHOICE = "evenhand"
+DEFAULT = FinetuneRequest()
+SPLITS = ("train", "valid", "test")
+
+
+class Asked(TypedDict, total=False):
+    """What :func:`finetune` can be asked for, beside the data."""
+
+    train: Any
+    valid: Any
+    test: Any
+    bound: Bound | Mapping[str, float] | list[Bound] | None
+    criterion: str | Criterion
+    confidence: float
+    max_cost: float
+    error: str
+    strength: float | None
+    adapter: int
+    seed: int
+    name: str
 
 
 def finetune(
-    model: nn.Module,
-    train: Any,
-    valid: Any,
-    test: Any,
-    *,
+    model: nn.Module | None,
+    *data: Any,
     groups: str = "group",
     classes: Sequence[str] | None = None,
     head: str | None = None,
-    bound: Bound | Mapping[str, float] | list[Bound] | None = None,
-    criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
-    confidence: float = 0.9,
-    max_cost: float = 0.5,
-    error: str = "f1",
-    seed: int = 0,
-    name: str = "task",
     progress: bool = False,
+    **asked: Unpack[Asked],
 ) -> Result:
     """Fine-tune the head of any module so that its decisions fall evenly on the groups.
 
+    ``finetune(model, task)`` takes a task (:mod:`evenhand.tasks`), ``finetune(model, train, valid,
+    test)`` three splits.
+
     Args:
-        model: returns logits (B, K); it is not changed.
-        train, valid, test: ``(inputs, labels, groups)``, a mapping with ``inputs``, ``labels`` and
-            the groups under the name given by ``groups``, or :class:`evenhand.tasks.Examples`.
-            Inputs are N rows of what the model reads; labels integers in [0, K); groups any
-            labels, None where unknown.
+        model: returns logits (B, K); it is not changed. None, for a task of numbers (a table): a
+            linear model on them.
+        data: a :class:`evenhand.Task`; or train, valid and test, each ``(inputs, labels,
+            groups)``, a mapping with ``inputs``, ``labels`` and the groups under the name given by
+            ``groups``, or :class:`evenhand.tasks.Examples`. Inputs are N rows of what the model
+            reads; labels are of any kind; groups any labels, None where unknown.
         groups: what the groups are groups of, and their key in mappings.
         classes: the class names; the second of two is the positive one.
         head: the path of the head; the last linear layer by default.
-        bound: gaps to keep below; see :class:`evenhand.Bound`. None: the smallest gap at a cost of
-            at most ``max_cost`` points of error.
-        criterion: the gap to lessen where no bound is given.
-        confidence: of the bounds.
-        max_cost: points of error that may be paid where no bound is given.
-        error: ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``.
-        seed: of every random choice.
-        name: of the task, in the results.
         progress: show a bar while features are extracted.
+        asked: ``bound``: gaps to keep below, see :class:`evenhand.Bound`; without one the smallest
+            gap at a cost of at most ``max_cost`` (.5) points of error. ``criterion``: the gap to
+            lessen where no bound is given. ``confidence``: of the bounds (.9). ``error``:
+            ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``. ``strength``: take this one,
+            without choosing. ``adapter``: rank of an adapter to try, for evenhand's MLPs. ``seed``:
+            of every random choice. ``name``: of the task, in the results.
 
     Returns:
         The model with its new head, and the evidence.
 
     Raises:
-        InputError: data of another form, one class or group only, or features that are not finite.
+        InputError: data of another form, one class or group only, features that are not finite, or
+            an option that cannot be.
         ModelError: no head, an ambiguous one, or one whose decisions the whole model changes.
+
+    Example:
+        >>> import numpy as np, torch
+        >>> draw = np.random.default_rng(0)
+        >>> def split(rows):
+        ...     group = draw.integers(0, 2, rows)
+        ...     inputs = draw.normal(size=(rows, 3)) + group[:, None]
+        ...     labels = (inputs.sum(axis=1) + draw.normal(size=rows) > 1.5).astype(int)
+        ...     return inputs.astype("float32"), labels, np.array(["a", "b"])[group]
+        >>> model = torch.nn.Linear(3, 2)
+        >>> result = eh.finetune(model, split(300), split(100), split(200), strength=1.0)
+        >>> type(result.model).__name__
+        'Linear'
     """
     from evenhand.models import wrap
 
-    rule = make_rule(bound, criterion, confidence, max_cost, error)
-    task = task_of(train, valid, test, groups, classes, name)
-    backbone = wrap(model, head, classes=task.classes)
-    stage = task_stage(task, backbone, seed=seed, use_cache=False, progress=progress)
-    config = {
-        "command": "evenhand.finetune",
-        "task": name,
-        "groups": groups,
-        "bounds": {str(one.criterion): one.limit for one in rule.bounds},
-        "criterion": str(rule.criterion),
-        "confidence": rule.confidence,
-        "max_cost": rule.max_cost,
-        "error": error,
-        "seed": seed,
-    }
-    return finetune_stage(stage, rule, config=config)
+    given: dict[str, Any] = dict(asked)
+    data = (*data, *(given.pop(split) for split in SPLITS if split in given))
+    name = given.pop("name", "task")
+    bounds = parse_bounds(given.pop("bound", None))
+    given["bound"] = {bound.criterion.value: bound.limit for bound in bounds}
+    if "criterion" in given:
+        given["criterion"] = Criterion.parse(given["criterion"]).value
+    request = FinetuneRequest("table", name=name).changed(given)
+    task = _task_of(data, groups, classes, name)
+    backbone = None if model is None else wrap(model, head, classes=task.classes)
+    stage = task_stage(task, backbone, seed=request.seed, use_cache=False, progress=progress)
+    result = finetune_stage(stage, request)
+    config = {**result.run.config, "command": "evenhand.finetune", "task": task.name}
+    return replace(result, run=replace(result.run, config=config | {"groups": groups}))
+
+
+def _task_of(data: tuple[Any, ...], groups: str, classes: Sequence[str] | None, name: str) -> Task:
+    if len(data) == 1 and isinstance(data[0], Task):
+        return data[0]
+    if len(data) == 3:
+        return task_of(*data, groups, classes, name)
+    kinds = ", ".join(type(part).__name__ for part in data) or "nothing"
+    raise InputError(f"finetune takes a model and a Task, or train, valid and test; found {kinds}")
 
 
 def finetune_stage(
     stage: Stage,
-    rule: Rule,
+    request: FinetuneRequest = DEFAULT,
     *,
-    rank: int | Literal["auto"] | None = None,
-    alpha: float | None = None,
-    strength: float | None = None,
-    adapter: int = 0,
-    config: dict[str, Any] | None = None,
+    rule: Rule | None = None,
     on_fit: Callable[[], None] | None = None,
 ) -> Result:
     """Fine-tune on a stage: the baselines and evenhand's choice, scored on the test rows.
 
     Args:
         stage: see :mod:`evenhand.finetuning.stage`.
-        rule: what to choose by.
-        rank: of f+SVD and the paper's method, k - 1 by default; given for more than two classes,
-            evenhand's head is of this rank too. ``"auto"``: the smallest whose cross-fitted error
-            is within half a point of the dense head's.
-        alpha: the first group's weight in the paper's method; an even mean by default.
-        strength: take this strength of the penalty, without choosing.
-        adapter: rank of an adapter on the last hidden layer to try as well; 0 for none.
-        config: what was asked, for config.yaml.
+        request: what is asked: the rank of f+SVD, of the paper's method and, for more than two
+            classes, of evenhand's own head; the paper's alpha; a strength; an adapter's rank.
+        rule: what to choose by; the request's by default.
         on_fit: called after each fit of the default algorithm.
 
+    Returns:
+        The model with its new head, and the evidence.
+
     Raises:
-        InputError: the strength is negative or not finite, or the rows define no gap.
+        InputError: one class or group only, or a setting out of range.
     """
+    rule = request.rule() if rule is None else rule
+    rank, alpha, strength = request.rank, request.alpha, request.strength
     problem = stage.problem
     for split, rows in {"train": problem.train, "valid": problem.valid, "test": stage.test}.items():
         require_groups(rows, split)
     require_gap(problem.development, rule.criteria)
     if strength is not None and not 0 <= strength < np.inf:
         raise InputError(f"the strength must be finite and at least 0, found {strength}")
-    if rank != "auto":
+    if not isinstance(rank, str):
         rank_of(rank, problem.head)
     if not problem.fresh:  # before any work; what is shipped is tried below
         own = stage.backbone.with_head(problem.head)
         require_same_decisions(stage, own, fitted_head(problem.head))
     began = time.perf_counter()
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
-    hidden = hidden_rows(stage.problem, adapter) if adapter else None
+    hidden = hidden_rows(stage.problem, request.adapter) if request.adapter else None
     many = len(problem.train.classes) > 2
-    if rank == "auto":
+    if isinstance(rank, str):
         rank = None
         if many:
             rank = choose_rank(
@@ -195,7 +227,7 @@ def finetune_stage(
         test=stage.test,
         warnings=tuple(notes),
         provenance=_provenance(stage, seconds),
-        config=config or {},
+        config={"command": "finetune", **request.to_config()},
         bounds={bound.criterion: bound.limit for bound in rule.bounds},
         frontier=tuple(_path_on_test(stage, fair, rule)),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,8 @@ from evenhand._base.seals import content_digest
 from evenhand.errors import InputError
 
 if TYPE_CHECKING:
+    from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
-    from evenhand.finetuning.task_file import TaskConfig
-    from evenhand.heads.selection.rule import Bound
     from evenhand.models.backbone import Backbone
 
 
@@ -22,35 +21,19 @@ class Recipe:
     """A task with its data and model, for any number of seeds.
 
     Attributes:
-        config: the task as a task file would describe it.
-        layers: of Adult's MLP.
+        config: what is asked.
         cache: root of the caches of features and pre-trained MLPs; None for the platform's.
         progress: show bars on long work.
     """
 
-    config: TaskConfig
-    layers: int = 2
+    config: FinetuneRequest
     cache: Path | None = None
     progress: bool = False
 
     @property
     def task(self) -> str:
-        """The task's name."""
-        return self.config.name or self.config.task
-
-    @property
-    def bounds(self) -> list[Bound]:
-        """The bound the task file asks for, if any."""
-        from evenhand.heads.selection.rule import Bound
-
-        limit = self.config.bound
-        return [] if limit is None else [Bound(self.config.criterion, limit)]
-
-    @property
-    def resolved(self) -> dict[str, Any]:
-        """Everything that was asked, as plain values for config.yaml."""
-        more: dict[str, Any] = {"layers": self.layers} if self.config.task == "adult" else {}
-        return self.config.resolved() | more
+        """What the results call the task."""
+        return self.config.called
 
     @property
     def inputs(self) -> dict[str, str]:
@@ -122,52 +105,35 @@ class Recipe:
             seed=seed,
             group=",".join(self.config.groups) or "sex",
             label=self.config.label or "income",
-            layers=self.layers,
+            layers=self.config.layers,
             cache=self.cache,
         )
 
 
-def recipe(
-    task: str,
-    *,
-    data: Path | None = None,
-    label: str | None = None,
-    groups: tuple[str, ...] = (),
-    model: str | None = None,
-    weights: str | None = None,
-    head: str | None = None,
-    image_size: int | None = None,
-    max_length: int | None = None,
-    layers: int = 2,
-    cache: Path | None = None,
-    progress: bool = False,
-) -> Recipe:
-    """The recipe for a built-in task's name or a task file; arguments given override the file's.
+def recipe(task: str, *, cache: Path | None = None, progress: bool = False, **given: Any) -> Recipe:
+    """The recipe for a built-in task's name or a task file.
+
+    Args:
+        task: its name, or the path of a task file.
+        cache: root of the caches; None for the platform's.
+        progress: show bars on long work.
+        given: options of :class:`~evenhand.finetuning.request.FinetuneRequest`, in place of the
+            file's.
 
     Raises:
-        InputError: no such task or file, or a task that needs data and got none.
+        InputError: no such task or file, or an option that cannot be.
     """
-    from evenhand.finetuning.task_file import TaskConfig, read_config
+    from evenhand.finetuning.request import FinetuneRequest
+    from evenhand.finetuning.task_file import read_config
     from evenhand.tasks import names
 
     if task.endswith((".yaml", ".yml")):
-        config = read_config(task)
+        request = read_config(task)
     elif task in names():
-        config = TaskConfig(task=task)
+        request = FinetuneRequest(task)
     else:
         raise InputError(
             f"no task {task!r}: give a task file (evenhand init > task.yaml) or one of "
             f"{', '.join(names())}"
         )
-    given: dict[str, Any] = {
-        "data": data,
-        "label": label,
-        "groups": groups or None,
-        "model": model,
-        "weights": weights,
-        "head": head,
-        "image_size": image_size,
-        "max_length": max_length,
-    }
-    config = replace(config, **{k: v for k, v in given.items() if v is not None})
-    return Recipe(config, layers, cache, progress)
+    return Recipe(request.changed(given), cache, progress)

@@ -6,19 +6,17 @@ Every error names the file, the line and the key.
 from __future__ import annotations
 
 import difflib
-import hashlib
-from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.finetuning.task_file_checks import CHECKS, NEEDS_DATA, NEEDS_LABEL, TASKS
+from evenhand.finetuning.request import OPTIONS, REQUIRED, FinetuneRequest
+from evenhand.finetuning.task_file_checks import TASKS
 
 if TYPE_CHECKING:
-    from evenhand.tasks.task import Task
+    pass
 
 
 REFUSED = {
@@ -28,119 +26,10 @@ REFUSED = {
 }
 
 
-ONLY: dict[str, tuple[str, ...]] = {
-    "features": ("table",),
-    "drop": ("table",),
-    "categorical": ("table",),
-    "decimal": ("table",),
-    "file": ("images",),
-    "metadata": ("images",),
-    "text": ("text",),
-    "delimiter": ("table", "images", "text"),
-    "encoding": ("table", "images", "text"),
-    "missing": ("table", "images", "text"),
-    "positive": ("table", "images", "text"),
-    "split_by": ("table", "images", "text"),
-}
-"""Keys that only some tasks know."""
-
-
 DEEPEST, LARGEST = 8, 1_000_000
 
 
-@dataclass(frozen=True)
-class TaskConfig:
-    """What a task.yaml says, checked; relative paths are relative to its folder.
-
-    Attributes:
-        task: adult, celeba, lfwa, table, images or text.
-        data: the file or folder; None for adult.
-        label, positive, groups: the column to predict, its positive value(s), the group columns.
-        features, drop, categorical, decimal, missing, file, metadata, text, delimiter, encoding:
-            of the data; see the tasks.
-        split, split_by, seed: how rows are parted.
-        model, weights, head, image_size, max_length: the pre-trained model; see ``models.load``.
-        criterion, bound, confidence, error: what is asked of the result.
-        output: the folder of the results.
-        name: what the results call the task.
-    """
-
-    task: str
-    data: Path | None = None
-    label: str | None = None
-    positive: Any = None
-    groups: tuple[str, ...] = ()
-    features: tuple[str, ...] | None = None
-    drop: tuple[str, ...] = ()
-    categorical: tuple[str, ...] = ()
-    decimal: str | None = None
-    missing: tuple[str, ...] = ()
-    file: str | None = None
-    metadata: str | None = None
-    text: str | None = None
-    delimiter: str | None = None
-    encoding: str | None = None
-    split: str | dict[str, float] | None = None
-    split_by: str | None = None
-    seed: int = 0
-    model: str | None = None
-    weights: str | None = None
-    head: str | None = None
-    image_size: int | None = None
-    max_length: int | None = None
-    criterion: str = Criterion.EQUALIZED_ODDS.value
-    bound: float | None = None
-    confidence: float = 0.9
-    error: str = "f1"
-    output: Path | None = None
-    name: str | None = None
-
-    def options(self, *, seed: int | None = None) -> dict[str, Any]:
-        """The arguments of the task's function; ``seed`` overrides the file's."""
-        options: dict[str, Any] = {"seed": self.seed if seed is None else seed}
-        if self.data is not None:
-            options["data"] = self.data
-        if self.label is not None:
-            options["label"] = self.label
-        if self.groups:
-            face = self.task in ("adult", "celeba", "lfwa")
-            options["group" if face else "groups"] = ",".join(self.groups) if face else self.groups
-        if self.split is not None:
-            options["split"] = self.split
-        for key, tasks in ONLY.items():
-            value = getattr(self, key)
-            if self.task in tasks and value not in (None, ()):
-                options[key] = value
-        if self.name is not None and self.task in NEEDS_LABEL:
-            options["name"] = self.name
-        return options
-
-    def load(self, *, seed: int | None = None) -> Task:
-        """The task itself; ``seed`` overrides the file's."""
-        from evenhand.tasks import load
-
-        return load(self.task, **self.options(seed=seed))
-
-    def resolved(self) -> dict[str, Any]:
-        """Every key that has a value, as plain YAML types, for a run's config.yaml."""
-        plain = {key: _plain(value) for key, value in asdict(self).items()}
-        return {key: value for key, value in plain.items() if value not in (None, (), [])}
-
-    @property
-    def fingerprint(self) -> str:
-        """sha256 of the resolved configuration."""
-        return hashlib.sha256(yaml.safe_dump(self.resolved()).encode()).hexdigest()
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, tuple):
-        return list(value)
-    return value
-
-
-def read_config(path: str | Path) -> TaskConfig:
+def read_config(path: str | Path) -> FinetuneRequest:
     """Read and check a task.yaml.
 
     Raises:
@@ -159,7 +48,7 @@ def read_config(path: str | Path) -> TaskConfig:
     return parse_config(text, source=path.name, folder=path.parent)
 
 
-def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path()) -> TaskConfig:
+def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path()) -> FinetuneRequest:
     """Check the text of a task.yaml; see ``read_config``.
 
     Args:
@@ -175,41 +64,37 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
     def fail(key: str, problem: str) -> InputError:
         return InputError(f"{source}, line {lines.get(key, 1)}, {key}: {problem}")
 
-    known = {field.name for field in fields(TaskConfig)}
     for key in values:
         if key in REFUSED:
             raise fail(key, REFUSED[key])
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
+        if key not in OPTIONS:
+            near = difflib.get_close_matches(key, OPTIONS, n=1)
             hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise fail(key, f"no such key{hint} The keys are {', '.join(sorted(known))}")
-    checked: dict[str, Any] = {}
+            raise fail(key, f"no such key{hint} The keys are {', '.join(sorted(OPTIONS))}")
+    read: dict[str, Any] = {}
     for key, value in values.items():
         if value is None:
             continue
         try:
-            checked[key] = CHECKS[key](value)
+            read[key] = OPTIONS[key].metadata["reads"](value)
         except InputError as error:
             raise fail(key, str(error)) from error
-    task = checked.get("task")
+    task = read.get("task")
     if task is None:
         raise fail("task", f"is missing; one of {', '.join(TASKS)}")
-    required = {"data": NEEDS_DATA, "label": NEEDS_LABEL, "groups": NEEDS_LABEL}
-    for key, tasks in required.items():
-        if task in tasks and key not in checked:
+    for key, tasks in REQUIRED.items():
+        if task in tasks and key not in read:
             raise fail(key, f"is missing; task {task} needs it")
-    for key, tasks in ONLY.items():
-        if key in checked and task not in tasks:
-            raise fail(key, f"is for task {' or '.join(tasks)}, not {task}")
-    if task == "adult" and "split" in checked:
-        raise fail("split", "adult has the paper's split; only the seed can be chosen")
     for key in ("data", "output"):
-        if key in checked:
-            checked[key] = folder / checked[key].expanduser()
+        if key in read:
+            read[key] = folder / read[key].expanduser()
     for key in ("weights", "model"):
-        if key in checked and (folder / checked[key]).exists():
-            checked[key] = str(folder / checked[key])
-    return TaskConfig(**checked)
+        if key in read and (folder / read[key]).exists():
+            read[key] = str(folder / read[key])
+    request = FinetuneRequest(**read)
+    for key, problem in request.problems(read):
+        raise fail(key, problem)
+    return request
 
 
 def _mapping(text: str, source: str) -> tuple[dict[str, Any], dict[str, int]]:

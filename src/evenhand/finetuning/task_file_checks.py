@@ -37,19 +37,21 @@ SHORT = _short()
 """Shows a value of any size in a line."""
 
 
-def _text(value: Any) -> str:
+def text(value: Any) -> str:
+    """A text; a number is written out."""
     if isinstance(value, (str, int, float)) and not isinstance(value, bool):
         return str(value)
     raise InputError(f"expected a text, found {SHORT.repr(value)}")
 
 
-def _path(value: Any) -> Path:
-    return Path(_text(value))
+def path(value: Any) -> Path:
+    """A path."""
+    return value if isinstance(value, Path) else Path(text(value))
 
 
-def _name(value: Any) -> str:
+def folder_name(value: Any) -> str:
     """A name that can be that of a folder: results are kept under it."""
-    name = _text(value)
+    name = text(value)
     if name != name.strip(" .") or not name or len(name) > 100:
         raise InputError(f"expected 1 to 100 letters, no dot at an end, found {SHORT.repr(name)}")
     if any(c in '/\\:*?"<>|' for c in name) or visible(name) != name:
@@ -60,21 +62,25 @@ def _name(value: Any) -> str:
     return name
 
 
-def _texts(value: Any) -> tuple[str, ...]:
+def texts(value: Any) -> tuple[str, ...]:
+    """A list of texts, or one with commas."""
     if isinstance(value, str):
         return tuple(part.strip() for part in value.split(",") if part.strip())
-    if isinstance(value, list) and value:
-        return tuple(_text(part) for part in value)
+    if isinstance(value, list | tuple) and value:
+        return tuple(text(part) for part in value)
     raise InputError(f"expected a list of texts, such as [sex, race], found {SHORT.repr(value)}")
 
 
-def _words(value: Any) -> tuple[str, ...]:
+def words(value: Any) -> tuple[str, ...]:
+    """Texts, each as it is."""
     if isinstance(value, str):
         return (value,)
-    return _texts(value if isinstance(value, list) else [value])
+    return texts(list(value) if isinstance(value, list | tuple) else [value])
 
 
-def _one_of(options: tuple[str, ...]) -> Callable[[Any], str]:
+def one_of(options: tuple[str, ...]) -> Callable[[Any], str]:
+    """A check that a value is one of ``options``."""
+
     def check(value: Any) -> str:
         if value not in options:
             near = difflib.get_close_matches(str(value)[:80], options, n=1)
@@ -85,7 +91,9 @@ def _one_of(options: tuple[str, ...]) -> Callable[[Any], str]:
     return check
 
 
-def _number(low: float, high: float) -> Callable[[Any], float]:
+def number(low: float, high: float) -> Callable[[Any], float]:
+    """A check that a value is a number from ``low`` to ``high``."""
+
     def check(value: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise InputError(f"expected a number, found {SHORT.repr(value)}")
@@ -98,7 +106,9 @@ def _number(low: float, high: float) -> Callable[[Any], float]:
     return check
 
 
-def _whole(low: int, high: int) -> Callable[[Any], int]:
+def whole(low: int, high: int) -> Callable[[Any], int]:
+    """A check that a value is a whole number from ``low`` to ``high``."""
+
     def check(value: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
             raise InputError(
@@ -109,7 +119,16 @@ def _whole(low: int, high: int) -> Callable[[Any], int]:
     return check
 
 
-def _split(value: Any) -> str | dict[str, float]:
+def split(value: Any) -> str | dict[str, float]:
+    """A column's name, or fractions by part; as a text they are ``train=.6,valid=.4``."""
+    if isinstance(value, str) and "=" in value:
+        try:
+            pairs = [part.split("=") for part in value.split(",")]
+            value = {name.strip(): float(share) for name, share in pairs}
+        except ValueError:
+            raise InputError(
+                f"expected train=.6,valid=.15,test=.25, found {SHORT.repr(value)}"
+            ) from None
     if isinstance(value, str):
         return value
     if not isinstance(value, Mapping):
@@ -117,7 +136,7 @@ def _split(value: Any) -> str | dict[str, float]:
             f"expected a column's name or fractions such as {{train: .6, valid: .15, test: .25}}, "
             f"found {SHORT.repr(value)}"
         )
-    shares = {str(part): _number(0, 1)(share) for part, share in value.items()}
+    shares = {str(part): number(0, 1)(share) for part, share in value.items()}
     unknown = [part for part in shares if part not in PARTS]
     if unknown:
         raise InputError(f"unknown part {unknown[0]!r}; the parts are {', '.join(PARTS)}")
@@ -126,40 +145,36 @@ def _split(value: Any) -> str | dict[str, float]:
     return shares
 
 
-def _positive(value: Any) -> Any:
+def positive(value: Any) -> Any:
+    """A value of the label, or several; one alone is itself."""
+    if isinstance(value, list | tuple) and len(value) == 1:
+        value = value[0]
     if isinstance(value, (list, str, int, float)):
         return value
     raise InputError(f"expected a value of the label or a list of them, found {SHORT.repr(value)}")
 
 
-CHECKS: dict[str, Callable[[Any], Any]] = {
-    "task": _one_of(TASKS),
-    "data": _path,
-    "label": _text,
-    "positive": _positive,
-    "groups": _texts,
-    "features": _texts,
-    "drop": _texts,
-    "categorical": _texts,
-    "decimal": _one_of((".", ",")),
-    "missing": _words,
-    "file": _text,
-    "metadata": _text,
-    "text": _text,
-    "delimiter": _text,
-    "encoding": _text,
-    "split": _split,
-    "split_by": _text,
-    "seed": _whole(0, 2**32 - 1),
-    "model": _text,
-    "weights": _text,
-    "head": _text,
-    "image_size": _whole(16, 4096),
-    "max_length": _whole(1, 1_000_000),
-    "criterion": lambda value: Criterion.parse(_text(value)).value,
-    "bound": _number(0, 2),
-    "confidence": _number(0.5, 0.999),
-    "error": _one_of(ERRORS),
-    "output": _path,
-    "name": _name,
-}
+def rank(value: Any) -> int | str:
+    """A whole number from 1, or ``"auto"``."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        return value
+    if value == "auto":
+        return "auto"
+    if isinstance(value, str) and value.lstrip("-").isdigit():
+        return int(value)
+    raise InputError(f"a rank is a whole number or auto, found {SHORT.repr(value)}")
+
+
+def limits(value: Any) -> float | dict[str, float]:
+    """A limit, or limits by criterion: a mapping, or a list of ``criterion=limit``."""
+    from evenhand.heads.selection.rule import Bound, parse_bounds
+
+    if isinstance(value, Mapping):
+        return {
+            Criterion.parse(text(name)).value: number(0, 2)(limit) for name, limit in value.items()
+        }
+    listed = value if isinstance(value, list | tuple) else [value]
+    if all(isinstance(one, str) for one in listed):
+        bounds = parse_bounds([Bound.parse(one) for one in listed])
+        return {bound.criterion.value: bound.limit for bound in bounds}
+    return number(0, 2)(value)

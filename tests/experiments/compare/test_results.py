@@ -12,8 +12,10 @@ from torch import nn
 from evenhand.errors import MissingExtraError
 from evenhand.experiments.compare import results, run
 from evenhand.experiments.compare.as_run import _coinciding
+from evenhand.experiments.compare.request import CompareRequest
 from evenhand.experiments.compare.results import cell_path, is_kept, read_cell, run_seed
 from evenhand.experiments.methods.registry import METHODS, Entry, resolve
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import task_stage
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
@@ -102,7 +104,9 @@ def test_side_by_side_seeds_leave_out_what_one_at_a_time_does(tmp_path, monkeypa
     monkeypatch.setitem(METHODS, "svd", replace(METHODS["svd"], widest=9))
     monkeypatch.setattr(run, "run_all", lambda job, many, jobs, tell: [job(*one) for one in many])
     monkeypatch.setattr(TinyRecipe, "extract", lambda self, seed: None, raising=False)
-    run._run(TinyRecipe(), [0, 1], NAMES, [], tmp_path, jobs, None, named=named)
+    asked = CompareRequest(FinetuneRequest(), (0, 1), tuple(NAMES) if named else None)
+    monkeypatch.setattr(CompareRequest, "names", NAMES)
+    run._run(TinyRecipe(), asked, tmp_path, jobs, None)
     cells = [read_cell(cell_path(tmp_path, seed, "svd")) for seed in (0, 1)]
     assert [cell.too_wide for cell in cells] == [not named] * 2
 

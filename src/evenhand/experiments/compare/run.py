@@ -17,15 +17,12 @@ from evenhand.errors import InputError
 from evenhand.experiments.compare.as_run import as_run
 from evenhand.experiments.compare.comparison import REFERENCE, Comparison
 from evenhand.experiments.compare.frontier import ERROR_COLUMNS, frontier, hypervolume
+from evenhand.experiments.compare.request import FREE, CompareRequest
 from evenhand.experiments.compare.results import FRONTIER, cell_path, is_kept, read_cell, run_seed
 from evenhand.experiments.compare.statistics import paired
-from evenhand.experiments.methods.registry import resolve
 from evenhand.finetuning.recipe import Recipe
 from evenhand.heads.selection.rule import Rule
 from evenhand.report.record import results_frame
-
-FREE = ("seeds", "methods", "all_methods", "reference", "output")
-"""What a second call in the same folder may ask otherwise: a cell does not depend on it."""
 
 
 def compare(
@@ -60,50 +57,44 @@ def compare(
     """
     if not seeds:
         raise InputError("a comparison needs at least one seed")
-    names = [entry.name for entry in resolve(methods)]
-    config = {
-        "command": "compare",
-        **recipe.resolved,
-        "bounds": [" and ".join(map(str, rule.bounds)) for rule in rules],
-        "confidence": [rule.confidence for rule in rules],
-        "error": rules[0].error if rules else recipe.config.error,
-        "seeds": list(seeds),
-        "methods": names,
-        "all_methods": methods is None,
-        "reference": list(reference),
-    }
+    asked = CompareRequest(
+        recipe.config,
+        tuple(seeds),
+        None if methods is None else tuple(methods),
+        tuple(rules),
+        reference,
+    )
+    config = {"command": "compare", **asked.to_config()}
     with run_folder(folder, "compare"):
-        return _compare(
-            Path(folder), config, recipe, seeds, names, rules, reference, jobs, on_cells
-        )
+        return _compare(Path(folder), config, asked, recipe, jobs, on_cells)
 
 
 def _compare(
     folder: Path,
     config: dict[str, Any],
+    asked: CompareRequest,
     recipe: Recipe,
-    seeds: Sequence[int],
-    names: Sequence[str],
-    rules: Sequence[Rule],
-    reference: tuple[str, str],
     jobs: int,
     on_cells: Callable[[int, int], None] | None,
 ) -> Comparison:
     kept = {key: value for key, value in config.items() if key not in FREE}
     claim(folder / "cells", kept | recipe.inputs)
-    _run(recipe, seeds, names, rules, folder, jobs, on_cells, named=not config["all_methods"])
+    names = asked.names
+    _run(recipe, asked, folder, jobs, on_cells)
     cells = {
-        (seed, name): read_cell(cell_path(folder, seed, name)) for seed in seeds for name in names
+        (seed, name): read_cell(cell_path(folder, seed, name))
+        for seed in asked.seeds
+        for name in names
     }
     records = tuple(
-        record for name in names for seed in seeds for record in cells[seed, name].records
+        record for name in names for seed in asked.seeds for record in cells[seed, name].records
     )
     skipped = {name: cell.skipped for (_, name), cell in cells.items() if cell.skipped}
     frame = results_frame(records)
     result = Comparison(
         records,
         skipped,
-        _paired(frame, reference),
+        _paired(frame, asked.reference),
         _frontiers(frame),
         _hypervolumes(frame),
         folder,
@@ -115,15 +106,13 @@ def _compare(
 
 def _run(
     recipe: Recipe,
-    seeds: Sequence[int],
-    names: Sequence[str],
-    rules: Sequence[Rule],
+    asked: CompareRequest,
     folder: Path,
     jobs: int,
     on_cells: Callable[[int, int], None] | None,
-    *,
-    named: bool,
 ) -> None:
+    seeds, names, rules = asked.seeds, asked.names, asked.rules
+    named = asked.methods is not None
     every = [cell_path(folder, seed, name) for seed in seeds for name in names]
 
     def tell() -> None:

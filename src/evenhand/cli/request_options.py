@@ -1,0 +1,69 @@
+"""The options of a request as flags of a command."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable
+from functools import wraps
+from pathlib import Path
+from typing import Annotated, Any, get_type_hints
+
+import typer
+
+from evenhand.finetuning.request import FLAGS, OPTIONS
+
+TYPES: dict[str, type] = {
+    "data": Path,
+    "output": Path,
+    "seed": int,
+    "image_size": int,
+    "max_length": int,
+    "layers": int,
+    "adapter": int,
+    "confidence": float,
+    "max_cost": float,
+    "strength": float,
+    "alpha": float,
+}
+"""What a flag takes, where it is no text."""
+SHORT = {"output": ("--output", "-o")}
+
+
+def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the command has a flag for each option called ``names``, given as ``given``."""
+
+    def decorate(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+        own = [
+            parameter.replace(annotation=hints[parameter.name], kind=inspect.Parameter.KEYWORD_ONLY)
+            for parameter in inspect.signature(command).parameters.values()
+            if parameter.name != "given"
+        ]
+        flags = [_flag(name) for name in names]
+        required = [one for one in own if one.default is one.empty]
+        parameters = [*required, *flags, *(one for one in own if one.default is not one.empty)]
+
+        @wraps(command)
+        def with_flags(**values: Any) -> None:
+            given = {name: values.pop(name) for name in names}
+            command(**values, given=given)
+
+        with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
+        with_flags.__annotations__ = {one.name: one.annotation for one in parameters}
+        return with_flags
+
+    return decorate
+
+
+def _flag(name: str) -> inspect.Parameter:
+    told = OPTIONS[name].metadata
+    kind: Any = TYPES.get(name, str)
+    if told["many"]:
+        kind = list[kind]
+    option = typer.Option(*SHORT.get(name, (FLAGS[name],)), help=told["help"])
+    return inspect.Parameter(
+        name,
+        inspect.Parameter.KEYWORD_ONLY,
+        default=None,
+        annotation=Annotated[kind | None, option],
+    )

@@ -1,0 +1,313 @@
+"""What can be asked of ``evenhand finetune``: every option once, for files, flags and Python.
+
+A field of :class:`FinetuneRequest` is a key of a task file, a flag of the command line and a key of
+a run's config.yaml. To add an option, add a field, and read it where it is used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.finetuning import task_file_checks as check
+from evenhand.finetuning.task_file_checks import ERRORS, NEEDS_DATA, NEEDS_LABEL, TASKS
+
+if TYPE_CHECKING:
+    from evenhand.heads.selection.rule import Bound, Rule
+    from evenhand.tasks.task import Task
+
+FILES = ("table", "images", "text")
+WITH_MODEL = ("table", "images", "text", "celeba", "lfwa")
+
+
+def option(
+    default: Any,
+    reads: Callable[[Any], Any],
+    words: str,
+    *,
+    only: tuple[str, ...] = TASKS,
+    flag: str | None = None,
+    many: bool = False,
+) -> Any:
+    """A field of a request.
+
+    Args:
+        default: what holds where nothing is asked.
+        reads: from what a file or a flag says to the value; it raises an InputError.
+        words: what the option is, for ``--help``.
+        only: the tasks that know it.
+        flag: its flag, where it is not its name.
+        many: the flag may be repeated.
+    """
+    told = {"reads": reads, "help": words, "only": only, "flag": flag, "many": many}
+    return field(default=default, metadata=told)
+
+
+@dataclass(frozen=True)
+class FinetuneRequest:
+    """What is asked of a fine-tuning run, checked; paths are as they are found from here.
+
+    Every field is described by its ``help``, shown by ``evenhand finetune --help``.
+    """
+
+    task: str = option("adult", check.one_of(TASKS), "adult, celeba, lfwa, table, images or text.")
+    data: Path | None = option(
+        None, check.path, "The task's data: a file, folder or zip.", only=NEEDS_DATA
+    )
+    label: str | None = option(None, check.text, "What to predict, where the task has a choice.")
+    positive: Any = option(
+        None, check.positive, "Value of the label that counts as positive.", only=FILES, many=True
+    )
+    groups: tuple[str, ...] = option(
+        (), check.texts, "Group column; repeat to cross several.", flag="--group", many=True
+    )
+    features: tuple[str, ...] | None = option(
+        None,
+        check.texts,
+        "Column to predict from; default: all the others.",
+        only=("table",),
+        many=True,
+    )
+    drop: tuple[str, ...] = option(
+        (), check.texts, "Column to leave out of those.", only=("table",), many=True
+    )
+    categorical: tuple[str, ...] = option(
+        (), check.texts, "Column whose numbers are codes.", only=("table",), many=True
+    )
+    decimal: str | None = option(
+        None, check.one_of((".", ",")), "What stands before decimals.", only=("table",)
+    )
+    missing: tuple[str, ...] = option(
+        (), check.words, "Further word for a missing value; repeatable.", only=FILES, many=True
+    )
+    file: str | None = option(None, check.text, "Column of file names.", only=("images",))
+    metadata: str | None = option(None, check.text, "CSV beside the images.", only=("images",))
+    text: str | None = option(None, check.text, "Column of texts.", only=("text",))
+    delimiter: str | None = option(
+        None, check.text, "Between columns; found by default.", only=FILES
+    )
+    encoding: str | None = option(None, check.text, "Of the file; UTF-8 by default.", only=FILES)
+    split: str | dict[str, float] | None = option(
+        None,
+        check.split,
+        "How rows are parted: a column, or train=.6,valid=.15,test=.25.",
+        only=NEEDS_DATA,
+    )
+    split_by: str | None = option(
+        None, check.text, "Column whose values must not be torn apart.", only=FILES
+    )
+    seed: int = option(0, check.whole(0, 2**32 - 1), "Of the split and every random choice.")
+    model: str | None = option(None, check.text, "Model: a name, or a transformers folder.")
+    weights: str | None = option(
+        None, check.text, "A file of the model's weights.", only=WITH_MODEL
+    )
+    head: str | None = option(None, check.text, "Path of the model's head; found by default.")
+    image_size: int | None = option(
+        None,
+        check.whole(16, 4096),
+        "Side of images in pixels.",
+        only=("images", "celeba", "lfwa"),
+    )
+    max_length: int | None = option(
+        None, check.whole(1, 1_000_000), "Tokens kept of a text.", only=("text",)
+    )
+    layers: int = option(2, check.whole(2, 5), "Layers of Adult's MLP.", only=("adult",))
+    criterion: str = option(
+        Criterion.EQUALIZED_ODDS.value,
+        lambda value: Criterion.parse(check.text(value)).value,
+        "Gap to lessen: equalized_odds (default), demographic_parity or equal_opportunity.",
+    )
+    bound: float | dict[str, float] | None = option(
+        None, check.limits, "Gap to keep below, as equalized_odds=0.10; repeatable.", many=True
+    )
+    confidence: float = option(
+        0.9, check.number(0.5, 0.999), "Of the bounds, one-sided; default 0.9."
+    )
+    max_cost: float = option(
+        0.5,
+        check.number(0, 100),
+        "Points of error to pay at most where no bound is given; default 0.5.",
+    )
+    error: str = option(
+        "f1", check.one_of(ERRORS), "Error to lower: f1 (default), accuracy, balanced or log_loss."
+    )
+    strength: float | None = option(
+        None, check.number(0, 1e30), "Take this strength of the penalty, without choosing."
+    )
+    rank: int | str | None = option(
+        None, check.rank, "Rank of low-rank heads, or auto; default classes - 1, ours dense."
+    )
+    alpha: float | None = option(
+        None, check.number(0, 1), "The first group's weight in the paper's method."
+    )
+    adapter: int = option(
+        0, check.whole(0, 1_000_000), "Rank of an adapter on the last hidden layer to try."
+    )
+    output: Path | None = option(None, check.path, "Run folder; default runs/TASK-seedN.")
+    name: str | None = option(
+        None, check.folder_name, "What the results call the task.", only=FILES
+    )
+
+    @property
+    def called(self) -> str:
+        """What the results call the task."""
+        return self.name or self.task
+
+    @property
+    def bounds(self) -> tuple[Bound, ...]:
+        """The bounds asked for.
+
+        Raises:
+            InputError: a limit out of range, or a criterion bounded twice.
+        """
+        from evenhand.heads.selection.rule import Bound, parse_bounds
+
+        if self.bound is None:
+            return ()
+        if isinstance(self.bound, Mapping):
+            return parse_bounds(self.bound)
+        return (Bound(self.criterion, self.bound),)
+
+    def rule(self) -> Rule:
+        """What to choose by.
+
+        Raises:
+            InputError: a bound or a number out of range.
+        """
+        from evenhand.heads.selection.rule import make_rule
+
+        return make_rule(
+            list(self.bounds), self.criterion, self.confidence, self.max_cost, self.error
+        )
+
+    def changed(self, given: Mapping[str, Any]) -> FinetuneRequest:
+        """The same request with what is ``given`` in place of its own; None changes nothing.
+
+        Raises:
+            InputError: no such option, a value that cannot be, or one that the task does not know.
+        """
+        named = {
+            key: value
+            for key, value in given.items()
+            if value is not None and value not in ((), [], {})
+        }
+        changed = replace(self, **{key: checked(key, value) for key, value in named.items()})
+        for key, problem in changed.problems(named):
+            raise InputError(f"{FLAGS[key]}: {problem}")
+        return changed
+
+    def problems(self, given: Mapping[str, Any]) -> list[tuple[str, str]]:
+        """The options among ``given`` that mean nothing for this task, and why."""
+        found = [
+            (key, f"is for task {' or '.join(known)}, not {self.task}")
+            for key in given
+            if key != "task" and self.task not in (known := OPTIONS[key].metadata["only"])
+        ]
+        if self.task == "adult" and "split" in given:
+            found = [("split", "adult has the paper's split; only the seed can be chosen")]
+        if "weights" in given and self.model is None and "weights" not in dict(found):
+            found.append(("weights", "are those of a model: give that too"))
+        return found
+
+    def options(self, *, seed: int | None = None) -> dict[str, Any]:
+        """The arguments of the task's function; ``seed`` overrides the request's."""
+        options: dict[str, Any] = {"seed": self.seed if seed is None else seed}
+        face = self.task not in FILES
+        if self.groups:
+            options["group" if face else "groups"] = ",".join(self.groups) if face else self.groups
+        for key in ("data", "label", "split", *OF_THE_DATA):
+            value = getattr(self, key)
+            if self.task in OPTIONS[key].metadata["only"] and value not in (None, ()):
+                options[key] = value
+        return options
+
+    def load(self, *, seed: int | None = None) -> Task:
+        """The task itself; ``seed`` overrides the request's.
+
+        Raises:
+            InputError: the data cannot be read, or hold no such column, class or group.
+        """
+        from evenhand.tasks import load
+
+        return load(self.task, **self.options(seed=seed))
+
+    def to_config(self) -> dict[str, Any]:
+        """Everything that was asked, as plain values for config.yaml; defaults are written out."""
+        asked = {key: _plain(getattr(self, key)) for key in OPTIONS if key != "bound"}
+        known = {
+            key: value
+            for key, value in asked.items()
+            if value not in (None, []) and self.task in OPTIONS[key].metadata["only"]
+        }
+        return known | {"bounds": {str(bound.criterion): bound.limit for bound in self.bounds}}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> FinetuneRequest:
+        """The request that :meth:`to_config` wrote; keys that are none of its own are left.
+
+        Raises:
+            InputError: a value that cannot be; the message names its key.
+        """
+        asked = {key: config[key] for key in OPTIONS if config.get(key) is not None}
+        asked.pop("bound", None)
+        if config.get("bounds"):
+            asked["bound"] = config["bounds"]
+        return cls(**{key: checked(key, value) for key, value in asked.items()})
+
+    @property
+    def fingerprint(self) -> str:
+        """sha256 of the request."""
+        import yaml
+
+        return hashlib.sha256(yaml.safe_dump(self.to_config()).encode()).hexdigest()
+
+
+OPTIONS = {option.name: option for option in fields(FinetuneRequest)}
+"""Every option by its name."""
+FLAGS = {
+    name: option.metadata["flag"] or "--" + name.replace("_", "-")
+    for name, option in OPTIONS.items()
+}
+OF_THE_DATA = (
+    "positive",
+    "features",
+    "drop",
+    "categorical",
+    "decimal",
+    "missing",
+    "file",
+    "metadata",
+    "text",
+    "delimiter",
+    "encoding",
+    "split_by",
+    "name",
+)
+"""Options that the functions of some tasks take as they are."""
+REQUIRED = {"data": NEEDS_DATA, "label": NEEDS_LABEL, "groups": NEEDS_LABEL}
+"""Options that tasks cannot do without."""
+
+
+def checked(key: str, value: Any) -> Any:
+    """The value of an option, as a file or a flag gives it.
+
+    Raises:
+        InputError: no such option, or a value that cannot be; the message names the flag.
+    """
+    if key not in OPTIONS:
+        raise InputError(f"no option {key!r}; there are {', '.join(OPTIONS)}")
+    try:
+        return OPTIONS[key].metadata["reads"](value)
+    except InputError as error:
+        raise InputError(f"{FLAGS[key]}: {error}") from error
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Path):
+        return str(value)
+    return list(value) if isinstance(value, tuple) else value
