@@ -187,3 +187,21 @@ def test_what_cannot_be_written_or_carried_is_named(run, tmp_path):
     (tmp_path / "SHA256SUMS").write_text("")
     with pytest.raises(ArtefactError):
         eh.predict(tmp_path, data, tmp_path / "scored.csv")
+
+
+@pytest.mark.parametrize("which", ["data", "results", "sums", "link"])
+def test_neither_the_data_nor_the_run_is_written_over(run, tmp_path, which):
+    folder, data = run[1], tmp_path / "new.csv"
+    write(new_rows(), data)
+    output = {
+        "data": data,
+        "results": folder / "results.csv",
+        "sums": folder / "model" / ".." / "results.csv",
+        "link": tmp_path / "link.csv",
+    }[which]
+    if which == "link":
+        output.symlink_to(data)
+    before = output.read_bytes()
+    with pytest.raises(InputError, match="is the data, or a file of the run"):
+        eh.predict(folder, data, output)
+    assert output.read_bytes() == before

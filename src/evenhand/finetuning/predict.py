@@ -12,7 +12,7 @@ import numpy as np
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.files import replaced_file, write_atomically
-from evenhand._base.seals import sealed
+from evenhand._base.seals import SUMS, names_in_sums, sealed
 from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.finetuning.artefact import load
@@ -94,6 +94,7 @@ def predict(
     """
     model = run if isinstance(run, FairModel) else load(run)
     output, source = Path(output), Path(data)
+    _require_free(output, source, run)
     if model.raw is None:
         raise InputError(
             "the run was made from arrays, so it does not know how rows of a file become inputs: "
@@ -133,6 +134,17 @@ def _images_of(source: Path) -> Archive:
 
 
 Parts = Iterator[tuple[RawBatch, Decisions]]
+
+
+def _require_free(output: Path, source: Path, run: Any) -> None:
+    """Refuse to write over the data, or over a file of the run."""
+    taken = [source]
+    if isinstance(run, (str, Path)):
+        taken += [Path(run) / name for name in (SUMS, *names_in_sums(Path(run)))]
+    if output.resolve() in {path.resolve() for path in taken}:
+        raise InputError(
+            f"{output} is the data, or a file of the run: give another name for the decisions"
+        )
 
 
 def _opened(
