@@ -1,5 +1,6 @@
 """The shape of the house: few doors, few rooms, small files."""
 
+import ast
 from pathlib import Path
 
 HOUSE = Path(__file__).resolve().parents[1] / "src" / "evenhand"
@@ -19,3 +20,17 @@ def test_files_are_short():
     }
     long = {name: length for name, length in lengths.items() if length > 300}
     assert len(long) <= 4, long
+
+
+def test_functions_outside_the_command_line_take_few_arguments():
+    many = {}
+    for path in HOUSE.rglob("*.py"):
+        if path.parent.name == "cli":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef):
+                given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
+                named = [one.arg for one in given if one.arg not in ("self", "cls")]
+                if len(named) > 8:
+                    many[f"{path.relative_to(HOUSE)}:{node.name}"] = len(named)
+    assert not many

@@ -8,7 +8,7 @@ from evenhand.fisher.lowrank import trainable_parameters
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.heads.adapter import Adapter
-from evenhand.models.mlp import MLP, mlp_features, mlp_head, pretrain_mlp, train_mlp
+from evenhand.models.mlp import MLP, Budget, mlp_features, mlp_head, pretrain_mlp, train_mlp
 from evenhand.tasks.task import Examples
 
 
@@ -67,12 +67,19 @@ def test_training_learns_stops_and_keeps_the_best_epoch():
     for parameter in model.features.parameters():
         parameter.requires_grad_(False)
     frozen = {n: v.clone() for n, v in model.features.state_dict().items()}
-    train_mlp(model, train, valid, seed=0, epochs=3, on_epoch=told.append)
+    train_mlp(model, train, valid, seed=0, budget=Budget(epochs=3), on_epoch=told.append)
     assert told == [0, 1, 2]
     assert all(torch.equal(frozen[n], v) for n, v in model.features.state_dict().items())
     model.requires_grad_(True)
     told.clear()
-    train_mlp(model, train, valid, seed=0, learning_rate=0.02, patience=2, on_epoch=told.append)
+    train_mlp(
+        model,
+        train,
+        valid,
+        seed=0,
+        budget=Budget(learning_rate=0.02, patience=2),
+        on_epoch=told.append,
+    )
     right = model(torch.tensor(valid.inputs)).argmax(dim=1).numpy() == valid.labels
     assert right.mean() > 0.8
     assert len(told) <= 60
@@ -87,6 +94,6 @@ def test_a_penalty_is_in_training_and_in_the_stopping_rule():
         return (logits**2).mean()
 
     model = MLP(6, 2)
-    train_mlp(model, examples(300), examples(77), seed=0, penalty=penalty, epochs=1)
+    train_mlp(model, examples(300), examples(77), seed=0, penalty=penalty, budget=Budget(epochs=1))
     assert (77, 77, 77) in seen
     assert (256, 256, 256) in seen

@@ -8,12 +8,13 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
 
 import evenhand.auditing.scores as score_views
+from evenhand._base.options import with_defaults
 from evenhand._base.text import listed, visible
 from evenhand.auditing.counting import MISSING, Coder, Ints, ScoreTally, Tally
 from evenhand.auditing.grouping import Grouping
@@ -25,6 +26,27 @@ from evenhand.metrics.counts import Counts
 MOST_GROUP_COLUMNS = 4
 
 
+class AuditOptions(TypedDict, total=False):
+    """How decisions are counted and shown; see :func:`audit`."""
+
+    threshold: float
+    positive: str | None
+    cross: bool
+    min_count: int
+    suppress_below: int
+    chunk_rows: int
+
+
+OPTIONS: dict[str, Any] = {
+    "threshold": 0.5,
+    "positive": None,
+    "cross": True,
+    "min_count": 100,
+    "suppress_below": 0,
+    "chunk_rows": CHUNK_ROWS,
+}
+
+
 def audit(
     source: str | Path | pd.DataFrame,
     *,
@@ -32,12 +54,7 @@ def audit(
     groups: str | Sequence[str],
     prediction: str | None = None,
     score: str | None = None,
-    threshold: float = 0.5,
-    positive: str | None = None,
-    cross: bool = True,
-    min_count: int = 100,
-    suppress_below: int = 0,
-    chunk_rows: int = CHUNK_ROWS,
+    **options: Unpack[AuditOptions],
 ) -> Audit:
     """Count how decisions made elsewhere fall on groups.
 
@@ -51,12 +68,11 @@ def audit(
         prediction: the column of what was decided. Without it, ``score >= threshold`` decides.
         score: the column of scores of the positive class (two classes only): gives the AUC, the
             calibration and the scoring rate of each group.
-        threshold: of the score, where there is no prediction.
-        positive: the positive class; by default the last of the two in order.
-        cross: with several group columns, also audit their crossings.
-        min_count: cells group × label below it are flagged.
-        suppress_below: groups with fewer rows, or a label cell with fewer but some, are not shown.
-        chunk_rows: how many rows are read at a time.
+        options: ``threshold`` (.5): of the score, where there is no prediction. ``positive``: the
+            positive class; by default the last of the two in order. ``cross`` (True): with several
+            group columns, also audit their crossings. ``min_count`` (100): cells group × label
+            below it are flagged. ``suppress_below`` (0): groups with fewer rows, or a label cell
+            with fewer but some, are not shown. ``chunk_rows``: how many rows are read at a time.
 
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
@@ -68,6 +84,10 @@ def audit(
         []
     """
     began = time.perf_counter()
+    how = with_defaults(OPTIONS, options, "audit")
+    threshold, positive, cross = how["threshold"], how["positive"], how["cross"]
+    min_count, suppress_below = how["min_count"], how["suppress_below"]
+    chunk_rows = how["chunk_rows"]
     _check_settings(threshold, min_count, suppress_below, chunk_rows)
     columns = _columns(label, groups, prediction, score)
     names = columns["groups"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -200,10 +199,10 @@ def _paper(config: dict[str, Any], where: Where) -> Run:
 
 
 def _audit(config: dict[str, Any], where: Where) -> Run:
-    from evenhand.auditing import audit
+    from evenhand.auditing.audit import OPTIONS, audit
     from evenhand.criteria import Criterion
 
-    known = set(signature(audit).parameters)
+    known = {"label", "groups", "prediction", "score", *OPTIONS}
     asked = {k: v for k, v in config.items() if k not in ("command", "file", "criterion")}
     if set(asked) - known:
         raise ValueError(f"no audit knows {', '.join(sorted(set(asked) - known))}")

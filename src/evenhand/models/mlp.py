@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -48,6 +49,23 @@ Penalty = Callable[[torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
 """What may be added to the cross-entropy: of logits (N, K), labels (N,) and group codes (N,)."""
 
 
+@dataclass(frozen=True)
+class Budget:
+    """How long an MLP is trained, and in which steps.
+
+    Attributes:
+        learning_rate: of Adam.
+        batch: rows a step.
+        epochs: at most.
+        patience: epochs without a lower validation loss after which it stops.
+    """
+
+    learning_rate: float = 3e-3
+    batch: int = 256
+    epochs: int = 60
+    patience: int = 8
+
+
 def train_mlp(
     model: nn.Module,
     train: Examples,
@@ -55,10 +73,7 @@ def train_mlp(
     *,
     seed: int,
     penalty: Penalty | None = None,
-    learning_rate: float = 3e-3,
-    batch: int = 256,
-    epochs: int = 60,
-    patience: int = 8,
+    budget: Budget | None = None,
     on_epoch: Callable[[int], None] | None = None,
 ) -> nn.Module:
     """Train ``model`` in place by Adam until the validation loss has stopped falling.
@@ -68,12 +83,13 @@ def train_mlp(
         train, valid: what it is fitted on, and what tells when to stop.
         seed: of the order of the rows.
         penalty: added to the cross-entropy, in training and in the stopping rule.
-        learning_rate, batch, epochs, patience: the budget; the best epoch's weights are kept.
+        budget: for how long; the best epoch's weights are kept.
         on_epoch: called with the epoch's number, for a progress bar.
 
     Returns:
         The same model, with the weights of its best epoch, in eval mode.
     """
+    how = budget or Budget()
     tensors = {
         name: (
             torch.as_tensor(np.asarray(part.inputs), dtype=torch.float32),
@@ -90,13 +106,13 @@ def train_mlp(
 
     generator = torch.Generator().manual_seed(seed)
     trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    optimiser = torch.optim.Adam(trainable, lr=learning_rate)
+    optimiser = torch.optim.Adam(trainable, lr=how.learning_rate)
     best, best_state, waited = float("inf"), _state(model), 0
     with one_thread():
-        for epoch in range(epochs):
+        for epoch in range(how.epochs):
             model.train()
             order = torch.randperm(len(train), generator=generator)
-            for rows in order.split(batch):
+            for rows in order.split(how.batch):
                 optimiser.zero_grad(set_to_none=True)
                 loss(*(tensor[rows] for tensor in tensors["train"])).backward()
                 optimiser.step()
@@ -109,7 +125,7 @@ def train_mlp(
                 best, best_state, waited = now, _state(model), 0
             else:
                 waited += 1
-                if waited >= patience:
+                if waited >= how.patience:
                     break
     model.load_state_dict(best_state)
     return model.eval()

@@ -77,7 +77,7 @@ def load(name: str, /, **options: Any) -> Task:
         'adult'
     """
     function = loader(name)
-    known = inspect.signature(function).parameters
+    known = _known(function)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise InputError(f"task {name} has no option {unknown[0]!r}; it has {', '.join(known)}")
@@ -89,3 +89,14 @@ def load(name: str, /, **options: Any) -> Task:
     if missing:
         raise InputError(f"task {name} needs {', '.join(missing)}")
     return function(**options)
+
+
+def _known(function: Callable[..., Task]) -> dict[str, inspect.Parameter]:
+    """The arguments of a task's function, those taken by name in a table of options included."""
+    from evenhand.tasks.options import FILE_OPTIONS
+
+    named = dict(inspect.signature(function).parameters)
+    if named.pop("options", None) is not None:
+        keyword = inspect.Parameter.KEYWORD_ONLY
+        named |= {n: inspect.Parameter(n, keyword, default=d) for n, d in FILE_OPTIONS.items()}
+    return named

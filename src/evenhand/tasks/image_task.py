@@ -6,19 +6,20 @@ import hashlib
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path, PurePosixPath
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 
+from evenhand._base.options import with_defaults
 from evenhand.errors import InputError
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
 from evenhand.tasks.decode_image import decode
 from evenhand.tasks.inputs import View
 from evenhand.tasks.labelled import Labelled, label_frame
 from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.raw import ImageColumn
 from evenhand.tasks.read_table import frame_of
-from evenhand.tasks.split import Split
 from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
@@ -88,14 +89,7 @@ def images(
     groups: str | Sequence[str],
     metadata: str | None = None,
     file: str = "file",
-    positive: Any = None,
-    split: Split = None,
-    split_by: str | None = None,
-    seed: int = 0,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    missing: Sequence[Any] = (),
-    name: str | None = None,
+    **options: Unpack[FileOptions],
 ) -> Task:
     """A folder or zip file of images with a CSV (or Parquet) of labels as a task.
 
@@ -103,8 +97,7 @@ def images(
         data: the folder or zip file; or the CSV itself, its files relative to its own folder.
         metadata: the CSV's name inside ``data``; None: the only CSV there, or ``metadata.csv``.
         file: its column of file names, relative to the CSV or to the top.
-        label, groups, positive, split, split_by, seed, delimiter, encoding, missing, name: as for
-            ``table``.
+        label, groups, options: as for ``table``.
 
     Raises:
         InputError: no metadata, a column that is not there, more than 5 % of the files missing.
@@ -114,6 +107,7 @@ def images(
         >>> len(task.train), task.train.inputs[0].size
         (36, (24, 20))
     """
+    how = with_defaults(FILE_OPTIONS, options, "tasks.images")
     path = Path(data)
     archive: Archive
     if path.is_file() and path.name.lower().endswith((".csv", ".tsv", ".csv.gz", ".parquet")):
@@ -122,9 +116,13 @@ def images(
         archive = open_archive(path)
     listing = metadata or _only_table(archive)
     content, label_file = archive.read(listing), PurePosixPath(listing)
-    opened = open_table(content, label=label_file.name, delimiter=delimiter, encoding=encoding)
+    opened = open_table(
+        content, label=label_file.name, delimiter=how["delimiter"], encoding=how["encoding"]
+    )
     listed = group_columns(groups, opened.columns)
-    frame, notes, digest = frame_of(opened, texts=[file], names=[label, *listed], missing=missing)
+    frame, notes, digest = frame_of(
+        opened, texts=[file], names=[label, *listed], missing=how["missing"]
+    )
     files = resolve(archive, column_of(frame, file, "file"), label_file.parent.as_posix())
     absent = [str(frame[file].iloc[row]) for row, found in enumerate(files) if found is None]
     if len(absent) > MAX_MISSING * len(files):
@@ -141,12 +139,9 @@ def images(
         digest,
         label=label,
         groups=listed,
-        positive=positive,
-        split=split,
-        split_by=split_by,
-        seed=seed,
+        **{name: how[name] for name in LABELLING},
     )
-    parent = ImageFiles(archive, [f for f in files if f], name or path.name.split(".")[0])
+    parent = ImageFiles(archive, [f for f in files if f], how["name"] or path.name.split(".")[0])
     return image_task(parent, made, label=label, notes=notes, file=file)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 import pandas as pd
@@ -19,17 +19,23 @@ NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?[iI]nf(inity)?$"
 WHOLE = r"^[+-]?\d+$"
 
 
+class Columns(TypedDict, total=False):
+    """How the columns of a table are read; see :func:`read_frame`."""
+
+    texts: Sequence[str]
+    names: Sequence[str]
+    columns: Sequence[str] | None
+    decimal: str | None
+    missing: Iterable[Any]
+
+
 def read_frame(
     data: str | Path | bytes,
     *,
     name: str | None = None,
     delimiter: str | None = None,
     encoding: str | None = None,
-    texts: Sequence[str] = (),
-    names: Sequence[str] = (),
-    columns: Sequence[str] | None = None,
-    decimal: str | None = None,
-    missing: Iterable[Any] = (),
+    **columns: Unpack[Columns],
 ) -> tuple[pd.DataFrame, tuple[str, ...], str]:
     """A file as a frame with columns of unique names.
 
@@ -39,12 +45,12 @@ def read_frame(
         delimiter: of a CSV; None: the one of comma, semicolon, tab and bar that the first lines
             agree on.
         encoding: of a CSV; None: UTF-8, or UTF-16 where its byte-order mark says so.
-        texts: columns whose values are kept to the letter: "null" is a word there.
-        names: columns of classes or groups, whose values become names (see ``name_of``).
-        columns: the columns to read, those that are there; None: all.
-        decimal: ``","`` where that is the decimal mark: texts such as 1.234,5 are then left to
-            whoever reads numbers from texts (see ``Features``); None or ``"."``: plain numbers.
-        missing: words that mean "no value" beside the usual ones.
+        columns: ``texts``: columns whose values are kept to the letter: "null" is a word there.
+            ``names``: columns of classes or groups, whose values become names (see ``name_of``).
+            ``columns``: the columns to read, those that are there; None: all.
+            ``decimal``: ``","`` where that is the decimal mark: texts such as 1.234,5 are then left
+            to whoever reads numbers from texts (see ``Features``); None or ``"."``: plain numbers.
+            ``missing``: words that mean "no value" beside the usual ones.
 
     Returns:
         The frame, notes (lines and columns left out), and the sha256 of the file (and of the
@@ -56,9 +62,7 @@ def read_frame(
         MissingExtraError: an Excel workbook without openpyxl.
     """
     table = open_table(data, label=name, delimiter=delimiter, encoding=encoding)
-    return frame_of(
-        table, texts=texts, names=names, columns=columns, decimal=decimal, missing=missing
-    )
+    return frame_of(table, **columns)
 
 
 def frame_of(

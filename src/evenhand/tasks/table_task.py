@@ -6,18 +6,19 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
 import numpy as np
 import pandas as pd
 
 from evenhand._base.arrays import FloatArray
+from evenhand._base.options import with_defaults
 from evenhand.errors import InputError
 from evenhand.tasks.fit_encoder import fit_encoder
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.read_table import frame_of
-from evenhand.tasks.split import Split
 from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
@@ -64,14 +65,7 @@ def table(
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     decimal: str | None = None,
-    missing: Sequence[Any] = (),
-    positive: Any = None,
-    split: Split = None,
-    split_by: str | None = None,
-    seed: int = 0,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    name: str | None = None,
+    **options: Unpack[FileOptions],
 ) -> TableTask:
     """A file with a table as a task with (N, d) float32 inputs.
 
@@ -83,14 +77,13 @@ def table(
         drop: columns to leave out of those.
         categorical: columns whose numbers are codes of categories.
         decimal: ``","`` where numbers are written 1.234,5; None: as fits each column.
-        missing: words that mean "no value" beside the usual ones, such as "none".
-        positive: the value (or values) of the label that count as positive.
-        split: a column that says train, valid, test (and pretrain), or fractions of the parts;
-            None: .6 / .15 / .25, drawn with the label and group in proportion.
-        split_by: a column whose values must not be torn apart, such as a person.
-        seed: of the split.
-        delimiter, encoding: of a CSV, where they are not found right.
-        name: what the results call the task; None: the file's name.
+        options: ``positive``: the value (or values) of the label that count as positive.
+            ``missing``: words that mean "no value" beside the usual ones, such as "none".
+            ``split``: a column that says train, valid, test (and pretrain), or fractions of the
+            parts; by default .6 / .15 / .25, drawn with the label and group in proportion.
+            ``split_by``: a column whose values must not be torn apart, such as a person. ``seed``:
+            of the split. ``delimiter``, ``encoding``: of a CSV, where they are not found right.
+            ``name``: what the results call the task; the file's by default.
 
     Raises:
         InputError: a column that is not there, a label that is not one, a part without rows, …
@@ -100,26 +93,24 @@ def table(
         >>> task.train.inputs.shape, task.train.groups.names
         ((600, 2), ('F', 'M'))
     """
+    how = with_defaults(FILE_OPTIONS, options, "tasks.table")
     path = Path(data)
-    opened = open_table(path, delimiter=delimiter, encoding=encoding)
+    opened = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])
     listed = group_columns(groups, opened.columns)
-    beside = [label, *listed, *(c for c in (split, split_by) if isinstance(c, str))]
+    beside = [label, *listed, *(c for c in (how["split"], how["split_by"]) if isinstance(c, str))]
     frame, notes, digest = frame_of(
         opened,
         names=[label, *listed],
         columns=None if features is None else [*beside, *features],
         decimal=decimal,
-        missing=missing,
+        missing=how["missing"],
     )
     made = label_frame(
         frame,
         digest,
         label=label,
         groups=listed,
-        positive=positive,
-        split=split,
-        split_by=split_by,
-        seed=seed,
+        **{name: how[name] for name in LABELLING},
     )
     frame = made.frame
     for column in categorical:
@@ -138,7 +129,7 @@ def table(
         named_by_owner=features is not None,
         categorical=categorical,
         decimal=decimal,
-        missing=missing,
+        missing=how["missing"],
     )
     inputs = encoder.encode(frame).inputs
     digest = hashlib.sha256(
@@ -146,7 +137,7 @@ def table(
     ).hexdigest()
     parts = made.examples(lambda rows: inputs[rows])
     return TableTask(
-        name=name or path.name.split(".")[0],
+        name=how["name"] or path.name.split(".")[0],
         classes=made.classes,
         label=label,
         fingerprint=digest,

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Unpack
 
+from evenhand._base.options import with_defaults
 from evenhand.tasks.inputs import Texts, View
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.raw import TextColumn
 from evenhand.tasks.read_table import frame_of
-from evenhand.tasks.split import Split
 from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
@@ -22,22 +23,14 @@ def text(
     label: str,
     groups: str | Sequence[str],
     text: str = "text",
-    positive: Any = None,
-    split: Split = None,
-    split_by: str | None = None,
-    seed: int = 0,
-    delimiter: str | None = None,
-    encoding: str | None = None,
-    missing: Sequence[Any] = (),
-    name: str | None = None,
+    **options: Unpack[FileOptions],
 ) -> Task:
     """A file (see ``table``) with a text column as a task.
 
     Args:
         data: the file.
         text: the column of texts; a missing one becomes an empty text, counted in the notes.
-        label, groups, positive, split, split_by, seed, delimiter, encoding, missing, name: as for
-            ``table``.
+        label, groups, options: as for ``table``.
 
     Raises:
         InputError: a column that is not there, a label that is not one, a part without rows, …
@@ -47,24 +40,24 @@ def text(
         >>> task.train.inputs[0]
         'post number 0'
     """
+    how = with_defaults(FILE_OPTIONS, options, "tasks.text")
     path = Path(data)
-    opened = open_table(path, delimiter=delimiter, encoding=encoding)
+    opened = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])
     listed = group_columns(groups, opened.columns)
-    frame, notes, digest = frame_of(opened, texts=[text], names=[label, *listed], missing=missing)
+    frame, notes, digest = frame_of(
+        opened, texts=[text], names=[label, *listed], missing=how["missing"]
+    )
     made = label_frame(
         frame,
         digest,
         label=label,
         groups=listed,
-        positive=positive,
-        split=split,
-        split_by=split_by,
-        seed=seed,
+        **{name: how[name] for name in LABELLING},
     )
     column = column_of(frame, text, "text")
     parent = Texts(
         ["" if absent else str(value) for value, absent in zip(column, column.isna(), strict=True)],
-        name or path.name.split(".")[0],
+        how["name"] or path.name.split(".")[0],
     )
     empty = sum(not parent[row].strip() for row in made.rows)
     said = (f"{empty} of {len(made.rows)} texts are empty",) if empty else ()

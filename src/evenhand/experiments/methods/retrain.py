@@ -161,7 +161,7 @@ def _train(
     criterion: Criterion,
     strength: float,
 ) -> None:
-    from evenhand.models.mlp import train_mlp
+    from evenhand.models.mlp import Budget, train_mlp
     from evenhand.tasks.task import Examples
 
     train_mlp(
@@ -170,9 +170,7 @@ def _train(
         Examples(valid, problem.valid.labels, problem.valid.groups),
         seed=problem.seed,
         penalty=gap_penalty(criterion, strength),
-        batch=BATCH,
-        epochs=EPOCHS,
-        patience=PATIENCE,
+        budget=Budget(batch=BATCH, epochs=EPOCHS, patience=PATIENCE),
     )
 
 

@@ -114,7 +114,7 @@ def own_claims(measured: Measured) -> list[Evidence]:
     ours = Side(ADULT.key, "adapter", OURS)
     frame = measured.frame
     lines = [
-        _line(measured, OURS_BETTER, "Adult", metric, ours, _transfer(ADULT.key), "", kind)
+        _line(measured, OURS_BETTER, "Adult", metric, (ours, _transfer(ADULT.key)), "", kind)
         for metric, kind in zip(METRICS, (Kind.KEPT, Kind.LOWER, Kind.LOWER), strict=True)
     ]
     for metric in METRICS:
@@ -143,7 +143,7 @@ def own_claims(measured: Measured) -> list[Evidence]:
             (OURS_KEPT_ERROR, "error"),
         ):
             lines.append(
-                _line(measured, claim, f"Adult, {name}", metric, guard, before, "", Kind.KEPT)
+                _line(measured, claim, f"Adult, {name}", metric, (guard, before), "", Kind.KEPT)
             )
     return lines
 
@@ -168,12 +168,12 @@ def _line(
     claim: str,
     what: str,
     metric: str,
-    ours: Side,
-    against: Side,
+    sides: tuple[Side, Side],
     said: str,
     kind: Kind,
     names: tuple[str, str] | None = None,
 ) -> Evidence:
+    ours, against = sides
     frame = measured.frame
     first, second = names or (ours.method, against.method)
     apart = differences(frame, ours, against, metric)
@@ -218,8 +218,7 @@ def _over(
                 claim,
                 what,
                 metric,
-                Side(source, "neutralized-svd", RANK),
-                Side(source, method, setting),
+                (Side(source, "neutralized-svd", RANK), Side(source, method, setting)),
                 _said(ours, against, metric),
                 Kind.LOWER,
                 ("method", "TL" if method == "transfer" else "f+SVD"),
@@ -243,8 +242,7 @@ def _over_retrain(measured: Measured) -> Iterator[Evidence]:
                 OVER_RETRAIN,
                 "Adult",
                 "error",
-                ours,
-                against,
+                (ours, against),
                 said,
                 Kind.LOWER,
                 ("method", name),
@@ -259,8 +257,7 @@ def _kept(measured: Measured, claim: str, method: str, setting: str) -> Iterator
             claim,
             f"Adult, pre-trained with {criterion.upper()} {number(source.strength, 1)}",
             CRITERION_METRIC[criterion],
-            Side(source.key, method, setting),
-            Side(source.key, "pretrained", "as-is"),
+            (Side(source.key, method, setting), Side(source.key, "pretrained", "as-is")),
             "",
             Kind.KEPT,
             ("method", "before"),
@@ -281,8 +278,7 @@ def _bias_back(measured: Measured) -> Iterator[Evidence]:
                 BIAS_BACK,
                 f"Adult, pre-trained with {criterion.upper()} {number(source.strength, 1)}",
                 metric,
-                Side(source.key, method, setting),
-                Side(source.key, "pretrained", "as-is"),
+                (Side(source.key, method, setting), Side(source.key, "pretrained", "as-is")),
                 f"{text_of(after, metric)} vs {text_of(before, metric)}",
                 Kind.HIGHER,
                 (name, "before"),

@@ -98,7 +98,7 @@ def pretrain_fair(task: Task, source: AdultSource, seed: int) -> MLP:
     import torch
 
     from evenhand.experiments.methods.retrain import BATCH, EPOCHS, PATIENCE, gap_penalty
-    from evenhand.models.mlp import MLP, train_mlp
+    from evenhand.models.mlp import MLP, Budget, train_mlp
 
     pretrain = task.splits["pretrain"]
     with torch.random.fork_rng(devices=[]):
@@ -110,9 +110,7 @@ def pretrain_fair(task: Task, source: AdultSource, seed: int) -> MLP:
         task.valid,
         seed=seed,
         penalty=gap_penalty(str(source.criterion), source.strength),
-        batch=BATCH,
-        epochs=EPOCHS,
-        patience=PATIENCE,
+        budget=Budget(batch=BATCH, epochs=EPOCHS, patience=PATIENCE),
     )
     return model
 

@@ -10,19 +10,20 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from evenhand._base.options import with_defaults
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError, MissingExtraError, ModelError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
 from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
+from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions
 from evenhand.finetuning.inmodel.training import (
-    OnEpoch,
     Step,
     Streamed,
     Training,
@@ -37,12 +38,10 @@ from evenhand.heads.gaps import gap_terms
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.spec import FitControl, HeadSpec
-from evenhand.models.backbone import Backbone, Prepare
+from evenhand.models.backbone import Backbone
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
 from evenhand.tasks.labels import MAX_CLASSES
-
-EPOCHS, BATCH, LEARNING_RATE, DECAY = 15, 128, 3e-3, 1e-2
 
 
 def adapt(
@@ -51,21 +50,10 @@ def adapt(
     *,
     target_modules: str | Sequence[str],
     rank: int = 1,
-    rank_pattern: Mapping[str, int] | None = None,
     head: str | None = None,
-    groups: str = "group",
-    classes: Sequence[str] | None = None,
     criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
     strength: float = 1.0,
-    ridge: float | None = None,
-    epochs: int = EPOCHS,
-    batch_size: int = BATCH,
-    learning_rate: float = LEARNING_RATE,
-    weight_decay: float = DECAY,
-    cache: bool = True,
-    prepare: Prepare | None = None,
-    seed: int = 0,
-    on_epoch: OnEpoch | None = None,
+    **options: Unpack[AdaptOptions],
 ) -> nn.Module:
     """Train low-rank adapters and the head with the soft-gap penalty, and merge them.
 
@@ -84,21 +72,20 @@ def adapt(
         target_modules: the layers to adapt, as PEFT writes them: last parts of paths in a list, or
             a regular expression. The head is not among them: it trains whole.
         rank: of the adapters, r (in + out) parameters a layer.
-        rank_pattern: other ranks by layer name or regular expression, as PEFT's.
         head: path of the head; the last linear layer by default. Of another number of classes than
             the task's, it is replaced.
-        groups: the groups' key in mappings.
-        classes: the class names; the second of two is the positive one.
         criterion: what is to be even.
         strength: of the penalty; 0 is transfer learning with adapters.
-        ridge: on the head; by cross-validated log-loss of the frozen features by default.
-        epochs, batch_size, learning_rate, weight_decay: of the adapters' training; the head takes
-            smaller steps where its features are wide.
-        cache: keep the input of the adapted part in memory. False runs the whole model each epoch:
-            needed where every epoch sees other inputs (augmentation).
-        prepare: collates a list of raw inputs into what the model takes.
-        seed: of batches and of the adapters' first directions.
-        on_epoch: called after each epoch.
+        options: ``rank_pattern``: other ranks by layer name or regular expression, as PEFT's.
+            ``groups``: the groups' key in mappings. ``classes``: the class names; the second of two
+            is the positive one. ``ridge``: on the head; by cross-validated log-loss of the frozen
+            features by default. ``epochs`` (15), ``batch_size`` (128), ``learning_rate`` (3e-3),
+            ``weight_decay`` (1e-2): of the adapters' training; the head takes smaller steps where
+            its features are wide. ``cache``: keep the input of the adapted part in memory; False
+            runs the whole model each epoch: needed where every epoch sees other inputs
+            (augmentation). ``prepare``: collates a list of raw inputs into what the model takes.
+            ``seed``: of batches and of the adapters' first directions. ``on_epoch``: called after
+            each epoch.
 
     Returns:
         A module of the class given, adapters merged, in the mode the model was in.
@@ -119,24 +106,31 @@ def adapt(
         >>> type(fairer[0]).__name__  # merged: the model's own layers again
         'Linear'
     """
-    _check(epochs, batch_size, learning_rate, strength, rank)
-    lora = _lora_config(target_modules, rank, rank_pattern)
-    given = model if isinstance(model, Backbone) else wrap(model, head, prepare=prepare)
+    how = with_defaults(OPTIONS, options, "adapt")
+    _check(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
+    lora = _lora_config(target_modules, rank, how["rank_pattern"])
+    given = model if isinstance(model, Backbone) else wrap(model, head, prepare=how["prepare"])
     batches = as_batches(
-        train, given.prepare, groups=groups, size=batch_size, seed=seed, classes=classes
+        train,
+        given.prepare,
+        groups=how["groups"],
+        size=how["batch_size"],
+        seed=how["seed"],
+        classes=how["classes"],
     )
     own = _copy(given, given.linear_head())
     with evaluating(own.model):
-        passed = _first_pass(own, batches, _targets(own, lora), cache)
-        rows = passed.rows(classes)
+        passed = _first_pass(own, batches, _targets(own, lora), how["cache"])
+        rows = passed.rows(how["classes"])
         penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
         if strength:
             require_groups(rows, "train")
             penalty.require_cells()
         same = given.pretrained_head and given.number_of_classes == len(rows.classes)
         start = own.linear_head() if same else None
+        ridge = how["ridge"]
         ridge = (
-            choose_ridge(rows, control=FitControl(start=start, seed=seed))
+            choose_ridge(rows, control=FitControl(start=start, seed=how["seed"]))
             if ridge is None
             else ridge
         )
@@ -145,14 +139,23 @@ def adapt(
             rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
         )[0].head
     own = _copy(own, first)
-    slow = head_rate(learning_rate, rows.features)
-    how = Training(epochs, learning_rate, slow, weight_decay, strength, ridge, seed, on_epoch)
+    slow = head_rate(how["learning_rate"], rows.features)
+    training = Training(
+        how["epochs"],
+        how["learning_rate"],
+        slow,
+        how["weight_decay"],
+        strength,
+        ridge,
+        how["seed"],
+        how["on_epoch"],
+    )
     source = passed.again(batches, rows.groups.names)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
-        with _adapters(own.model, lora, seed):
-            train_parts(own, source, feed, penalty, how)
+        with _adapters(own.model, lora, how["seed"]):
+            train_parts(own, source, feed, penalty, training)
         moved, labels, codes = _features(own, source, feed)
-        rows = Rows(moved, labels, Groups(codes, rows.groups.names, groups), rows.classes)
+        rows = Rows(moved, labels, Groups(codes, rows.groups.names, how["groups"]), rows.classes)
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
         last = fit_path(
             rows,

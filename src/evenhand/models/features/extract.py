@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, TypedDict, Unpack
 
 import numpy as np
 import torch
@@ -20,6 +20,7 @@ from tqdm import tqdm
 
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.distributed import ALONE, World
+from evenhand._base.options import with_defaults
 from evenhand.errors import InputError
 from evenhand.models.backbone import Backbone
 from evenhand.models.features.cache_folder import unwritable
@@ -87,21 +88,38 @@ def origin_of(
     )
 
 
+class Running(TypedDict, total=False):
+    """How a backbone is run; see :func:`extract`."""
+
+    batch_size: int
+    dtype: Dtype
+    precision: Precision
+    device: str | torch.device | None
+    progress: bool
+    max_unreadable: float
+    world: World
+
+
+RUNNING: dict[str, Any] = {
+    "batch_size": 64,
+    "dtype": "float32",
+    "precision": "float32",
+    "device": None,
+    "progress": False,
+    "max_unreadable": MAX_UNREADABLE,
+    "world": ALONE,
+}
+
+
 def extract(
     backbone: Backbone,
     examples: Examples,
     classes: tuple[str, ...],
     *,
-    batch_size: int = 64,
-    dtype: Dtype = "float32",
-    precision: Precision = "float32",
-    device: str | torch.device | None = None,
     cache: Path | Store | None = None,
     origin: Origin | None = None,
     task: dict[str, Any] | None = None,
-    progress: bool = False,
-    max_unreadable: float = MAX_UNREADABLE,
-    world: World = ALONE,
+    **options: Unpack[Running],
 ) -> Extraction:
     """The features of ``examples``, from the cache as far as it reaches.
 
@@ -110,26 +128,33 @@ def extract(
         examples: inputs, labels, groups. Where the inputs are a ``View``, the cache holds the whole
             parent, shared by all its views.
         classes: the K class names of the labels.
-        batch_size: inputs a forward pass.
-        dtype: what the cache stores.
-        precision: what the model computes in; other than float32 means automatic mixed precision.
-        device: where the model runs; None: where it is. It is put back afterwards.
         cache: the entry's folder, or the store of an extraction from the same parent just done;
             None: nothing is written, and only the rows needed are computed.
         origin: of the features, where the caller has computed it already.
         task: for people, kept in a new manifest.
-        progress: show a bar on standard error.
-        max_unreadable: the share of inputs that may be unreadable.
-        world: the processes that share the work; all call, with the same examples, and all get the
-            same extraction.
+        options: ``batch_size`` (64): inputs a forward pass. ``dtype``: what the cache stores.
+            ``precision``: what the model computes in; other than float32 means automatic mixed
+            precision. ``device``: where the model runs, by default where it is; it is put back
+            afterwards. ``progress``: show a bar on standard error. ``max_unreadable`` (.05): the
+            share of inputs that may be unreadable. ``world``: the processes that share the work;
+            all call, with the same examples, and all get the same extraction.
 
     Raises:
         InputError: more inputs than that are unreadable.
         ModelError: the head is not what gives the logits; features are not finite.
         ArtefactError: the entry was made from something else, or is damaged.
     """
+    how = with_defaults(RUNNING, options, "extract")
+    world, progress = how["world"], how["progress"]
     parent, rows = parent_and_rows(examples.inputs)
-    runner = Runner(backbone, parent, batch_size, precision, device, max_unreadable)
+    runner = Runner(
+        backbone,
+        parent,
+        how["batch_size"],
+        how["precision"],
+        how["device"],
+        how["max_unreadable"],
+    )
     store, computed = None, 0
     if cache is None:
         mine = len(rows[world.share(len(rows))])
@@ -148,7 +173,9 @@ def extract(
         if isinstance(cache, Store):
             store = cache
         else:
-            origin = origin or origin_of(backbone, parent, dtype=dtype, precision=precision)
+            origin = origin or origin_of(
+                backbone, parent, dtype=how["dtype"], precision=how["precision"]
+            )
             store, computed = _fill(cache, origin, task or {}, runner, progress, world)
         unreadable = store.unreadable
     bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}

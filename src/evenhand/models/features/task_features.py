@@ -5,19 +5,22 @@ from __future__ import annotations
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Unpack
 
 import numpy as np
-import torch
 
 from evenhand._base.arrays import IntArray
-from evenhand._base.distributed import ALONE, World
+from evenhand._base.options import with_defaults
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
 from evenhand.models.features.cache import changed_since
 from evenhand.models.features.cache_folder import cache_root, unwritable
-from evenhand.models.features.extract import MAX_UNREADABLE, Dtype, extract, origin_of
-from evenhand.models.features.runner import Precision
+from evenhand.models.features.extract import (
+    RUNNING,
+    Running,
+    extract,
+    origin_of,
+)
 from evenhand.models.features.store import Store, is_whole
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import parent_and_rows
@@ -69,13 +72,7 @@ def extract_task(
     *,
     root: Path | None = None,
     use_cache: bool = True,
-    batch_size: int = 64,
-    dtype: Dtype = "float32",
-    precision: Precision = "float32",
-    device: str | torch.device | None = None,
-    progress: bool = False,
-    max_unreadable: float = MAX_UNREADABLE,
-    world: World = ALONE,
+    **options: Unpack[Running],
 ) -> TaskFeatures:
     """The features of every split, extracted once and cached under ``root``.
 
@@ -88,7 +85,7 @@ def extract_task(
         task: its splits' inputs are what the backbone's ``prepare`` takes.
         root: of the cache; None: ``$EVENHAND_CACHE`` or the platform's cache folder.
         use_cache: False writes and reads nothing.
-        batch_size, dtype, precision, device, progress, max_unreadable, world: as for ``extract``.
+        options: as for ``extract``.
 
     Raises:
         InputError, ModelError, ArtefactError: as for ``extract``.
@@ -102,15 +99,8 @@ def extract_task(
         "classes": list(task.classes),
         "groups": list(task.train.groups.names),
     }
-    options: dict[str, Any] = {
-        "batch_size": batch_size,
-        "dtype": dtype,
-        "precision": precision,
-        "device": device,
-        "progress": progress,
-        "max_unreadable": max_unreadable,
-        "world": world,
-    }
+    how = with_defaults(RUNNING, options, "extract_task")
+    world = how["world"]
     splits, kept, notes = {}, {}, []
     stores: dict[int, Store] = {}
     entry, computed = None, 0
@@ -120,7 +110,7 @@ def extract_task(
         if id(parent) in stores:
             where = {"cache": stores[id(parent)]}
         elif use_cache and not _is_table(parent):
-            origin = origin_of(backbone, parent, dtype=dtype, precision=precision)
+            origin = origin_of(backbone, parent, dtype=how["dtype"], precision=how["precision"])
             entry = root / origin.name
             barred = unwritable(entry)
             if world.any(bool(barred and not is_whole(entry))):
@@ -130,7 +120,7 @@ def extract_task(
             else:
                 where = {"cache": entry, "origin": origin, "task": described}
                 notes += changed_since(root, origin)
-        extraction = extract(backbone, part, task.classes, **where, **options)
+        extraction = extract(backbone, part, task.classes, **where, **how)
         if extraction.store is not None:
             stores[id(parent)] = extraction.store
         splits[name], kept[name] = extraction.rows, extraction.kept

@@ -1,0 +1,42 @@
+"""How adapters are trained, beside what is trained."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any, TypedDict
+
+from evenhand.finetuning.inmodel.training import OnEpoch
+from evenhand.models.backbone import Prepare
+
+
+class AdaptOptions(TypedDict, total=False):
+    """How adapters are trained; see :func:`adapt`."""
+
+    rank_pattern: Mapping[str, int] | None
+    groups: str
+    classes: Sequence[str] | None
+    ridge: float | None
+    epochs: int
+    batch_size: int
+    learning_rate: float
+    weight_decay: float
+    cache: bool
+    prepare: Prepare | None
+    seed: int
+    on_epoch: OnEpoch | None
+
+
+OPTIONS: dict[str, Any] = {
+    "rank_pattern": None,
+    "groups": "group",
+    "classes": None,
+    "ridge": None,
+    "epochs": 15,
+    "batch_size": 128,
+    "learning_rate": 3e-3,
+    "weight_decay": 1e-2,
+    "cache": True,
+    "prepare": None,
+    "seed": 0,
+    "on_epoch": None,
+}
