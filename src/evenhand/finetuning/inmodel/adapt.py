@@ -22,7 +22,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError, MissingExtraError, ModelError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
 from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
-from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions
+from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions, check_budget
 from evenhand.finetuning.inmodel.training import (
     Step,
     Streamed,
@@ -107,7 +107,7 @@ def adapt(
         'Linear'
     """
     how = with_defaults(OPTIONS, options, "adapt")
-    _check(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
+    check_budget(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
     lora = _lora_config(target_modules, rank, how["rank_pattern"])
     given = model if isinstance(model, Backbone) else wrap(model, head, prepare=how["prepare"])
     batches = as_batches(
@@ -165,17 +165,6 @@ def adapt(
             control=FitControl(start=own.linear_head()),
         )[0].head
     return own.with_head(last)
-
-
-def _check(epochs: int, batch_size: int, rate: float, strength: float, rank: int) -> None:
-    for name, value in {"epochs": epochs, "batch_size": batch_size, "rank": rank}.items():
-        if value < 1:
-            raise InputError(f"{name} must be at least 1, found {value}")
-    if not rate > 0 or not strength >= 0:
-        raise InputError(
-            "the learning rate must be above 0 and the strength at least 0, "
-            f"found {rate} and {strength}"
-        )
 
 
 def _lora_config(target_modules: Any, rank: int, pattern: Mapping[str, int] | None) -> Any:

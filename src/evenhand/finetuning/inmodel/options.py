@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.training import OnEpoch
 from evenhand.models.backbone import Prepare
 
@@ -40,3 +41,19 @@ OPTIONS: dict[str, Any] = {
     "seed": 0,
     "on_epoch": None,
 }
+
+
+def check_budget(epochs: int, batch_size: int, rate: float, strength: float, rank: int) -> None:
+    """Refuse a budget with which nothing can be trained.
+
+    Raises:
+        InputError: a number out of its range.
+    """
+    for name, value in {"epochs": epochs, "batch_size": batch_size, "rank": rank}.items():
+        if value < 1:
+            raise InputError(f"{name} must be at least 1, found {value}")
+    if not rate > 0 or not strength >= 0:
+        raise InputError(
+            "the learning rate must be above 0 and the strength at least 0, "
+            f"found {rate} and {strength}"
+        )
