@@ -12,7 +12,7 @@ from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.export import export, to_sklearn
 from evenhand.finetuning.export.graph_inputs import table_feeds
 from evenhand.finetuning.finetune import finetune_stage
-from evenhand.heads.selection.rule import Rule
+from evenhand.finetuning.request import FinetuneRequest
 
 onnxruntime = pytest.importorskip("onnxruntime")
 skops = pytest.importorskip("skops.io")
@@ -66,7 +66,7 @@ def test_a_network_with_bins_and_logarithms(adult, tmp_path):
 
     from evenhand.tasks.datasets.adult import _table
 
-    result = finetune_stage(adult, Rule(), strength=1.0)
+    result = finetune_stage(adult, FinetuneRequest(strength=1.0))
     frame = _table().head(400)
     found = export(result.fair_model, frame, "onnx", tmp_path / "adult.onnx")
     assert found.difference < 1e-5

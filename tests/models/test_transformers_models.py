@@ -1,5 +1,6 @@
 """transformers models, tiny and made on the spot: encoders, decoders, vision, base encoders."""
 
+import numpy as np
 import pytest
 import torch
 
@@ -128,13 +129,32 @@ def test_a_pooled_encoder_saves_as_sentence_transformers_do(tmp_path):
         expected = new.eval()(**batch)
         again = saving.load(tmp_path / "b")
         assert torch.allclose(again(**batch), expected, atol=1e-6)
-        encoder = transformers.AutoModel.from_pretrained(tmp_path / "b").eval()
+        encoder = transformers.AutoModel.from_pretrained(tmp_path / "b/0_Transformer").eval()
         hidden = encoder(**batch).last_hidden_state
     mask = batch["attention_mask"].unsqueeze(-1)
     mean = ((hidden * mask).sum(1) / mask.sum(1)).double().numpy()
     assert torch.allclose(torch.as_tensor(head.logits(mean)).float(), expected, atol=1e-5)
     assert load(tmp_path / "b").prepare.max_length == 32
+    assert again.max_length == 32
+    for auto in ("AutoModelForSequenceClassification", "AutoModel"):
+        with pytest.raises((ValueError, OSError), match=r"config\.json|model_type|Unrecognized"):
+            getattr(transformers, auto).from_pretrained(tmp_path / "b")
     assert (tmp_path / "b" / "modules.json").is_file()
+
+
+def test_sentence_transformers_gives_evenhands_logits(tmp_path):
+    library = pytest.importorskip("sentence_transformers")
+    from evenhand.models import saving
+
+    model = transformers.BertModel(transformers.BertConfig(**SMALL))
+    backbone = load(save(tmp_path / "a", model, tokenizer()), max_length=32)
+    head = Head(torch.randn(16, 3).double().numpy(), torch.randn(3).double().numpy())
+    new = backbone.with_head(head).eval()
+    saving.save(new, tmp_path / "b", processor=backbone.prepare.tokenizer)
+    theirs = library.SentenceTransformer(str(tmp_path / "b"), device="cpu").encode(TEXTS)
+    with torch.inference_mode():
+        ours = new(**backbone.prepare(TEXTS)).numpy()
+    np.testing.assert_allclose(theirs, ours, atol=1e-5)
 
 
 def test_image_classification(tmp_path):

@@ -19,6 +19,7 @@ from evenhand.models.pooled_encoder import MAX_TOKENS, PooledEncoder
 from evenhand.models.prepare import PreparePixelValues, PrepareTexts
 from evenhand.models.processors import read_processor, read_tokenizer, refuse_adapters
 from evenhand.models.transformers_folder import (
+    encoder_folder,
     from_folder,
     reason,
     require_whole,
@@ -65,10 +66,10 @@ def load_transformers(
         from transformers import AutoConfig
     except ImportError as error:
         raise MissingExtraError("transformers", "text", f"model {str(source)!r}") from error
-    where = str(source)
+    where = str(encoder_folder(source)) if Path(source).is_dir() else str(source)
     refuse_adapters(Path(where))
     try:
-        return _load(transformers, AutoConfig, where, head, max_length, name)
+        return _load(transformers, AutoConfig, where, head, max_length, name or Path(source).name)
     except EvenhandError:
         raise
     except Exception as error:  # what a damaged setting leads to is the library's to say
@@ -81,7 +82,7 @@ def _load(
     where: str,
     head: str | None,
     max_length: int | None,
-    name: str | None,
+    label: str,
 ) -> Backbone:
     try:
         config: Any = auto.from_pretrained(where, **safe_options(where))
@@ -94,7 +95,6 @@ def _load(
         ) from error
     kind = architectures[0] if architectures else ""
     options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
-    label = name or Path(where).name
     if "ForImageClassification" in kind:
         model, missing = from_folder(transformers.AutoModelForImageClassification, where, options)
         path, brought = _found_head(model, head, where, missing)
@@ -131,12 +131,14 @@ def prepare_pixel_values(where: str | Path) -> PreparePixelValues:
     return PreparePixelValues(read_processor(AutoImageProcessor, str(where)))
 
 
-def prepare_texts(where: str | Path, model: nn.Module, max_length: int) -> PrepareTexts:
+def prepare_texts(where: Path, model: nn.Module, max_length: int) -> PrepareTexts:
     """The tokenizer in a folder, giving ``model`` what it takes."""
     from transformers import AutoTokenizer
 
     encoder = getattr(model, "encoder", model)
-    tokenizer = read_tokenizer(AutoTokenizer, str(where), getattr(encoder, "config", None))
+    tokenizer = read_tokenizer(
+        AutoTokenizer, str(encoder_folder(where)), getattr(encoder, "config", None)
+    )
     _leave_out_unread(tokenizer, encoder)
     _ensure_padding(tokenizer, model)
     return PrepareTexts(tokenizer, max_length, _tokenizer_digest(tokenizer))

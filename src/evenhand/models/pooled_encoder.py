@@ -12,7 +12,13 @@ from torch.nn.utils import skip_init
 
 from evenhand._base.files import write_atomically
 from evenhand.errors import ArtefactError
-from evenhand.models.transformers_folder import from_folder, require_whole, without_pooler
+from evenhand.models.transformers_folder import (
+    ENCODER,
+    encoder_folder,
+    from_folder,
+    require_whole,
+    without_pooler,
+)
 from evenhand.models.weights import read_weights
 
 MAX_TOKENS = 256
@@ -23,7 +29,9 @@ class PooledEncoder(nn.Module):
     """A base encoder, the mean over its unmasked positions, and a linear head.
 
     It is saved as sentence-transformers saves such a model (encoder, mean pooling, dense layer):
-    transformers' ``AutoModel`` reads the encoder there, sentence-transformers the whole.
+    sentence-transformers reads the whole, its outputs are the logits. transformers reads the
+    encoder in ``0_Transformer``; it has no class for the whole, and refuses the folder, where it
+    would invent a head if the encoder lay at the top.
 
     Args:
         encoder: returns ``last_hidden_state`` (B, T, d).
@@ -62,23 +70,23 @@ class PooledEncoder(nn.Module):
         """Write encoder, tokenizer, pooling and head in sentence-transformers' layout."""
         folder = Path(folder)
         encoder: Any = self.encoder
-        encoder.save_pretrained(folder)
+        encoder.save_pretrained(folder / ENCODER)
         if self.tokenizer is not None:
-            self.tokenizer.save_pretrained(folder)
+            self.tokenizer.save_pretrained(folder / ENCODER)
         inputs, classes = self.classifier.in_features, self.classifier.out_features
         kinds = ("Transformer", "Pooling", "Dense")
         steps = [
             {
                 "idx": index,
                 "name": str(index),
-                "path": f"{index}_{kind}" if index else "",
+                "path": f"{index}_{kind}",
                 "type": f"sentence_transformers.models.{kind}",
             }
             for index, kind in enumerate(kinds)
         ]
         settings: dict[str, Any] = {
             "modules.json": steps,
-            "sentence_bert_config.json": {"max_seq_length": self.max_length},
+            f"{ENCODER}/sentence_bert_config.json": {"max_seq_length": self.max_length},
             "1_Pooling/config.json": {
                 "word_embedding_dimension": inputs,
                 "pooling_mode_mean_tokens": True,
@@ -111,9 +119,13 @@ class PooledEncoder(nn.Module):
         if set(state) != {"linear.weight", "linear.bias"}:
             raise ArtefactError(f"{Path(folder) / HEAD_FILE} does not hold a dense layer")
         classes, features = state["linear.weight"].shape
-        encoder, missing = from_folder(AutoModel, str(folder), {"use_safetensors": True})
+        encoder, missing = from_folder(
+            AutoModel, str(encoder_folder(folder)), {"use_safetensors": True}
+        )
         require_whole(str(folder), without_pooler(missing))
-        model = cls(encoder, features, classes)
+        stated = encoder_folder(folder) / "sentence_bert_config.json"
+        length = json.loads(stated.read_text(encoding="utf-8")).get("max_seq_length", MAX_TOKENS)
+        model = cls(encoder, features, classes, max_length=int(length))
         model.classifier.load_state_dict(
             {name.removeprefix("linear."): tensor for name, tensor in state.items()}
         )

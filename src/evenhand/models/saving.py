@@ -55,14 +55,14 @@ def save(
     with replaced_folder(folder, dropped=_old_names(Path(folder))) as new:
         kind = "torch"
         if hasattr(model, "save_pretrained"):
-            from evenhand.models.transformers_folder import without_bars
+            from evenhand.models.transformers_folder import encoder_folder, without_bars
 
             kind = "transformers"
             own: Any = model
             with without_bars():
                 own.save_pretrained(new)
             if processor is not None:
-                processor.save_pretrained(new)
+                processor.save_pretrained(encoder_folder(new))
         else:
             write_atomically(new / WEIGHTS, _packed(model))
             if isinstance(model, MLP):
@@ -122,7 +122,6 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
 
     folder = Path(folder)
     seal = read_seal(folder)
-    packed = (folder / WEIGHTS).read_bytes()
     kind = seal.get("kind")
     if into is None and kind == "transformers":
         return _from_transformers(folder, str(seal.get("class")))
@@ -138,7 +137,7 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
             f"the model in {folder} is a {seal.get('class')}: give a module of that class as `into`"
         )
     try:
-        into.load_state_dict(from_bytes(packed))
+        into.load_state_dict(from_bytes((folder / WEIGHTS).read_bytes()))
     except RuntimeError as error:
         raise ModelError(f"{type(into).__name__} does not fit {folder}: {error}") from error
     return into.eval()
@@ -151,7 +150,7 @@ def read_seal(folder: Path) -> dict[str, Any]:
         InputError: no saved model.
         ArtefactError: a file is damaged, was changed or is missing; it is named.
     """
-    if not (folder / SEAL).is_file() or not (folder / WEIGHTS).is_file():
+    if not (folder / SEAL).is_file() or not any(folder.rglob("*.safetensors")):
         raise InputError(f"{folder} holds no saved model: {SEAL} and {WEIGHTS} should be in it")
     try:
         seal = unsealed((folder / SEAL).read_bytes())
@@ -165,7 +164,7 @@ def read_seal(folder: Path) -> dict[str, Any]:
 
 def _check(folder: Path, sums: Any) -> None:
     """Compare every file that gives the model with its sha256."""
-    if not isinstance(sums, dict) or WEIGHTS not in sums:
+    if not isinstance(sums, dict) or not any(name.endswith(".safetensors") for name in sums):
         raise ArtefactError(f"{folder / SEAL} is damaged: it names no sha256 of {WEIGHTS}")
     there = {file.relative_to(folder).as_posix() for file in _giving(folder)}
     for name, stated in sums.items():

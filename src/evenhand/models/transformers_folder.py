@@ -13,6 +13,15 @@ import torch
 
 from evenhand.errors import InputError
 
+ENCODER = "0_Transformer"
+"""Where a pooled encoder keeps its encoder and tokenizer."""
+
+
+def encoder_folder(folder: str | Path) -> Path:
+    """Where a folder keeps its encoder and tokenizer: in a folder of their own, or at the top."""
+    own = Path(folder) / ENCODER
+    return own if own.is_dir() else Path(folder)
+
 
 def safe_options(where: str) -> dict[str, Any]:
     """No code that a model brings is run, and a local folder asks nothing of the network."""
