@@ -160,7 +160,7 @@ POISONS: dict[str, Any] = {
     "text inputs": ("inputs", lambda v: pd.DataFrame({"a": ["x"] * len(v)})),
     "NaN inputs": ("inputs", lambda v: np.full(v.shape, np.nan)),
     "missing inputs": ("inputs", lambda v: polars.DataFrame({"a": [None] * len(v)})),
-    "one column twice": ("inputs", lambda v: pd.DataFrame(v, columns=["a"] * v.shape[1])),
+    "one column twice": ("inputs", lambda v: pd.concat([pd.DataFrame({"a": v[:, 0]})] * 2, axis=1)),
     "a lazy frame": ("inputs", lambda v: polars.DataFrame({"a": v[:, 0]}).lazy()),
 }  # fmt: skip
 

@@ -108,9 +108,22 @@ def test_weights_without_a_head_or_a_part_of_the_body(tmp_path):
         load(tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("num_labels", 10**12), ("vocab_size", 10**9), ("max_position_embeddings", 10**12),
+     ("num_hidden_layers", 10**9), ("hidden_size", 10**9), ("bos_token_id", 10**400)],
+)  # fmt: skip
+def test_sizes_that_the_weights_cannot_hold_are_refused_before_allocating(copied, name, value):
+    path = copied / "config.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {name: value}))
+    with pytest.raises(InputError, match=f"damaged: it says {name} .* more than weights of"):
+        load(copied)
+
+
 JSON = st.recursive(
     st.one_of(
-        st.none(), st.booleans(), st.integers(-3, 10**20), st.floats(), st.text(max_size=4),
+        st.none(), st.booleans(), st.integers(-3, 10**20), st.integers(-3, 50), st.floats(),
+        st.text(max_size=4),
         st.just(10**400),
     ),
     lambda inner: st.lists(inner, max_size=2) | st.dictionaries(st.text(max_size=3), inner),

@@ -71,3 +71,17 @@ def require_finite(features: FloatArray, *, largest: float = np.inf) -> None:
             f"features reach from {ends[0]:.3g} to {ends[1]:.3g}, in {bad} rows of {len(features)} "
             f"beyond {largest:g}: their squares overflow; standardise them"
         )
+
+
+def real_number(value: Any, what: str) -> float:
+    """``value`` as a float.
+
+    Raises:
+        InputError: it is no real number, or beyond every float; the message calls it ``what``.
+    """
+    if isinstance(value, (bool, str, bytes)) or value is None:
+        raise InputError(f"{what} must be a number, found {value!r}")
+    try:
+        return float(value)
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{what} must be a number: {error}") from error

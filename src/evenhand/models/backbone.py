@@ -65,6 +65,11 @@ class Backbone:
                 f"module {self.head!r} of {self.name} is a {type(self.head_module).__name__}; "
                 "a head is an nn.Linear or a 1×1 nn.Conv2d"
             )
+        if 0 in head_size(self.head_module):
+            raise ModelError(
+                f"head {self.head!r} of {self.name} maps {self.in_features} features to "
+                f"{self.out_features} logits: there must be some of both"
+            )
 
     @property
     def head_module(self) -> nn.Module:

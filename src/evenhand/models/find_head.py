@@ -63,6 +63,8 @@ def find_head(model: nn.Module, head: str | None = None) -> str:
             side by side, so that any may be the head. The message lists the candidates.
     """
     found = candidates(model)
+    if head is not None and not isinstance(head, str):
+        raise ModelError(f"head must be the path of a layer, such as 'fc', found {head!r}")
     if head is not None:
         return _named(model, head, found)
     linear = [path for path in found if isinstance(model.get_submodule(path), nn.Linear)]

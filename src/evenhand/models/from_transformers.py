@@ -17,7 +17,12 @@ from evenhand.models.find_head import find_head
 from evenhand.models.packaged import packaged_file
 from evenhand.models.pooled_encoder import MAX_TOKENS, PooledEncoder
 from evenhand.models.prepare import PreparePixelValues, PrepareTexts
-from evenhand.models.processors import read_processor, read_tokenizer, refuse_adapters
+from evenhand.models.processors import (
+    read_processor,
+    read_tokenizer,
+    refuse_adapters,
+    require_plausible_sizes,
+)
 from evenhand.models.transformers_folder import (
     encoder_folder,
     from_folder,
@@ -68,6 +73,7 @@ def load_transformers(
         raise MissingExtraError("transformers", "text", f"model {str(source)!r}") from error
     where = str(encoder_folder(source)) if Path(source).is_dir() else str(source)
     refuse_adapters(Path(where))
+    require_plausible_sizes(Path(where))
     try:
         return _load(transformers, AutoConfig, where, head, max_length, name or Path(source).name)
     except EvenhandError:

@@ -8,11 +8,15 @@ from pathlib import Path
 from typing import Any
 
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from evenhand.errors import InputError, ModelError
 from evenhand.models.backbone import Backbone, Prepare
 from evenhand.models.find_head import find_head
 from evenhand.models.prepare import PrepareArrays
+
+LONGEST_PATH = 1024
+"""How many bytes the name of a model or the path of a file may have."""
 
 
 def wrap(
@@ -44,10 +48,26 @@ def wrap(
         >>> backbone.head, backbone.in_features
         ('2', 8)
     """
+    require_numbers(module)
     path = find_head(module, head)
     label = name or type(module).__name__
     own = prepare or arrays_for(module)
     return Backbone(module, path, own, label, classes, guessed=head is None)
+
+
+def require_numbers(module: Any) -> None:
+    """Refuse what is no module, or has parameters without numbers.
+
+    Raises:
+        ModelError: the message names the first such parameter.
+    """
+    if not isinstance(module, nn.Module):
+        raise ModelError(f"a model is a torch.nn.Module, found a {type(module).__name__}")
+    for name, parameter in module.named_parameters():
+        if is_lazy(parameter):
+            raise ModelError(f"parameter {name!r} has no shape yet: run the model on a batch first")
+        if parameter.is_meta:
+            raise ModelError(f"parameter {name!r} is on the meta device: load its weights first")
 
 
 def arrays_for(module: nn.Module) -> PrepareArrays:
@@ -91,6 +111,13 @@ def load(
     from evenhand.models import from_transformers as text
 
     label = str(name)
+    _require_path(label, "model")
+    if weights is not None:
+        if not isinstance(weights, (str, Path)):
+            raise InputError(f"weights must be a file or a name, found a {type(weights).__name__}")
+        _require_path(str(weights), "weights")
+    if max_length is not None and not (type(max_length) is int and 0 < max_length < 2**31):
+        raise InputError(f"max_length must be a whole number above 0, found {str(max_length)[:40]}")
     if ":" in label and not Path(label).exists():
         return _own(label, weights, head, size)
     if label.lower().replace("_", "-") == vision.LITE0:
@@ -116,6 +143,16 @@ def load(
     )
 
 
+def _require_path(text: str, what: str) -> None:
+    """Refuse what no file or model can be called."""
+    if not text or "\0" in text or len(text.encode("utf-8", "surrogatepass")) > LONGEST_PATH:
+        shown = text[:40].encode("unicode_escape").decode()
+        raise InputError(
+            f"{what}: {shown!r} of {len(text):,} characters is no name: give one of 1 to "
+            f"{LONGEST_PATH} bytes, without NUL"
+        )
+
+
 def _own(label: str, weights: str | Path | None, head: str | None, size: int | None) -> Backbone:
     """The module that a function of the user's own returns, with weights from a file."""
     from evenhand.models.from_torchvision import adopt
@@ -125,7 +162,7 @@ def _own(label: str, weights: str | Path | None, head: str | None, size: int | N
     module_name, _, function = label.partition(":")
     try:
         build: Any = getattr(import_module(module_name), function)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, ValueError) as error:
         raise InputError(f"model {label!r}: {error}") from error
     model = build()
     if not isinstance(model, nn.Module):

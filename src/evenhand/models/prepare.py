@@ -38,8 +38,8 @@ class PrepareArrays:
             found = np.asarray(inputs)
             if self.token_ids and found.dtype.kind in "iu":
                 return torch.as_tensor(found.astype(np.int64))
-            if found.dtype.kind == "c":
-                raise TypeError("complex numbers")
+            if found.dtype.kind in "cmM":
+                raise TypeError("complex numbers, dates or spans of time")
             with np.errstate(over="ignore"):
                 stacked = found.astype(np.float32)
         except (TypeError, ValueError, OverflowError) as error:

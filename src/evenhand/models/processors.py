@@ -12,6 +12,15 @@ from evenhand.models.transformers_folder import reason, safe_options, without_ba
 SMALLEST_SHARE = 0.5
 """A tokenizer with less than this share of the model's vocabulary is another model's."""
 
+MOST_OF = {
+    "num_labels": 1_000_000,
+    "hidden_size": 1_000_000,
+    "intermediate_size": 10_000_000,
+    "num_hidden_layers": 10_000,
+    "num_attention_heads": 100_000,
+}
+"""No model has more of these."""
+
 
 def read_tokenizer(auto: Any, where: str, config: Any) -> Any:
     """The tokenizer of a folder or hub name, checked against the model's vocabulary.
@@ -65,6 +74,38 @@ def read_processor(auto: Any, where: str) -> Any:
             f"{where} has no image processor that can be read ({reason(error)}): copy "
             "preprocessor_config.json from the base model into the folder"
         ) from error
+
+
+def require_plausible_sizes(folder: Path) -> None:
+    """Refuse a folder whose config.json asks for more than its weights can hold.
+
+    The library allocates what a configuration says, before it looks at the weights.
+
+    Raises:
+        InputError: the message names the setting.
+    """
+    stated = folder / "config.json"
+    try:
+        settings = json.loads(stated.read_text(encoding="utf-8"))
+        held = sum(file.stat().st_size for file in folder.glob("*.safetensors"))
+    except (OSError, ValueError, RecursionError):
+        return  # not a local folder, or damaged: the library says what is wrong
+    if not isinstance(settings, dict):
+        raise InputError(f"{stated} is damaged: it holds no settings by name")
+    width = settings.get("hidden_size")
+    width = width if isinstance(width, int) and width > 0 else 1
+    for name, value in settings.items():
+        if isinstance(value, bool) or not isinstance(value, int):
+            continue
+        highest = MOST_OF.get(name, 2**63 - 1)
+        if name in ("vocab_size", "max_position_embeddings", "type_vocab_size"):
+            highest = max(8 * held // width, 1)
+        if abs(value) > highest:
+            shown = f"{value:,}" if abs(value) < 10**30 else "a number of more than 30 digits"
+            raise InputError(
+                f"{stated} is damaged: it says {name} {shown}, more than weights of {held:,} bytes "
+                f"can hold ({highest:,} at most)"
+            )
 
 
 def refuse_adapters(folder: Path) -> None:

@@ -34,6 +34,8 @@ def task_of(
         InputError: a split of another form, without rows, or with numbers that are not finite;
             labels or groups of different kinds in different splits, or too many.
     """
+    if classes is not None:
+        classes = _class_names(classes)
     given = {
         split: three_parts(value, groups, split)
         for split, value in {"train": train, "valid": valid, "test": test}.items()
@@ -80,6 +82,15 @@ def three_parts(value: Any, groups: str, split: str) -> tuple[Any, Any, Any]:
         f"{split} must be (inputs, labels, groups), a mapping or Examples, "
         f"found {type(value).__name__}"
     )
+
+
+def _class_names(classes: Any) -> tuple[str, ...] | None:
+    if isinstance(classes, (str, bytes)) or not hasattr(classes, "__len__"):
+        raise InputError(f"classes must be a list of the class names, found {classes!r}")
+    names = tuple(str(name) for name in classes)
+    if len(set(names)) < len(names):
+        raise InputError(f"classes holds a name twice: {', '.join(names[:8])}")
+    return names or None
 
 
 def _code_groups(given: Mapping[str, Any], attribute: str) -> dict[str, Groups]:
@@ -145,8 +156,14 @@ def _require_same_columns(inputs: Mapping[str, Any]) -> None:
 def _rows_of_numbers(inputs: Any, split: str) -> Any:
     found = rows(inputs, f"the inputs of {split}")
     if hasattr(found, "detach") and not hasattr(found, "__array_interface__"):
-        tensor = found.detach().cpu()
-        return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()
+        try:
+            tensor = found.detach().cpu()
+            return (tensor.float() if tensor.element_size() == 2 else tensor).numpy()
+        except (NotImplementedError, RuntimeError, TypeError) as error:
+            raise InputError(
+                f"the inputs of {split} are a tensor without numbers of its own ({found.layout} "
+                f"on {found.device}): give a dense one"
+            ) from error
     if not hasattr(found, "__len__") or isinstance(found, (str, bytes, Mapping, pd.DataFrame)):
         raise InputError(
             f"the inputs of {split} must be rows of what the model reads, "

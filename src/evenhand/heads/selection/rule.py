@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from evenhand._base.arrays import real_number
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.rates import ErrorMetric, error_metric
@@ -32,11 +33,12 @@ class Bound:
 
     def __init__(self, criterion: str | Criterion, limit: float) -> None:
         parsed = Criterion.parse(criterion)
+        limit = real_number(limit, f"a bound on {parsed}")
         highest = 2 if parsed is Criterion.EQUALIZED_ODDS else 1
         if not 0 < limit < highest:
             raise InputError(f"a bound on {parsed} must lie in (0, {highest}), found {limit}")
         object.__setattr__(self, "criterion", parsed)
-        object.__setattr__(self, "limit", float(limit))
+        object.__setattr__(self, "limit", limit)
 
     @classmethod
     def parse(cls, text: str) -> Bound:
@@ -64,13 +66,18 @@ def parse_bounds(bounds: Mapping[str, float] | list[Bound] | Bound | None) -> tu
     """Any way of giving bounds, as a tuple of them, at most one a criterion.
 
     Raises:
-        InputError: a criterion is bounded twice.
+        InputError: a criterion is bounded twice, or another form.
     """
     if bounds is None:
         return ()
     if isinstance(bounds, Bound):
         return (bounds,)
     listed = [Bound(c, v) for c, v in bounds.items()] if isinstance(bounds, Mapping) else bounds
+    if not isinstance(listed, (list, tuple)) or not all(isinstance(b, Bound) for b in listed):
+        raise InputError(
+            "bounds are a mapping as {'equalized_odds': 0.1}, a Bound or a list of them, "
+            f"found {str(bounds)[:80]!r}"
+        )
     criteria = [bound.criterion for bound in listed]
     for criterion in criteria:
         if criteria.count(criterion) > 1:
@@ -125,6 +132,8 @@ class Rule:
     guard: bool = True
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "confidence", real_number(self.confidence, "confidence"))
+        object.__setattr__(self, "max_cost", real_number(self.max_cost, "max_cost"))
         if not 0.5 < self.confidence < 1:
             raise InputError(f"confidence must lie in (0.5, 1), found {self.confidence}")
         if not self.max_cost >= 0:
