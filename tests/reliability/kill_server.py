@@ -151,6 +151,7 @@ def serve(folder, points, arguments):
         half = list((folder / name).rglob("*.part"))
         litter = sum(not set(path.parents) & set(half) for path in half)
         again = run(placed(name), told)
+        said_again = (told / "errors").read_text()
         found = differences(folder / "whole" / "out", folder / name / "out")
         wrong = check_sums(folder / name / "out")
         results.append(
@@ -160,6 +161,7 @@ def serve(folder, points, arguments):
                 "killed": killed,
                 "errors": errors,
                 "again": again,
+                "said_again": said_again,
                 "different": [str(one) for one in found],
                 "wrong": wrong,
                 "litter": litter,
