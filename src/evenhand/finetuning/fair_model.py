@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ import pandas as pd
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.text import listed
 from evenhand.errors import InputError, ModelError
+from evenhand.finetuning.frames import as_frame
 from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
@@ -22,6 +23,9 @@ from evenhand.tasks.image_task import ImageFiles, ImagePaths
 from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw, TextColumn
 from evenhand.tasks.table_encoder import TableEncoder
+
+if TYPE_CHECKING:
+    from sklearn.pipeline import Pipeline
 
 BATCH, TABLE_BATCH = 64, 65_536
 """Rows of images or texts, and of numbers, that go through the model together."""
@@ -227,6 +231,16 @@ class FairModel:
             codes[read] = logits[read].argmax(axis=1)
         return Decisions(codes, softmax(logits), reasons, missing or {}, unseen or {})
 
+    def to_sklearn(self) -> Pipeline:
+        """The model as a scikit-learn ``Pipeline`` that decides raw rows as it does.
+
+        Raises:
+            InputError: it is not linear on a table.
+        """
+        from evenhand.finetuning.export import to_sklearn
+
+        return to_sklearn(self)
+
     def save(self, folder: str | Path) -> Path:
         """Write the model to a folder of its own, which :func:`evenhand.load` reads.
 
@@ -250,27 +264,6 @@ def softmax(logits: FloatArray) -> FloatArray:
     shifted = np.exp(logits - logits.max(axis=1, keepdims=True, initial=-np.inf))
     probabilities: FloatArray = shifted / shifted.sum(axis=1, keepdims=True)
     return probabilities
-
-
-def as_frame(rows: Any) -> pd.DataFrame:
-    """Rows as a pandas frame: pandas, polars, Arrow, or a mapping of columns.
-
-    Raises:
-        InputError: something else.
-    """
-    if isinstance(rows, pd.DataFrame):
-        return rows.reset_index(drop=True)
-    if hasattr(rows, "to_pandas"):
-        frame: pd.DataFrame = rows.to_pandas()
-        return frame.reset_index(drop=True)
-    if isinstance(rows, dict) or (
-        isinstance(rows, Sequence) and rows and all(isinstance(row, dict) for row in rows)
-    ):
-        return pd.DataFrame(rows)
-    raise InputError(
-        "rows must be a table with named columns (pandas, polars, Arrow, a mapping of columns or "
-        f"a list of mappings), found {type(rows).__name__}"
-    )
 
 
 def _images(rows: Any) -> tuple[Sequence[Any], dict[int, str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +12,11 @@ from evenhand._base.seals import content_digest
 from evenhand.errors import InputError
 
 if TYPE_CHECKING:
+    from evenhand.finetuning.fair_model import FairModel
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
     from evenhand.models.backbone import Backbone
+    from evenhand.tasks.task import Task
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Recipe:
             "data": self.config.data,
             "weights": self.config.weights,
             "model": self.config.model,
+            "from_run": self.config.from_run,
         }
         there = {name: Path(value) for name, value in given.items() if value}
         return {
@@ -66,9 +70,8 @@ class Recipe:
             return early or self._adult(seed)
         from evenhand.finetuning.stage import task_stage
 
-        task = self.config.load(seed=seed)
         return task_stage(
-            task,
+            self._task(seed),
             self._backbone(),
             seed=seed,
             cache=self.cache,
@@ -83,11 +86,36 @@ class Recipe:
             return
         from evenhand.models.features import extract_task
 
-        extract_task(backbone, self.config.load(seed=seed), root=self.cache, progress=self.progress)
+        extract_task(backbone, self._task(seed), root=self.cache, progress=self.progress)
+
+    @cached_property
+    def _old(self) -> FairModel | None:
+        """The model to carry on from."""
+        if self.config.from_run is None:
+            return None
+        from evenhand.finetuning.artefact import load
+
+        old = load(self.config.from_run)
+        kind = "images" if self.config.task in ("celeba", "lfwa") else self.config.task
+        found = "arrays" if old.raw is None else old.raw.kind
+        if found != kind:
+            raise InputError(
+                f"the run in {self.config.from_run} decides {found}, and this task is {kind}: "
+                "carry on from a run of the same kind"
+            )
+        return old
+
+    def _task(self, seed: int) -> Task:
+        old = self._old
+        if old is None or self.config.task != "table":
+            return self.config.load(seed=seed)
+        return self.config.load(seed=seed, features=old.raw)
 
     def _backbone(self) -> Backbone | None:
         from evenhand.models import load
 
+        if self._old is not None:
+            return self._old.backbone
         if self.config.model is None:
             return None
         return load(

@@ -116,6 +116,13 @@ class FinetuneRequest:
     max_length: int | None = option(
         None, check.whole(1, 1_000_000), "Tokens kept of a text.", only=("text",)
     )
+    from_run: Path | None = option(
+        None,
+        check.path,
+        "A run to carry on from: its model is the one before, its columns are read as it does.",
+        only=WITH_MODEL,
+        flag="--from",
+    )
     layers: int = option(2, check.whole(2, 5), "Layers of Adult's MLP.", only=("adult",))
     criterion: str = option(
         Criterion.EQUALIZED_ODDS.value,
@@ -210,6 +217,8 @@ class FinetuneRequest:
         ]
         if self.task == "adult" and "split" in given:
             found = [("split", "adult has the paper's split; only the seed can be chosen")]
+        if "from_run" in given and self.model is not None:
+            found.append(("from_run", "brings its own model: leave out 'model'"))
         if "weights" in given and self.model is None and "weights" not in dict(found):
             found.append(("weights", "are those of a model: give that too"))
         return found
@@ -226,15 +235,15 @@ class FinetuneRequest:
                 options[key] = value
         return options
 
-    def load(self, *, seed: int | None = None) -> Task:
-        """The task itself; ``seed`` overrides the request's.
+    def load(self, *, seed: int | None = None, **more: Any) -> Task:
+        """The task itself; ``seed`` overrides the request's, ``more`` goes to its function.
 
         Raises:
             InputError: the data cannot be read, or hold no such column, class or group.
         """
         from evenhand.tasks import load
 
-        return load(self.task, **self.options(seed=seed))
+        return load(self.task, **(self.options(seed=seed) | more))
 
     def to_config(self) -> dict[str, Any]:
         """Everything that was asked, as plain values for config.yaml; defaults are written out."""

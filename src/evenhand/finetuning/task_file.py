@@ -85,7 +85,7 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
     for key, tasks in REQUIRED.items():
         if task in tasks and key not in read:
             raise fail(key, f"is missing; task {task} needs it")
-    for key in ("data", "output"):
+    for key in ("data", "output", "from_run"):
         if key in read:
             read[key] = folder / read[key].expanduser()
     for key in ("weights", "model"):

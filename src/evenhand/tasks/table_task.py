@@ -61,7 +61,7 @@ def table(
     *,
     label: str,
     groups: str | Sequence[str],
-    features: Sequence[str] | None = None,
+    features: Sequence[str] | TableEncoder | None = None,
     drop: Sequence[str] = (),
     categorical: Sequence[str] = (),
     decimal: str | None = None,
@@ -73,7 +73,8 @@ def table(
         data: CSV (the delimiter is found), Parquet, Arrow, JSON lines or Excel, packed or not.
         label: the column to predict: texts or numbers, two classes or more.
         groups: one or more columns, crossed; rows without a value train the task and enter no gap.
-        features: the columns to predict from; None: all but the label, the groups and the split.
+        features: the columns to predict from; None: all but the label, the groups and the split;
+            an encoder: those of a task before, encoded as there.
         drop: columns to leave out of those.
         categorical: columns whose numbers are codes of categories.
         decimal: ``","`` where numbers are written 1.234,5; None: as fits each column.
@@ -93,6 +94,8 @@ def table(
         >>> task.train.inputs.shape, task.train.groups.names
         ((600, 2), ('F', 'M'))
     """
+    old = features if isinstance(features, TableEncoder) else None
+    named = features.needs if isinstance(features, TableEncoder) else features
     how = with_defaults(FILE_OPTIONS, options, "tasks.table")
     path = Path(data)
     opened = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])
@@ -101,7 +104,7 @@ def table(
     frame, notes, digest = frame_of(
         opened,
         names=[label, *listed],
-        columns=None if features is None else [*beside, *features],
+        columns=None if named is None else [*beside, *named],
         decimal=decimal,
         missing=how["missing"],
     )
@@ -115,25 +118,32 @@ def table(
     frame = made.frame
     for column in categorical:
         column_of(frame, column, "categorical")
-    if features is None:
+    if named is None:
         chosen = [str(c) for c in frame.columns if c not in {*beside, *drop}]
     else:
-        chosen = [str(column_of(frame, column, "feature").name) for column in features]
+        chosen = [str(column_of(frame, column, "feature").name) for column in named]
         if label in chosen:
             raise InputError(f"column {label!r} is the label and cannot be a feature too")
     fit = np.concatenate([made.parts[part] for part in ("pretrain", "train") if part in made.parts])
-    encoder, said = fit_encoder(
-        frame,
-        chosen,
-        np.sort(fit),
-        named_by_owner=features is not None,
-        categorical=categorical,
-        decimal=decimal,
-        missing=how["missing"],
+    encoder, said = (
+        (old, ())
+        if old
+        else fit_encoder(
+            frame,
+            chosen,
+            np.sort(fit),
+            named_by_owner=named is not None,
+            categorical=categorical,
+            decimal=decimal,
+            missing=how["missing"],
+        )
     )
-    inputs = encoder.encode(frame).inputs
+    encoded = encoder.encode(frame)
+    for row, reason in encoded.refused.items():
+        raise InputError(f"row {row + 1} of {path.name} cannot be encoded: {reason}")
+    inputs = encoded.inputs
     digest = hashlib.sha256(
-        f"{made.fingerprint} {chosen} {list(categorical)} {decimal}".encode()
+        f"{made.fingerprint} {chosen} {list(categorical)} {decimal} {old or ''}".encode()
     ).hexdigest()
     parts = made.examples(lambda rows: inputs[rows])
     return TableTask(

@@ -12,7 +12,8 @@ from torch import Tensor, nn
 
 from evenhand._base.torch_calls import call, model_logits
 from evenhand.errors import InputError
-from evenhand.finetuning.fair_model import FairModel, as_frame
+from evenhand.finetuning.fair_model import FairModel
+from evenhand.finetuning.frames import as_frame
 from evenhand.tasks.column_values import categories_of, days_of, numbers_of
 from evenhand.tasks.encoded_columns import MISSING_NAME, CategoryColumn, NumberColumn
 from evenhand.tasks.table_encoder import TableEncoder
