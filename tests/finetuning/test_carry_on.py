@@ -68,3 +68,12 @@ def test_what_cannot_be_carried_on_is_named(first, task):
     task.write_text(text.replace("task: text", "task: table"))
     with pytest.raises(InputError, match="holds no fine-tuned model"):
         recipe(str(task), from_run=task.parent).stage(0)
+
+
+def test_the_flag_of_the_command(first, task, tmp_path, capsys):
+    from evenhand.cli.main import main
+
+    with pytest.raises(SystemExit) as done:
+        main(["finetune", str(task), "--from", str(first), "-q", "-o", str(tmp_path / "out")])
+    assert not done.value.code, capsys.readouterr().err
+    assert eh.load(tmp_path / "out").raw == eh.load(first).raw

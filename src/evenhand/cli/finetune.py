@@ -21,6 +21,7 @@ from evenhand.cli.request_options import takes
     "rank",
     "alpha",
     "adapter",
+    "from_run",
     "seed",
     "output",
 )

@@ -14,6 +14,7 @@ from evenhand.finetuning.request import FLAGS, OPTIONS
 
 TYPES: dict[str, type] = {
     "data": Path,
+    "from_run": Path,
     "output": Path,
     "seed": int,
     "image_size": int,
