@@ -140,7 +140,7 @@ POISONS: dict[str, Any] = {
     "missing label": ("labels", lambda v: [None, *v[1:]]),
     "NaN label": ("labels", lambda v: [float("nan"), *v[1:]]),
     "fractions": ("labels", lambda v: [0.25, *v[1:]]),
-    "minus one beside zero": ("labels", lambda v: [-1, 0, 1, *[int(bool(i % 2)) for i in v[3:]]]),
+    "minus one beside zero": ("labels", lambda v: [-1, 0, 1, *[0] * (len(v) - 3)]),
     "fifty million": ("labels", lambda v: [50_000_000, *[0] * (len(v) - 1)]),
     "beyond all floats": ("labels", lambda v: [10**400, *[0] * (len(v) - 1)]),
     "infinity": ("labels", lambda v: [float("inf"), *[0] * (len(v) - 1)]),

@@ -1,5 +1,7 @@
 """Tasks from what a caller holds: the same task whatever library its parts come from."""
 
+from decimal import Decimal
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -90,6 +92,7 @@ def test_an_index_changes_nothing(order, index):
         (2 * Y - 1, None, Y, ("-1", "1")),
         (Y.astype(bool), None, Y, ("False", "True")),
         (Y.astype(float), None, Y, ("0", "1")),
+        ([Decimal(int(y)) for y in Y], None, Y, ("0", "1")),
         (2 * Y, None, 2 * Y, ("0", "1", "2")),
         (Y, ["no", "yes"], Y, ("no", "yes")),
         (Y + 1, ["1", "2"], Y, ("1", "2")),
@@ -118,6 +121,8 @@ def test_labels_of_any_kind(labels, classes, expected, names):
         (["a", "c"], ["a", "b"], "label 'c' .1 such values. is not among the classes a, b"),
         ([0, 5], ["a", "b"], "label '0'"),
         ([b"a", b"b"], None, "bytes"),
+        ([0.25, "yes", "no"], None, "labels of train mix numbers and texts"),
+        ([True, 0, 1], None, "labels of train mix booleans and numbers"),
         ([[0], [1, 2]], None, "list"),
     ],
     ids=str,

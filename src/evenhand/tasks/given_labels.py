@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -32,7 +34,7 @@ def code_splits(
         Split name to (N,) codes, the K class names, and what a reader should know.
 
     Raises:
-        InputError: labels that are missing, of another kind in another split, not among the
+        InputError: labels that are missing, of several kinds in one split or between them, not among the
             classes, or too many.
     """
     read = {split: column(values, f"the labels of {split}") for split, values in labels.items()}
@@ -53,12 +55,20 @@ def _kind(values: Table, split: str) -> str:
         raise InputError(
             f"{missing} of {len(values)} labels of {split} are missing: leave those rows out"
         )
-    if values.dtype.kind == "b" or all(isinstance(v, (bool, np.bool_)) for v in values):
+    if values.dtype != object:
+        return _kind_of(values[0])
+    kinds = sorted({_kind_of(value) for value in values})
+    if len(kinds) > 1:
+        raise InputError(
+            f"the labels of {split} mix {' and '.join(kinds)}: give values of one kind"
+        )
+    return kinds[0]
+
+
+def _kind_of(value: Any) -> str:
+    if isinstance(value, (bool, np.bool_)):
         return "booleans"
-    numeric = all(
-        isinstance(v, (int, float, np.number)) and not isinstance(v, bool) for v in values
-    )
-    return "numbers" if values.dtype.kind in "iuf" or numeric else "texts"
+    return "numbers" if isinstance(value, (Real, Decimal)) else "texts"
 
 
 def _coded(
