@@ -23,6 +23,7 @@ NAMES = [
     *("..", ".", "../x", "a/b", "a\\b", "/etc", "", " ", "x" * 101, "a\x1bb", "c:", ".hidden"),
     "a\u202eb",
 ]
+TABLE = {"task": "table", "data": "d.csv", "label": "y", "groups": "g"}
 NAME = st.sampled_from((*FILES, *FOLDERS))
 
 
@@ -81,6 +82,16 @@ def test_a_run_cut_short_is_known_by_its_cells(tmp_path, cells, was):
         run_folder(tmp_path, "finetune"),
     ):
         pass
+
+
+@pytest.mark.parametrize("left", ["cells", "cells/adult", "cells/.made-from.json.x1.part"])
+def test_a_run_killed_at_its_first_file_goes_on(tmp_path, left):
+    (tmp_path / "cells").mkdir()
+    if left.endswith("part"):
+        (tmp_path / left).write_text("ha")
+    else:
+        (tmp_path / left).mkdir(exist_ok=True)
+    enter(tmp_path, "compare")
 
 
 def test_other_files_are_in_nobodys_way(tmp_path):
@@ -191,10 +202,10 @@ def test_what_is_shared_is_open_as_the_umask_says(tmp_path, umask):
     ],
 )
 def test_a_name_leads_nowhere(name):
-    with pytest.raises(InputError, match=r"task\.yaml, line 2, name: "):
-        parse_config(yaml.safe_dump({"task": "adult"}) + yaml.safe_dump({"name": name}))
+    with pytest.raises(InputError, match=r"task\.yaml, line 5, name: (expected|a folder)"):
+        parse_config(yaml.safe_dump(TABLE, sort_keys=False) + yaml.safe_dump({"name": name}))
 
 
 @pytest.mark.parametrize("name", ["credit 2024", "v1.2", "日本", "a-b_c"])
 def test_a_plain_name_is_taken(name):
-    assert parse_config(yaml.safe_dump({"task": "adult", "name": name})).name == name
+    assert parse_config(yaml.safe_dump(TABLE | {"name": name})).name == name

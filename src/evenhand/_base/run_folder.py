@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from evenhand._base.asked import CONFIG, read_asked
-from evenhand._base.files import held, make_private
+from evenhand._base.files import PART, held, make_private
 from evenhand._base.made_from import MADE_FROM
 from evenhand._base.seals import SUMS, names_in_sums
 from evenhand._base.text import listed
@@ -72,6 +72,7 @@ def require_free(folder: Path, command: str) -> None:
                 "give another --output"
             )
     run = _command_of(folder)
+    there = [name for name in there if not _is_bare(folder / name)]
     if run is None and there:
         raise InputError(
             f"{folder} holds {listed(there)}, which no run of evenhand wrote: give a new or an "
@@ -79,6 +80,13 @@ def require_free(folder: Path, command: str) -> None:
         )
     if run not in (None, command):
         raise InputError(f"{folder} holds a run of evenhand {run}: give another --output")
+
+
+def _is_bare(path: Path) -> bool:
+    """Whether a folder holds no more than a run that was killed at its first file leaves there."""
+    if not path.is_dir():
+        return False
+    return all(file.is_dir() or file.name.endswith(PART) for file in path.rglob("*"))
 
 
 def _command_of(folder: Path) -> str | None:
