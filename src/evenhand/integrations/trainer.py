@@ -26,7 +26,7 @@ from evenhand.integrations.trainer_factors import (
     read_factors,
 )
 from evenhand.integrations.trainer_groups import GroupNames, integer_column
-from evenhand.integrations.trainer_metrics import group_metrics, padded
+from evenhand.integrations.trainer_metrics import as_array, group_metrics, padded
 from evenhand.metrics.counts import Counts
 
 try:
@@ -115,11 +115,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
 
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """As ``Trainer``'s, groups' names as codes."""
-        own = self.eval_dataset
-        if isinstance(own, Mapping):
-            self.eval_dataset = {name: self._names.coded(data) for name, data in own.items()}
-        else:
-            self.eval_dataset = self._names.coded(own)
+        self.eval_dataset = self._names.coded(self.eval_dataset)
         if not isinstance(eval_dataset, str):
             eval_dataset = self._names.coded(eval_dataset)
         return super().get_eval_dataloader(eval_dataset)
@@ -237,10 +233,10 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             labels = others[0] if len(others) == 1 else tuple(others)
         if self._users_preprocess is not None:
             found.predictions, decisions = found.predictions
-            decisions = _array(decisions)
+            decisions = as_array(decisions)
         else:
             first = found.predictions
-            scores = _array(first[0] if isinstance(first, tuple) else first)
+            scores = as_array(first[0] if isinstance(first, tuple) else first)
             self._number_of_classes, decisions = scores.shape[-1], scores.argmax(axis=-1)
         metrics: dict[str, Any] = {}
         if groups is not None and not isinstance(labels, tuple):
@@ -255,7 +251,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
     def _group_metrics(
         self, decisions: np.ndarray, labels: Any, groups: Any, finished: bool
     ) -> dict[str, float]:
-        truth, codes = _array(labels), _array(groups)
+        truth, codes = as_array(labels), as_array(groups)
         names = self._names.of(codes)
         before = self._counts
         if before is not None and len(before.group_names) > len(names):
@@ -303,7 +299,3 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         super()._issue_warnings_after_load(
             type(load_result)(others(load_result.missing_keys), others(load_result.unexpected_keys))
         )
-
-
-def _array(values: Any) -> np.ndarray:
-    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)

@@ -49,11 +49,15 @@ class GroupNames:
     def coded(self, dataset: Any) -> Any:
         """``dataset`` with codes as groups; as it is where it has codes, or no groups.
 
+        Several by name are coded each.
+
         Raises:
             InputError: a name that is not among the given ones.
         """
         if dataset is None:
             return None
+        if isinstance(dataset, Mapping):
+            return {name: self.coded(data) for name, data in dataset.items()}
         features = getattr(dataset, "features", None)
         feature = features.get(self.key) if isinstance(features, Mapping) else None
         named = getattr(feature, "names", None)

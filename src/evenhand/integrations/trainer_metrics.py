@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
@@ -52,3 +53,8 @@ def padded(counts: Counts, names: tuple[str, ...]) -> Counts:
     table = np.zeros((len(names), k, k), dtype=counts.table.dtype)
     table[: len(counts.group_names)] = counts.table
     return Counts(table, counts.unknown, names, counts.class_names, counts.attribute)
+
+
+def as_array(values: Any) -> np.ndarray:
+    """What an evaluation gathered, a tensor or an array, as an array."""
+    return np.asarray(values.detach().cpu() if isinstance(values, Tensor) else values)

@@ -34,8 +34,8 @@ def code_splits(
         Split name to (N,) codes, the K class names, and what a reader should know.
 
     Raises:
-        InputError: labels that are missing, of several kinds in one split or between them, not among the
-            classes, or too many.
+        InputError: labels that are missing, of several kinds in one split or between splits, not
+            among the classes, or too many.
     """
     read = {split: column(values, f"the labels of {split}") for split, values in labels.items()}
     kinds = {split: _kind(values, split) for split, values in read.items() if len(values)}
