@@ -31,6 +31,7 @@ def test_functions_outside_the_command_line_take_few_arguments():
             if isinstance(node, ast.FunctionDef):
                 given = (*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs)
                 named = [one.arg for one in given if one.arg not in ("self", "cls")]
-                if len(named) > 8:
+                an_estimator = path.name == "sklearn.py" and node.name == "__init__"
+                if len(named) > 8 and not an_estimator:  # scikit-learn wants each setting there
                     many[f"{path.relative_to(HOUSE)}:{node.name}"] = len(named)
     assert not many

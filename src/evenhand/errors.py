@@ -19,6 +19,10 @@ class ArtefactError(EvenhandError, RuntimeError):
     """A file is damaged, or does not belong to what it is used with."""
 
 
+class UnpromisedWarning(UserWarning):
+    """A bound was asked for that cannot be promised on these rows."""
+
+
 class MissingExtraError(EvenhandError, ImportError):
     """An optional dependency is not installed.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -77,6 +77,13 @@ class Groups:
     def sizes(self) -> IntArray:
         """(G,) rows of each group."""
         return np.bincount(self.codes[self.known], minlength=self.number).astype(np.int64)
+
+    def without(self, numbers: Sequence[int]) -> Groups:
+        """These groups with the rows of some, by number, in no group; the names stay."""
+        if not len(numbers):
+            return self
+        codes = np.where(np.isin(self.codes, numbers), UNKNOWN, self.codes)
+        return Groups(codes, self.names, self.attribute)
 
     def across(self, world: World) -> Groups:
         """These groups coded by the names found in any process of ``world``, in order of name."""

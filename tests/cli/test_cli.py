@@ -38,7 +38,7 @@ def test_finetune_adult_prints_json_and_writes_the_run(finished):
     names = {path.name for path in folder.iterdir()}
     assert names >= {"config.yaml", "results.csv", "result.json", "report.html", "model"}
     assert json.loads((folder / "result.json").read_text()) == document
-    assert len(pd.read_csv(folder / "results.csv")) == 5
+    assert len(pd.read_csv(folder / "results.csv")) == 6
     config = yaml.safe_load((folder / "config.yaml").read_text())
     assert config["strength"] == 1.0
     assert (config["task"], config["seed"], config["criterion"]) == ("adult", 0, "equalized_odds")

@@ -30,12 +30,19 @@ def result(adult):
 
 def test_adult_end_to_end(result):
     methods = [record.method for record in result.run.records]
-    assert methods == ["pretrained", "transfer", "svd", "neutralized-svd", "evenhand"]
+    assert methods == [
+        "pretrained",
+        "transfer",
+        "transfer-tuned",
+        "svd",
+        "neutralized-svd",
+        "evenhand",
+    ]
     before, after = result.run.before, result.run.after
     assert result.promised is True
     assert after.gap("eo") < 0.12 < before.gap("eo")
     assert after.error < before.error + 1.5
-    assert [r.trainable_parameters for r in result.run.records[:4]] == [0, 22, 14, 14]
+    assert [r.trainable_parameters for r in result.run.records[:5]] == [0, 22, 22, 14, 14]
     assert len(result.run.frontier) == 18
     assert sum(point.chosen for point in result.run.frontier) == 1
     assert "promised for new rows" in result.run.decided
@@ -55,7 +62,7 @@ def test_the_run_folder_holds_everything_and_the_model_needs_no_group(result, ad
     }  # fmt: skip
     frame = pd.read_csv(folder / "results.csv")
     assert tuple(frame.columns) == RESULT_COLUMNS
-    assert len(frame) == 5
+    assert len(frame) == 6
     assert yaml.safe_load((folder / "config.yaml").read_text()) == result.run.config
     document = json.loads((folder / "result.json").read_text(encoding="utf-8"))
     assert document["after"]["delta_eo"] == pytest.approx(result.run.after.gap("eo"))
@@ -278,7 +285,7 @@ def test_other_bad_input_is_named(parts):
         finetune(model, **given, error="auc")
     with pytest.raises(InputError, match=r"--confidence: .* found 2"):
         finetune(model, **given, confidence=2.0)
-    with pytest.raises(InputError, match="max_cost"):
+    with pytest.raises(InputError, match="--max-cost"):
         finetune(model, **given, max_cost=-1.0)
     stage = finetune(model, **given).stage
     with pytest.raises(InputError, match="needs one of evenhand's MLPs"):

@@ -41,7 +41,15 @@ TABLES = st.fixed_dictionaries(
         "rank": st.integers(1, 5) | st.just("auto"),
         "alpha": st.floats(0.5, 1),
         "adapter": st.integers(0, 3),
-        "name": WORDS,
+        "name": st.from_regex(r"[a-z][a-z ]{0,9}[a-z]", fullmatch=True),
+        "at_any_cost": st.booleans(),
+        "allow_unpromised": st.booleans(),
+        "fresh_head": st.booleans(),
+        "min_rows": st.integers(1, 500),
+        "bins": st.lists(st.integers(-9, 99), min_size=1, unique=True).map(sorted),
+        "merge_groups": st.dictionaries(WORDS, SOME, min_size=1, max_size=2),
+        "exclude_groups": SOME,
+        "rare": st.sampled_from(["other", "exclude", "error"]),
     },
 )
 

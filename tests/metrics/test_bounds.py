@@ -12,10 +12,12 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.heads.selection.rule import CONFIDENCE, Bound, parse_bounds
 from evenhand.metrics.bounds import (
-    SMALL_CELL,
+    compared_rows,
+    counted_groups,
     critical_value,
     may_be_noise,
     noise_floor,
+    parity_error_floor,
     upper_bound,
 )
 from evenhand.metrics.rates import gap
@@ -117,20 +119,61 @@ def test_many_tables_at_once():
     assert found[2, 1] == pytest.approx(looped(table[2, 1], "eo", 1.28))
 
 
-def test_critical_value_is_larger_where_cells_are_small_or_rows_few():
-    large, small = np.array([500, 4000]), np.array([499, 4000, 0])
-    assert critical_value(0.9, large, 17_000, 10) == pytest.approx(1.2816, abs=1e-4)
-    assert critical_value(0.9, small, 17_000, 10) == pytest.approx(1.6449, abs=1e-4)
-    assert critical_value(0.9, large, 17_000, 200) == pytest.approx(1.6449, abs=1e-4)
-    assert critical_value(0.95, large, 17_000, 10) == pytest.approx(norm.ppf(0.95))
-    assert critical_value(0.9, np.array([0, 600]), 17_000, 10) == pytest.approx(1.2816, abs=1e-4)
-    assert critical_value(0.9, np.array([1, 600]), 17_000, 10) == pytest.approx(1.6449, abs=1e-4)
-    assert critical_value(0.9, large, 1000, 10) == pytest.approx(1.2816, abs=1e-4)
-    assert critical_value(0.9, large, 999, 10) == pytest.approx(1.6449, abs=1e-4)
-    assert (CONFIDENCE, SMALL_CELL) == (0.9, 500)
+def test_critical_value_is_larger_where_rows_are_few():
+    assert critical_value(0.9, 17_000, 10) == pytest.approx(1.2816, abs=1e-4)
+    assert critical_value(0.9, 17_000, 200) == pytest.approx(1.6449, abs=1e-4)
+    assert critical_value(0.95, 17_000, 10) == pytest.approx(norm.ppf(0.95))
+    assert critical_value(0.9, 1000, 10) == pytest.approx(1.2816, abs=1e-4)
+    assert critical_value(0.9, 999, 10) == pytest.approx(1.6449, abs=1e-4)
+    assert CONFIDENCE == 0.9
     for confidence in (0.5, 1.0, 0.0, 2.0, float("nan")):
         with pytest.raises(InputError, match=r"\(0.5, 1\)"):
-            critical_value(confidence, large, 1000, 2)
+            critical_value(confidence, 1000, 2)
+
+
+@given(tables | few_rows, st.sampled_from(["dp", "eo", "eopp"]), st.integers(1, 40))
+def test_rates_of_few_rows_are_compared_with_none(table, criterion, min_rows):
+    """As a loop over classes that takes only the groups with rows enough for each of its rates."""
+    uppers, smallest, counted = [], [], set()
+    for c in [1] if table.shape[-1] == 2 else range(table.shape[-1]):
+        rates = cells_of(table, criterion, c)
+        kept = [g for g in range(len(table)) if all(rate[g][1] >= min_rows for rate in rates)]
+        counted |= set(kept)
+        if len(kept) > 1:
+            smallest += [rate[g][1] for rate in rates for g in kept]
+        for one, other in itertools.combinations(kept, 2):
+            gaps = [rate[one][0] / rate[one][1] - rate[other][0] / rate[other][1] for rate in rates]
+            uppers.append(sum(abs(difference) for difference in gaps))
+    np.testing.assert_allclose(
+        upper_bound(table, criterion, 0.0, min_rows), max(uppers, default=np.nan)
+    )
+    cells = table.sum(axis=-1)
+    assert set(np.flatnonzero(counted_groups(cells, criterion, min_rows))) == counted
+    assert compared_rows(cells, criterion, min_rows) == min(smallest, default=0)
+
+
+def test_what_any_classifier_pays_for_parity():
+    """Where bad tweets are .954, .604 and .840 of three groups, half of ΔDP .35 costs errors."""
+    cells = np.array([[46, 954], [396, 604], [160, 840]])
+    starts = np.linspace(-1, 1, 20001)
+    rates, limit = cells[:, 1] / 1000, 0.175
+    below = np.maximum(starts[:, None] - rates, 0)
+    above = np.maximum(rates - starts[:, None] - limit, 0)
+    slow = 100 * (below + above).mean(axis=1).min()
+    assert parity_error_floor(cells, limit) == pytest.approx(slow, abs=1e-2)
+    assert parity_error_floor(cells, 0.35) == pytest.approx(0, abs=1e-12)
+    assert parity_error_floor(cells[:1], 0.0) == 0
+    assert parity_error_floor(np.zeros((2, 2)), 0.0) == 0
+    assert parity_error_floor(np.array([[100, 0], [0, 300]]), 0.0) == pytest.approx(25)
+
+
+@given(arrays(np.int64, (3, 2, 2), elements=st.integers(0, 30)), st.floats(0, 1))
+def test_no_classifier_pays_less_than_the_floor(table, limit):
+    """Any decisions at all: their error is at least the floor at their own gap."""
+    own = gap(table, "dp")
+    if np.isfinite(own):
+        wrong = 100 * (table[:, 0, 1].sum() + table[:, 1, 0].sum()) / table.sum()
+        assert parity_error_floor(table.sum(axis=-1), float(own)) <= wrong + 1e-9
 
 
 def draw(rng, rates, cells):

@@ -166,7 +166,7 @@ def test_features_and_drop_choose_columns(people, save):
         ({"label": "y", "groups": "one"}, "1 groups"),
         ({"label": "one", "groups": "sex"}, "1 classes"),
         ({"label": "real", "groups": "sex"}, "a number to estimate"),
-        ({"label": "y", "groups": "real"}, "cut it into groups"),
+        ({"label": "y", "groups": "real"}, "600 different numbers: give bins"),
         ({"label": "y", "groups": "sex", "split": {"train": 0.5, "test": 0.6}}, "sum to 1"),
         ({"label": "y", "groups": "sex", "split": {"train": 0.5, "exam": 0.5}}, "unknown part"),
     ],

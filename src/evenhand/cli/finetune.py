@@ -16,6 +16,9 @@ from evenhand.cli.request_options import takes
     "criterion",
     "confidence",
     "max_cost",
+    "at_any_cost",
+    "allow_unpromised",
+    "fresh_head",
     "error",
     "strength",
     "rank",
@@ -43,6 +46,8 @@ def finetune(
     evenhand finetune task.yaml
 
     torchrun --nproc-per-node 2 -m evenhand finetune task.yaml    (shares the extraction)
+
+    Exits with 1 where a bound asked for is not promised, unless --allow-unpromised is given.
     """
     from evenhand._base.distributed import together
     from evenhand.finetuning.recipe import recipe
@@ -54,7 +59,7 @@ def finetune(
     rule = request.rule()
 
     from evenhand._base.run_folder import run_folder
-    from evenhand.cli.terminal import bar, echo_run
+    from evenhand.cli.terminal import bar, echo_run, say
     from evenhand.finetuning.finetune import finetune_stage
     from evenhand.heads.selection.fair_head import fits_needed
 
@@ -72,3 +77,6 @@ def finetune(
         return
     result.save(folder)
     echo_run(result.run, folder, json=json, quiet=quiet)
+    if result.promised is False and not request.allow_unpromised:
+        say("the bound is not promised: exit code 1 (0 with --allow-unpromised)", err=True)
+        raise typer.Exit(1)

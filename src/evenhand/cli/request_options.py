@@ -25,6 +25,10 @@ TYPES: dict[str, type] = {
     "max_cost": float,
     "strength": float,
     "alpha": float,
+    "min_rows": int,
+    "at_any_cost": bool,
+    "allow_unpromised": bool,
+    "fresh_head": bool,
 }
 """What a flag takes, where it is no text."""
 SHORT = {"output": ("--output", "-o")}

@@ -2,37 +2,36 @@
 
 from __future__ import annotations
 
-import platform
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.finetuning.baselines import BEFORE, baselines
-from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, hidden_rows, network_of
-from evenhand.finetuning.problem import Fitted, fitted_head
+from evenhand.finetuning.baselines import TRANSFER, baselines
+from evenhand.finetuning.evidence import as_chosen, path_on_test, provenance_of, tuned_record
+from evenhand.finetuning.mlp_adapter import hidden_rows
+from evenhand.finetuning.problem import fitted_head
+from evenhand.finetuning.regroup import regrouped
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
-from evenhand.finetuning.sentences import asked, decided, empty_cells, floor_notes
+from evenhand.finetuning.sentences import asked, counted_names, decided, empty_cells, floor_notes
 from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import Stage, task_stage
 from evenhand.fisher.factorize import compressed_head, rank_of
 from evenhand.fisher.neutralize import alpha_weights
 from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid
-from evenhand.heads.selection.fair_head import FairHead, fit_fair_head, frontier
+from evenhand.heads.selection.fair_head import FairHead, fit_fair_head
 from evenhand.heads.selection.rank import choose_rank
-from evenhand.heads.selection.requirements import plan, require_gap, require_groups
+from evenhand.heads.selection.requirements import require_gap, require_groups
 from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
-from evenhand.heads.selection.warnings import result_warnings, row_warnings
+from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
 from evenhand.heads.spec import FitControl, HeadSpec
-from evenhand.metrics.counts import Counts
-from evenhand.report.record import UNCONVERGED, PathPoint, Run
+from evenhand.report.record import Run
 from evenhand.tasks.from_arrays import task_of
 from evenhand.tasks.task import Task
 
@@ -56,6 +55,12 @@ class Asked(TypedDict, total=False):
     confidence: float
     max_cost: float
     error: str
+    at_any_cost: bool
+    min_rows: int
+    fresh_head: bool
+    merge_groups: Mapping[str, Sequence[str]]
+    exclude_groups: Sequence[str]
+    rare: str | None
     strength: float | None
     adapter: int
     seed: int
@@ -90,7 +95,12 @@ def finetune(
         asked: ``bound``: gaps to keep below, see :class:`evenhand.Bound`; without one the smallest
             gap at a cost of at most ``max_cost`` (.5) points of error. ``criterion``: the gap to
             lessen where no bound is given. ``confidence``: of the bounds (.9). ``error``:
-            ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``. ``strength``: take this one,
+            ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``. ``at_any_cost``: where no
+            bound can be promised, the smallest gap whatever it costs. ``min_rows``: rates of fewer
+            rows (100) steer nothing. ``fresh_head``: the model's head is new, and nothing to
+            compare with. ``merge_groups``: new group to those it is made of. ``exclude_groups``:
+            those that enter no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups
+            with fewer than ``min_rows``. ``strength``: take this one,
             without choosing. ``adapter``: rank of an adapter to try, for evenhand's MLPs. ``seed``:
             of every random choice. ``name``: of the task, in the results.
 
@@ -128,7 +138,7 @@ def finetune(
     task = _task_of(data, groups, classes, name)
     backbone = None if model is None else wrap(model, head, classes=task.classes)
     stage = task_stage(task, backbone, seed=request.seed, use_cache=False, progress=progress)
-    result = finetune_stage(stage, request)
+    result = finetune_stage(regrouped(stage, request.regrouping), request)
     config = {**result.run.config, "command": "evenhand.finetune", "task": task.name}
     return replace(result, run=replace(result.run, config=config | {"groups": groups}))
 
@@ -196,23 +206,24 @@ def finetune_stage(
         problem.development,
         rule,
         HeadSpec(ridge=problem.ridge, rank=rank if many else None, intercept=problem.intercept),
-        old=None if problem.fresh else problem.head,
+        old=None if problem.fresh or request.fresh_head else problem.head,
         adapter=hidden,
         grid=DEFAULT_GRID if strength is None else CandidateGrid.only(strength),
         control=FitControl(start=start, seed=problem.seed, on_fit=on_fit),
     )
-    fitted = _fitted(stage, fair)
+    fitted = as_chosen(stage, fair)
     after = score(stage, CHOICE, fair.setting, fitted, time.perf_counter() - started)
     records.append(after)
-    before = next(record for record in records if record.method == BEFORE)
+    before = tuned_record(stage, fair)
+    records.insert(1 + [record.method for record in records].index(TRANSFER), before)
     model = _model(stage, fair)
-    floors = plan(problem.development, rule)
     notes = [
         *stage.notes,
-        *row_warnings(problem.development, rule.criteria),
+        *(() if stage.tells_unknown_groups else unknown_groups(problem.development)),
+        *row_warnings(problem.development, rule.criteria, rule.min_rows),
         *empty_cells(stage.test),
-        *result_warnings(problem.development, fair.families, fair.choice),
-        *floor_notes(floors, rule),
+        *result_warnings(problem.development, fair.families, fair.choice, rule),
+        *floor_notes(fair, rule),
         *require_same_decisions(stage, model, fitted),
     ]
     seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
@@ -225,22 +236,15 @@ def finetune_stage(
         after,
         rule.criteria[0],
         test=stage.test,
-        warnings=tuple(notes),
-        provenance=_provenance(stage, seconds),
+        warnings=tuple(dict.fromkeys(notes)),
+        provenance=provenance_of(stage, seconds),
         config={"command": "finetune", **request.to_config()},
         bounds={bound.criterion: bound.limit for bound in rule.bounds},
-        frontier=tuple(_path_on_test(stage, fair, rule)),
+        promised=fair.choice.promised,
+        counted=counted_names(fair, after, rule.criteria[0]),
+        frontier=tuple(path_on_test(stage, fair, rule)),
     )
     return Result(model, fair, run, stage)
-
-
-def _fitted(stage: Stage, fair: FairHead) -> Fitted:
-    if fair.fit is None or fair.fit.adapter is None:
-        unsure = fair.fit is not None and not fair.fit.converged
-        notes = (UNCONVERGED,) if unsure else ()
-        head = stage.backbone.as_stored(fair.head)
-        return fitted_head(head, fair.trainable_parameters, notes=notes)
-    return adapted_fit(fair.fit, network_of(stage.problem))
 
 
 def _model(stage: Stage, fair: FairHead) -> nn.Module:
@@ -249,42 +253,3 @@ def _model(stage: Stage, fair: FairHead) -> nn.Module:
 
         return with_parts(stage.problem.network.model, fair.head, fair.adapter)
     return stage.backbone.with_head(fair.head, stage.problem.train.classes)
-
-
-def _path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint]:
-    """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
-    for point in frontier(fair, rule):
-        family = fair.families[point.family]
-        fit = family.fit(point.index)
-        features = stage.test.features
-        if fit.adapter:
-            features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
-        decisions = fit.logits(features).argmax(axis=1)
-        yield PathPoint(
-            family.strengths[point.index[0]],
-            point.error,
-            point.gap,
-            point.upper,
-            point.chosen,
-            Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes),
-            family.family,
-            family.offsets[point.index[1]],
-        )
-
-
-def _provenance(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
-    problem = stage.problem
-    packages = ("evenhand", "torch", "numpy", "scipy", "scikit-learn")
-    return {
-        "seed": problem.seed,
-        "rows": {
-            "train": len(problem.train),
-            "valid": len(problem.valid),
-            "test": len(stage.test),
-        },
-        "fingerprints": stage.fingerprints,
-        "versions": {name: version(name) for name in packages}
-        | {"python": platform.python_version()},
-        "machine": f"{platform.machine()} {platform.system()}",
-        "seconds": {name: round(value, 2) for name, value in seconds.items()},
-    }

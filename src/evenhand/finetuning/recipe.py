@@ -63,7 +63,15 @@ class Recipe:
 
         Several processes share the extraction; a model is pre-trained by the first, before the
         others find it in the cache.
+
+        Raises:
+            InputError: the data cannot be read, or groups asked for are not in them.
         """
+        from evenhand.finetuning.regroup import regrouped
+
+        return regrouped(self._stage(seed, world), self.config.regrouping)
+
+    def _stage(self, seed: int, world: World) -> Stage:
         if self.config.task == "adult" and self.config.model is None:
             early = self._adult(seed) if world.first else None
             world.wait()

@@ -18,6 +18,7 @@ from evenhand.finetuning import task_file_checks as check
 from evenhand.finetuning.task_file_checks import ERRORS, NEEDS_DATA, NEEDS_LABEL, TASKS
 
 if TYPE_CHECKING:
+    from evenhand.finetuning.regroup import Regrouping
     from evenhand.heads.selection.rule import Bound, Rule
     from evenhand.tasks.task import Task
 
@@ -65,6 +66,20 @@ class FinetuneRequest:
     )
     groups: tuple[str, ...] = option(
         (), check.texts, "Group column; repeat to cross several.", flag="--group", many=True
+    )
+    bins: tuple[float, ...] = option(
+        (), check.numbers, "Cut a group column of numbers here, as 25,45,65.", only=FILES
+    )
+    merge_groups: dict[str, tuple[str, ...]] | None = option(
+        None, check.merged, "Put groups together, as other=A,B.", many=True
+    )
+    exclude_groups: tuple[str, ...] = option(
+        (), check.words, "Group that enters no gap; repeatable.", flag="--exclude-group", many=True
+    )
+    rare: str | None = option(
+        None,
+        check.one_of(("other", "exclude", "error")),
+        "Groups with fewer than --min-rows in a rate: other, exclude or error; default: reported.",
     )
     features: tuple[str, ...] | None = option(
         None,
@@ -138,7 +153,19 @@ class FinetuneRequest:
     max_cost: float = option(
         0.5,
         check.number(0, 100),
-        "Points of error to pay at most where no bound is given; default 0.5.",
+        "Points of error to pay at most where no bound is promised for them; default 0.5.",
+    )
+    at_any_cost: bool = option(
+        False, check.yes, "Where no bound can be promised, the smallest gap whatever it costs."
+    )
+    allow_unpromised: bool = option(
+        False, check.yes, "End well (exit code 0) though a bound asked for is not promised."
+    )
+    min_rows: int = option(
+        100, check.whole(1, 1_000_000_000), "Rates of fewer rows steer nothing; default 100."
+    )
+    fresh_head: bool = option(
+        False, check.yes, "The model's head is new: nothing is compared with it."
     )
     error: str = option(
         "f1", check.one_of(ERRORS), "Error to lower: f1 (default), accuracy, balanced or log_loss."
@@ -189,7 +216,26 @@ class FinetuneRequest:
         from evenhand.heads.selection.rule import make_rule
 
         return make_rule(
-            list(self.bounds), self.criterion, self.confidence, self.max_cost, self.error
+            list(self.bounds),
+            self.criterion,
+            self.confidence,
+            self.max_cost,
+            self.error,
+            at_any_cost=self.at_any_cost,
+            min_rows=self.min_rows,
+        )
+
+    @property
+    def regrouping(self) -> Regrouping:
+        """What is made of the task's groups."""
+        from evenhand.finetuning.regroup import Regrouping
+
+        return Regrouping(
+            self.merge_groups or {},
+            self.exclude_groups,
+            self.rare,
+            self.min_rows,
+            self.rule().criteria,
         )
 
     def changed(self, given: Mapping[str, Any]) -> FinetuneRequest:
@@ -228,7 +274,10 @@ class FinetuneRequest:
         options: dict[str, Any] = {"seed": self.seed if seed is None else seed}
         face = self.task not in FILES
         if self.groups:
-            options["group" if face else "groups"] = ",".join(self.groups) if face else self.groups
+            from evenhand.tasks.labels import GroupColumns
+
+            listed = GroupColumns(self.groups, self.bins) if self.bins else self.groups
+            options["group" if face else "groups"] = ",".join(self.groups) if face else listed
         for key in ("data", "label", "split", *OF_THE_DATA):
             value = getattr(self, key)
             if self.task in OPTIONS[key].metadata["only"] and value not in (None, ()):
@@ -251,7 +300,7 @@ class FinetuneRequest:
         known = {
             key: value
             for key, value in asked.items()
-            if value not in (None, []) and self.task in OPTIONS[key].metadata["only"]
+            if value not in (None, [], {}) and self.task in OPTIONS[key].metadata["only"]
         }
         return known | {"bounds": {str(bound.criterion): bound.limit for bound in self.bounds}}
 
@@ -319,4 +368,6 @@ def checked(key: str, value: Any) -> Any:
 def _plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
+    if isinstance(value, Mapping):
+        return {key: _plain(one) for key, one in value.items()}
     return list(value) if isinstance(value, tuple) else value

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from evenhand._base.text import plain_number
 from evenhand.criteria import Criterion
 from evenhand.groups import known_groups
+from evenhand.heads.selection.soundness import constant_accuracy
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.rates import gap
 
 if TYPE_CHECKING:
     from evenhand.finetuning.stage import Stage
@@ -44,11 +45,43 @@ def decided(fair: FairHead, before: Record, after: Record, rule: Rule) -> str:
         False: " The bound is NOT promised.",
         None: "",
     }[fair.choice.promised]
+    constant = 100 * constant_accuracy(after.counts.total)
     return (
         f"Chosen: {_in_words(fair)} ({fair.choice.reason}).{promise} On the test rows "
-        f"{criterion.symbol} is {plain_number(after.gap(criterion))}, against "
-        f"{plain_number(before.gap(criterion))} for transfer learning, "
-        f"and the error {after.error:.2f} against {before.error:.2f}."
+        f"{_gaps(before, after, criterion, counted_names(fair, after, criterion), rule)}, "
+        f"the error {after.error:.2f} against {before.error:.2f}, and "
+        f"{after.accuracy:.2f} % are right against {before.accuracy:.2f} % (always deciding the "
+        f"most frequent label: {constant:.2f} %)."
+    )
+
+
+def counted_names(fair: FairHead, record: Record, criterion: Criterion) -> tuple[str, ...]:
+    """The groups that have the rows to be compared by ``criterion``."""
+    counted = fair.choice.counted[criterion]
+    return tuple(n for n, yes in zip(record.counts.group_names, counted, strict=True) if yes)
+
+
+def _gaps(
+    before: Record, after: Record, criterion: Criterion, counted: tuple[str, ...], rule: Rule
+) -> str:
+    """The gaps over the groups that count, and over all where those are more."""
+    every = (
+        f"{plain_number(after.gap(criterion))}, against {plain_number(before.gap(criterion))} for "
+        "transfer learning with its threshold tuned"
+    )
+    if len(counted) == len(after.counts.group_names):
+        return f"{criterion.symbol} is {every}"
+    if len(counted) < 2:
+        return f"{criterion.symbol} is {every}, over all groups, none of which count"
+    those = [after.counts.group_names.index(name) for name in counted]
+    own, other = (
+        plain_number(float(gap(one.counts.table[those], criterion))) for one in (after, before)
+    )
+    return (
+        f"{criterion.symbol} over groups of at least {rule.min_rows:,} rows a cell is {own}, "
+        f"against {other} for transfer learning with its threshold tuned (over all "
+        f"{len(after.counts.group_names)} groups {plain_number(after.gap(criterion))} against "
+        f"{plain_number(before.gap(criterion))})"
     )
 
 
@@ -60,12 +93,14 @@ def _in_words(fair: FairHead) -> str:
     return f"{what} at strength {fair.strength:.3g}{shift}"
 
 
-def floor_notes(floors: Mapping[Criterion, float], rule: Rule) -> list[str]:
-    """How small a bound these rows could support."""
+def floor_notes(fair: FairHead, rule: Rule) -> list[str]:
+    """How small a bound these rows support for a model like transfer learning."""
     return [
-        f"the noise floor of {criterion.symbol} on these rows is about {floor:.3f}: no smaller "
-        f"bound could be promised at confidence {rule.confidence:g}"
-        for criterion, floor in floors.items()
+        f"the noise floor of {criterion.symbol} for a model like transfer learning is {floor:.3f} "
+        f"on these rows: deciding as often as it does and with no gap at all, it would have that "
+        f"upper bound at confidence {rule.confidence:g}"
+        for criterion, floor in fair.choice.floors.items()
+        if floor > 0
     ]
 
 

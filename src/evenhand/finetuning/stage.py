@@ -79,6 +79,12 @@ class Stage:
         return Queries(rows.features, inputs, rows.groups)
 
     @property
+    def tells_unknown_groups(self) -> bool:
+        """Whether the task has told already how many of its rows have no known group."""
+        attribute = self.problem.train.groups.attribute
+        return any(f"have no {attribute}: " in note for note in self.notes)
+
+    @property
     def queries(self) -> Queries:
         """The test rows as a fitted method may read them."""
         return Queries(self.test.features, self.test_inputs, self.test.groups)

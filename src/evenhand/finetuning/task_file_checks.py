@@ -119,6 +119,40 @@ def whole(low: int, high: int) -> Callable[[Any], int]:
     return check
 
 
+def yes(value: Any) -> bool:
+    """Yes or no."""
+    if isinstance(value, bool):
+        return value
+    raise InputError(f"expected true or false, found {SHORT.repr(value)}")
+
+
+def merged(value: Any) -> dict[str, tuple[str, ...]]:
+    """New group to those it is made of: a mapping, or a list of ``new=A,B``."""
+    if isinstance(value, Mapping):
+        return {text(new): texts(old) for new, old in value.items()}
+    made = {}
+    for one in words(value):
+        new, separator, old = one.partition("=")
+        if not separator or not new.strip() or not texts(old):
+            raise InputError(f"expected other=A,B, found {SHORT.repr(one)}")
+        made[new.strip()] = texts(old)
+    return made
+
+
+def numbers(value: Any) -> tuple[float, ...]:
+    """Ascending numbers: a list, or a text with commas."""
+    listed = texts(value if isinstance(value, str | list | tuple) else [value])
+    try:
+        found = tuple(float(part) for one in listed for part in one.split(","))
+    except ValueError:
+        raise InputError(
+            f"expected numbers such as [25, 45, 65], found {SHORT.repr(value)}"
+        ) from None
+    if list(found) != sorted(set(found)) or not all(abs(one) < 1e300 for one in found):
+        raise InputError(f"expected ascending numbers, found {SHORT.repr(value)}")
+    return found
+
+
 def split(value: Any) -> str | dict[str, float]:
     """A column's name, or fractions by part; as a text they are ``train=.6,valid=.4``."""
     if isinstance(value, str) and "=" in value:

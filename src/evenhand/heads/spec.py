@@ -26,6 +26,7 @@ class HeadSpec:
             adapter on it is fitted together with a dense head.
         intercept: fit a bias; without one it stays 0 (an adapter's head always has one).
         beta: steepness of the soft decisions; the criterion's own by default.
+        left_out: the numbers of groups that no penalty looks at.
 
     Raises:
         InputError: a ridge or rank out of range.
@@ -40,6 +41,7 @@ class HeadSpec:
     hidden: Hidden | None = None
     intercept: bool = True
     beta: float | None = None
+    left_out: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         if self.ridge is not None and not 0 <= self.ridge <= HEAVIEST:

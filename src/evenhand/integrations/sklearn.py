@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,7 +16,7 @@ from sklearn.utils.validation import check_is_fitted, validate_data
 
 from evenhand._base.columns import columns, dense
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError
+from evenhand.errors import InputError, UnpromisedWarning
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
@@ -24,14 +25,14 @@ from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.heads.selection.ridge import RIDGES, WIDE, WIDE_RIDGES, choose_ridge
-from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
-from evenhand.heads.selection.warnings import result_warnings, row_warnings
+from evenhand.heads.selection.rule import MIN_ROWS, Bound, Rule, parse_bounds
+from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 from evenhand.tasks.labels import MAX_CLASSES, MAX_GROUPS
 
 if TYPE_CHECKING:
-    from evenhand.heads.selection.select import Choice
+    from evenhand.heads.selection.choice import Choice
 
 
 Array = npt.NDArray[Any]
@@ -55,6 +56,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             must, but the choice by ``bound`` is cross-fitted already.
         ridge: of 1/2 ridge ||w||²; None: chosen by cross-validated log-loss.
         error: what to keep low: ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``.
+        at_any_cost: where no bound can be promised, take the smallest gap whatever it costs.
+        min_rows: rates of fewer rows steer neither the penalty nor the choice nor the promise.
         random_state: of the folds.
 
     Attributes:
@@ -78,6 +81,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         strength: float | None = None,
         ridge: float | None = None,
         error: str = "f1",
+        at_any_cost: bool = False,
+        min_rows: int = MIN_ROWS,
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.criterion = criterion
@@ -87,6 +92,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.strength = strength
         self.ridge = ridge
         self.error = error
+        self.at_any_cost = at_any_cost
+        self.min_rows = min_rows
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -175,9 +182,12 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.promised_ = fair.choice.promised
         self.group_names_ = rows.groups.names
         self.notes_ = (
-            *row_warnings(rows, rule.criteria),
-            *result_warnings(rows, fair.families, fair.choice),
+            *unknown_groups(rows),
+            *row_warnings(rows, rule.criteria, rule.min_rows),
+            *result_warnings(rows, fair.families, fair.choice, rule),
         )
+        if self.promised_ is False:
+            warnings.warn(fair.choice.reason, UnpromisedWarning, stacklevel=3)
         return fair.head
 
     def _rule(self) -> Rule:
@@ -188,7 +198,15 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if not self.max_cost >= 0:
             raise InputError(f"max_cost must be at least 0 points of error, found {self.max_cost}")
         criterion = Criterion.parse(self.criterion)
-        return Rule(bounds, criterion, self.confidence, self.max_cost, self.error)
+        return Rule(
+            bounds,
+            criterion,
+            self.confidence,
+            self.max_cost,
+            self.error,
+            at_any_cost=self.at_any_cost,
+            min_rows=self.min_rows,
+        )
 
     def _ridge(self, rows: Rows, seed: int) -> float:
         if self.ridge is not None:

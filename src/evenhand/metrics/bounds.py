@@ -12,20 +12,18 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.rates import Array, criterion_rates
 
-SMALL_CELL = 500
 ROWS_PER_FEATURE = 100
 
 
-def critical_value(confidence: float, cells: npt.NDArray[Any], rows: int, features: int) -> float:
+def critical_value(confidence: float, rows: int, features: int) -> float:
     """How many standard errors a bound stands above its estimate.
 
-    The one-sided normal quantile (1.28 at .90); the two-sided one (1.645) where a cell that counts
-    has fewer than 500 rows, or the rows are fewer than 100 a feature, since selecting among many
-    candidates then costs more than the plain quantile covers.
+    The one-sided normal quantile (1.28 at .90); the two-sided one (1.645) where the rows are fewer
+    than 100 a feature, since selecting among many candidates then costs more than the plain
+    quantile covers.
 
     Args:
         confidence: in (.5, 1).
-        cells: rows of each cell the criteria compare.
         rows: how many there are in all.
         features: what the head reads, d.
 
@@ -33,36 +31,38 @@ def critical_value(confidence: float, cells: npt.NDArray[Any], rows: int, featur
         InputError: the confidence is not in (.5, 1).
 
     Example:
-        >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
-        >>> round(eh.metrics.critical_value(0.9, table.sum(axis=-1), 400, 4), 3)
+        >>> round(eh.metrics.critical_value(0.9, rows=300, features=4), 3)
         1.645
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie in (0.5, 1), found {confidence}")
-    present = cells[cells > 0]
-    small = present.size and present.min() < SMALL_CELL
     short = rows < ROWS_PER_FEATURE * features
-    return float(norm.ppf((1 + confidence) / 2 if small or short else confidence))
+    return float(norm.ppf((1 + confidence) / 2 if short else confidence))
 
 
-def upper_bound(table: npt.NDArray[Any], criterion: str | Criterion, z: float) -> Array:
+def upper_bound(
+    table: npt.NDArray[Any], criterion: str | Criterion, z: float, min_rows: int = 1
+) -> Array:
     """(...,) upper confidence bound of the largest gap of (..., G, K, K) tables.
 
     For a pair of groups, sum of |difference of rates| + z sqrt(sum of p (1 - p) / n) with
     p = (k + 1) / (n + 2); the largest over pairs and classes. NaN where no pair is defined.
+    A rate of fewer than ``min_rows`` rows is not compared.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> round(float(eh.metrics.upper_bound(table, "demographic_parity", 1.645)), 2)
         0.23
     """
-    differences, variances = _pairs(table, criterion)
+    differences, variances = _pairs(table, criterion, min_rows)
     uppers = np.abs(differences).sum(axis=-3) + z * np.sqrt(variances.sum(axis=-3))
     highest = np.max(np.where(np.isnan(uppers), -np.inf, uppers), axis=(-2, -1), initial=-np.inf)
     return np.where(np.isneginf(highest), np.nan, highest)
 
 
-def may_be_noise(table: npt.NDArray[Any], criterion: str | Criterion, level: float = 0.95) -> bool:
+def may_be_noise(
+    table: npt.NDArray[Any], criterion: str | Criterion, level: float = 0.95, min_rows: int = 1
+) -> bool:
     """Whether differences like these are likely by chance where all groups' rates are equal.
 
     A chi-square test of each pair's differences together, at ``level`` over all pairs and classes.
@@ -72,33 +72,86 @@ def may_be_noise(table: npt.NDArray[Any], criterion: str | Criterion, level: flo
         >>> eh.metrics.may_be_noise(table, "demographic_parity")
         False
     """
-    differences, variances = _pairs(table, criterion)
+    differences, variances = _pairs(table, criterion, min_rows)
     statistic = (differences**2 / variances).sum(axis=-3)
     tests = max(1, int((~np.isnan(statistic)).sum()))
     limit = chi2.ppf(1 - (1 - level) / tests, df=differences.shape[-3])
     return bool(np.nanmax(statistic, initial=0) <= limit)
 
 
-def noise_floor(table: npt.NDArray[Any], criterion: str | Criterion, z: float) -> float:
+def noise_floor(
+    table: npt.NDArray[Any], criterion: str | Criterion, z: float, min_rows: int = 1
+) -> float:
     """The upper bound that decisions like these would have if their true gap were 0.
 
-    No bound below it can be promised on so many rows, whatever the method.
+    A model that decides about as often as these cannot be promised a smaller one on so many rows;
+    one that decides less often can.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> round(eh.metrics.noise_floor(table, "demographic_parity", 1.645), 2)
         0.08
     """
-    _, variances = _pairs(table, criterion)
+    _, variances = _pairs(table, criterion, min_rows)
     return float(z * np.nanmax(np.sqrt(variances.sum(axis=-3)), initial=0))
 
 
-def _pairs(table: npt.NDArray[Any], criterion: str | Criterion) -> tuple[Array, Array]:
+def counted_groups(
+    cells: npt.NDArray[Any], criterion: str | Criterion, min_rows: int
+) -> npt.NDArray[np.bool_]:
+    """(G,) whether each group has the rows that a comparison by ``criterion`` asks for.
+
+    Args:
+        cells: (G, K) rows of each group with each label.
+        criterion: what is compared.
+        min_rows: the fewest rows a rate may be a share of.
+    """
+    enough = _rate_rows(cells, Criterion.parse(criterion)) >= max(1, min_rows)
+    return np.asarray(enough.all(axis=-3).any(axis=-1))
+
+
+def compared_rows(cells: npt.NDArray[Any], criterion: str | Criterion, min_rows: int) -> int:
+    """The fewest rows of any rate of (G, K) ``cells`` that is compared; 0 where none is."""
+    rows = _rate_rows(cells, Criterion.parse(criterion))
+    enough = (rows >= max(1, min_rows)).all(axis=-3)
+    with_another = enough.sum(axis=-2, keepdims=True) > 1
+    smallest = rows.min(axis=-3)[np.logical_and(enough, with_another)]
+    return int(smallest.min()) if smallest.size else 0
+
+
+def parity_error_floor(cells: npt.NDArray[Any], limit: float) -> float:
+    """The accuracy error in % that any classifier pays for a demographic-parity gap of ``limit``.
+
+    A group whose share of a label is b errs on at least |b - r| of its rows where it is decided so
+    for a share r, and all groups' r lie in one interval [a, a + limit]: the error is at least
+    min over a of sum_g π_g dist(b_g, [a, a + limit]). It is convex in a and piecewise linear, so
+    that one of the corners is the least. For more than two classes the largest over the classes.
+
+    Args:
+        cells: (G, K) rows of each group with each label.
+        limit: of the gap, in [0, 1].
+    """
+    sizes = cells.sum(axis=1)
+    kept = sizes > 0
+    if not kept.any():
+        return 0.0
+    share, rates = sizes[kept] / sizes.sum(), cells[kept] / sizes[kept, None]
+    corners = np.concatenate([rates, rates - limit])
+    below = np.maximum(corners[:, None] - rates, 0)
+    above = np.maximum(rates - corners[:, None] - limit, 0)
+    return float(100 * np.einsum("g,cgk->ck", share, below + above).min(axis=0).max())
+
+
+def _pairs(
+    table: npt.NDArray[Any], criterion: str | Criterion, min_rows: int
+) -> tuple[Array, Array]:
     """(..., R, P, C) differences of the rates of the P pairs of groups, and their variances."""
     rates = criterion_rates(table, criterion)
-    rows = _rate_rows(table, Criterion.parse(criterion), rates.shape)
+    rows = _rate_rows(table.sum(axis=-1), Criterion.parse(criterion))
     smooth = (np.nan_to_num(rates) * rows + 1) / (rows + 2)
-    variance = np.where(rows > 0, smooth * (1 - smooth) / np.maximum(rows, 1), np.nan)
+    enough = rows >= max(1, min_rows)
+    rates = np.where(enough, rates, np.nan)
+    variance = np.where(enough, smooth * (1 - smooth) / np.maximum(rows, 1), np.nan)
     one, other = np.triu_indices(table.shape[-3], k=1)
     return (
         rates[..., one, :] - rates[..., other, :],
@@ -106,9 +159,9 @@ def _pairs(table: npt.NDArray[Any], criterion: str | Criterion) -> tuple[Array, 
     )
 
 
-def _rate_rows(table: npt.NDArray[Any], criterion: Criterion, shape: tuple[int, ...]) -> Array:
+def _rate_rows(cells: npt.NDArray[Any], criterion: Criterion) -> Array:
     """(..., R, G, C) how many rows each rate of ``criterion_rates`` is a share of."""
-    cells = table.sum(axis=-1).astype(np.float64)
+    cells = np.asarray(cells, dtype=np.float64)
     group = cells.sum(axis=-1, keepdims=True)
     if criterion is Criterion.DEMOGRAPHIC_PARITY:
         rows = np.broadcast_to(group, cells.shape)[..., None, :, :]
@@ -116,4 +169,4 @@ def _rate_rows(table: npt.NDArray[Any], criterion: Criterion, shape: tuple[int, 
         rows = cells[..., None, :, :]
     else:
         rows = np.stack([cells, group - cells], axis=-3)
-    return np.broadcast_to(rows[..., -shape[-1] :], shape)
+    return rows[..., 1:] if rows.shape[-1] == 2 else rows

@@ -44,6 +44,8 @@ def to_json(run: Run) -> str:
         "asked": run.asked,
         "decided": run.decided,
         "criterion": run.criterion,
+        "promised": run.promised,
+        "counted": run.counted,
         "before": _record(run.before),
         "after": _record(run.after) if run.after else None,
         "records": [record.row() for record in run.records],

@@ -144,6 +144,8 @@ class Run:
         provenance: how it was made: hashes, versions, seeds, split sizes, command, seconds.
         config: the resolved configuration.
         bounds: the limits asked for, by criterion.
+        promised: whether each bound holds with the confidence asked; None where none was asked.
+        counted: the groups with the rows to count by the criterion; None where nobody asked.
         frontier: the points of the path that the choice was made from.
         tables: further tables of the report: ``(title, what it says, DataFrame)``.
     """
@@ -160,6 +162,8 @@ class Run:
     provenance: dict[str, Any] = field(default_factory=dict)
     config: dict[str, Any] = field(default_factory=dict)
     bounds: Mapping[Criterion, float] = field(default_factory=dict)
+    promised: bool | None = None
+    counted: tuple[str, ...] | None = None
     frontier: tuple[PathPoint, ...] = ()
     tables: tuple[tuple[str, str, pd.DataFrame], ...] = ()
 

@@ -13,7 +13,7 @@ import pandas as pd
 
 from evenhand._base.arrays import IntArray
 from evenhand.groups import Groups
-from evenhand.tasks.labels import code_groups, code_labels, column_of
+from evenhand.tasks.labels import GroupColumns, code_groups, code_labels, column_of
 from evenhand.tasks.split import Split, split_rows
 from evenhand.tasks.task import Examples
 
@@ -78,6 +78,9 @@ def label_frame(
     by = None if split_by is None else column_of(frame, split_by, "split_by")
     cells = codes * (found.number + 1) + found.codes + 1
     parts = split_rows(len(frame), split, seed=seed, column=column, strata=cells, by=by)
-    asked = json.dumps([label, groups, positive, split, split_by, seed], default=str)
+    options = [label, groups, positive, split, split_by, seed]
+    if isinstance(groups, GroupColumns):
+        options.append(groups.bins)
+    asked = json.dumps(options, default=str)
     fingerprint = hashlib.sha256(f"{digest} {asked}".encode()).hexdigest()
     return Labelled(frame, rows, codes, classes, found, parts, notes + said, fingerprint)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -21,6 +23,7 @@ MAX_CLASSES = 1000
 
 
 MAX_GROUPS = 200
+MAX_NUMBERS = 20
 
 
 MOST_FRACTIONAL = 20
@@ -96,6 +99,29 @@ def code_labels(
     return binary, (no if len(no) <= 40 else f"not {yes}", yes), known
 
 
+class GroupColumns(tuple[str, ...]):
+    """Group columns whose numbers are cut.
+
+    Attributes:
+        bins: ascending; the groups are below the first, from each to the next, and from the last.
+    """
+
+    bins: tuple[float, ...]
+
+    def __new__(cls, names: Sequence[str], bins: Sequence[float]) -> GroupColumns:
+        """Columns called ``names``, those of numbers cut at ``bins``."""
+        made = super().__new__(cls, names)
+        made.bins = tuple(float(one) for one in bins)
+        return made
+
+    @property
+    def intervals(self) -> tuple[str, ...]:
+        """The names of the groups that the bins make."""
+        cuts = [f"{one:g}" for one in self.bins]
+        inner = [f"{low} to below {high}" for low, high in pairwise(cuts)]
+        return (f"below {cuts[0]}", *inner, f"{cuts[-1]} and above")
+
+
 def group_columns(groups: str | Sequence[str], present: Sequence[Any]) -> list[str]:
     """The group columns named by ``groups``; a comma separates them in a text.
 
@@ -106,6 +132,41 @@ def group_columns(groups: str | Sequence[str], present: Sequence[Any]) -> list[s
     if not isinstance(groups, str):
         return list(groups)
     return [groups] if groups in present else [part.strip() for part in groups.split(",")]
+
+
+def _cut(
+    name: str, texts: list[str | None], cut: GroupColumns | None
+) -> tuple[list[str | None], list[str]]:
+    """A group column with its numbers cut, and how; a long column of numbers is not left as it is.
+
+    Raises:
+        InputError: more than 20 different numbers, and no bins.
+    """
+    found = {text for text in texts if text is not None}
+    try:
+        numbers = {text: float(text) for text in found}
+    except ValueError:
+        return texts, []
+    if not all(map(math.isfinite, numbers.values())):
+        return texts, []
+    if cut is None and len(numbers) <= MAX_NUMBERS:
+        return texts, []
+    if cut is None:
+        given = [numbers[text] for text in texts if text is not None]
+        quarters = sorted({float(f"{q:.3g}") for q in np.quantile(given, [0.25, 0.5, 0.75])})
+        raise InputError(
+            f"group column {name!r} has {len(numbers):,} different numbers: give bins to cut them "
+            f"at, such as bins: [{', '.join(f'{q:g}' for q in quarters)}]"
+        )
+    intervals = cut.intervals
+    place = {
+        text: int(np.searchsorted(cut.bins, value, "right")) for text, value in numbers.items()
+    }
+    sizes = np.bincount([place[text] for text in texts if text], minlength=len(intervals))
+    told = listed(f"{one} ({size:,})" for one, size in zip(intervals, sizes, strict=True))
+    return [None if text is None else intervals[place[text]] for text in texts], [
+        f"{name} is cut into {told}"
+    ]
 
 
 def code_groups(
@@ -120,10 +181,14 @@ def code_groups(
     Raises:
         InputError: no such column, fewer than two groups, or more than 200.
     """
-    values = {
-        name: named(column_of(frame, name, "group"), Missing()).tolist()
-        for name in group_columns(columns, list(frame.columns))
-    }
+    bins = columns if isinstance(columns, GroupColumns) else None
+    values, notes = {}, []
+    for name in group_columns(columns, list(frame.columns)):
+        texts = named(column_of(frame, name, "group"), Missing()).tolist()
+        values[name], note = _cut(name, texts, bins)
+        notes += note
+    if bins and not notes:
+        raise InputError(f"bins cut numbers, and none of {listed(values)} has numbers only")
     groups = Groups.crossed(values)
     if groups.number < 2:
         found = listed(groups.names) or "none"
@@ -133,7 +198,6 @@ def code_groups(
             f"{groups.attribute} has {groups.number} groups, more than {MAX_GROUPS}: it looks like "
             "a number or a name; cut it into groups first"
         )
-    notes = []
     missing = int((~groups.known).sum())
     if missing:
         notes.append(

@@ -1,4 +1,5 @@
 import warnings
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -182,11 +183,30 @@ def test_transfer_learning_must_be_among_the_candidates(make_rows, bad):
 def test_differing_decisions_are_those_of_a_loop(seed, classes):
     draw = np.random.default_rng(seed)
     logits = draw.normal(size=(30, classes))
-    plain = draw.integers(0, classes, 30)
-    offsets = (-0.5, 0.0, 0.7) if classes == 2 else (0.0,)
+    plain = draw.normal(size=(30, classes))
+    offsets = (-0.5, 0.0, 0.7, 0.1) if classes == 2 else (0.0,)
     labels = draw.integers(0, classes, 30)
     counted = count_differing(logits, plain, labels, offsets)
-    for found, offset in zip(counted, offsets, strict=True):
-        moved = logits + offset * np.eye(classes)[1]
-        differ = moved.argmax(axis=1) != plain
-        assert found.tolist() == [differ[labels == label].sum() for label in range(classes)]
+    one = np.eye(classes)[1]
+    for i, offset in enumerate(offsets):
+        for j, other in enumerate(offsets):
+            differ = (logits + offset * one).argmax(axis=1) != (plain + other * one).argmax(axis=1)
+            expected = [differ[labels == label].sum() for label in range(classes)]
+            assert counted[i, j].tolist() == expected
+
+
+def test_groups_of_few_rows_are_counted_and_steer_no_penalty(make_rows):
+    """The heads are those of rows whose small group is unknown; its rows are counted still."""
+    rows = make_rows(n=900, groups=3)
+    codes = np.where((rows.groups.codes == 2) & (np.arange(900) % 5 > 0), 0, rows.groups.codes)
+    small = replace(rows, groups=Groups(codes, rows.groups.names, "team"))
+    blind = replace(small, groups=small.groups.without([2]))
+    grid = CandidateGrid((0.0, 3.0), (0.0,))
+    spec = HeadSpec(ridge=1e-2)
+    whole = crossfit(small, spec, "eo", grid=grid)
+    without = crossfit(blind, spec, "eo", grid=grid)
+    steered = crossfit(small, spec, "eo", grid=grid, min_rows=10)
+    np.testing.assert_array_equal(whole.fits[1].head.weight, without.fits[1].head.weight)
+    assert not np.allclose(whole.fits[1].head.weight, steered.fits[1].head.weight, atol=1e-3)
+    assert whole.tables[0, 0, 2].sum() == (codes == 2).sum() < 100
+    assert without.tables[0, 0, 2].sum() == 0

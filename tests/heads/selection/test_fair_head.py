@@ -57,7 +57,7 @@ def test_the_cross_fitted_figures_are_of_heads_that_did_not_see_the_rows(make_ro
         decisions = head.predict(other.features)
         table += Counts.of(other.labels, decisions, other.groups, other.classes).table
     assert found.choice.gaps[EO] == pytest.approx(float(gap(table, EO)))
-    z = critical_value(0.9, table.sum(axis=-1), 1500, 5)
+    z = critical_value(0.9, 1500, 5)
     assert found.choice.uppers[EO] == pytest.approx(float(upper_bound(table, EO, z)))
     assert found.setting == "2"
 

@@ -74,6 +74,12 @@ _ENTRIES = (
         knob=False,
     ),
     Entry(
+        "transfer-tuned",
+        "transfer learning with the threshold of the lowest cross-fitted error",
+        "...finetuning.baselines:transfer_tuned",
+        knob=False,
+    ),
+    Entry(
         "svd",
         "f+SVD: plain SVD, factors fine-tuned",
         ".linear_heads:factorised",

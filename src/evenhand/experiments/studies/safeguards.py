@@ -116,7 +116,9 @@ def _one(name: str, seed: int) -> dict[str, Any]:
             Counts.of(test.labels, head.predict(test.features), test.groups, test.classes)
             for head in (transfer, fair.head)
         )
-        told = row_warnings(rows, rule.criteria) + result_warnings(rows, fair.families, fair.choice)
+        told = row_warnings(rows, rule.criteria) + result_warnings(
+            rows, fair.families, fair.choice, rule
+        )
         return {
             "scenario": name,
             "seed": seed,

@@ -58,7 +58,7 @@ class CandidateGrid:
         """
         if not 0 <= strength < np.inf:
             raise InputError(f"the strength must be finite and at least 0, found {strength}")
-        return cls((0.0, float(strength)), (0.0,), forced=True)
+        return cls((0.0, float(strength)), forced=True)
 
 
 DEFAULT_GRID = CandidateGrid()
@@ -77,9 +77,9 @@ class Candidates:
         criteria: what the penalty evened out.
         family: how the candidates were made, such as ``"head"``.
         log_loss: (S,) cross-fitted mean log-loss at offset 0.
-        differing: (S, O, K) rows of each label whose held-out decisions differ from those of the
-            first strength at offset 0; they tell how sure a difference in error is. None where
-            they were not counted.
+        differing: (S, O, P, K) rows of each label whose held-out decisions differ from those of the
+            first strength at the P = O offsets; they tell how sure a difference in error is. None
+            where they were not counted.
     """
 
     strengths: tuple[float, ...]
@@ -106,16 +106,34 @@ class Candidates:
 
 
 def count_differing(
-    logits: FloatArray, plain: IntArray, labels: IntArray, offsets: Sequence[float]
+    logits: FloatArray, plain: FloatArray, labels: IntArray, offsets: Sequence[float]
 ) -> IntArray:
-    """(O, K) rows of each label whose decision at each offset differs from ``plain`` (N,)."""
-    if logits.shape[1] > 2:
-        differ = (logits.argmax(axis=1) != plain)[:, None]
-    else:
-        margin = logits[:, 1] - logits[:, 0]
-        differ = (margin[:, None] + np.asarray(offsets) > 0) != (plain == 1)[:, None]
-    counts = [differ[labels == label].sum(axis=0) for label in range(logits.shape[1])]
-    return np.stack(counts, axis=-1).astype(np.int64)
+    """(O, P, K) rows of each label decided otherwise than ``plain`` at each of the P = O offsets.
+
+    Args:
+        logits, plain: (N, K).
+        labels: (N,) in [0, K).
+        offsets: added to the log-odds of both, for two classes.
+    """
+    k = logits.shape[1]
+    if k > 2:
+        differ = logits.argmax(axis=1) != plain.argmax(axis=1)
+        return np.bincount(labels[differ], minlength=k).reshape(1, 1, k).astype(np.int64)
+    thresholds = np.sort(-np.asarray(offsets))
+    width = len(thresholds) + 1
+    mine, other = (
+        np.searchsorted(thresholds, each[:, 1] - each[:, 0], side="left")
+        for each in (logits, plain)
+    )
+    joint = np.bincount((labels * width + mine) * width + other, minlength=k * width * width)
+    joint = joint.reshape(k, width, width)
+    # rows with mine <= i and other <= j: neither is above its threshold
+    below = joint.cumsum(axis=1).cumsum(axis=2)
+    neither = below[:, :-1, :-1]
+    no_mine, no_other = below[:, :-1, -1:], below[:, -1:, :-1]
+    order = np.argsort(np.argsort(-np.asarray(offsets)))
+    differing = (no_mine + no_other - 2 * neither)[:, order][:, :, order]
+    return np.moveaxis(differing, 0, -1).astype(np.int64)
 
 
 def family_name(spec: HeadSpec) -> str:

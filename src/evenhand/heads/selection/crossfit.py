@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
-from evenhand._base.arrays import IntArray
+from evenhand._base.arrays import FloatArray
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
@@ -19,7 +20,10 @@ from evenhand.heads.selection.candidates import (
 )
 from evenhand.heads.selection.parts import fit_parts_of
 from evenhand.heads.selection.ridge import log_loss
+from evenhand.heads.selection.rule import MIN_ROWS
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
+from evenhand.metrics.bounds import counted_groups
+from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
 
@@ -30,6 +34,7 @@ def crossfit(
     *,
     grid: CandidateGrid = DEFAULT_GRID,
     control: FitControl = DEFAULT_CONTROL,
+    min_rows: int = MIN_ROWS,
 ) -> Candidates:
     """Fit the path on each fold's other rows, count its decisions on the fold, refit on all.
 
@@ -42,6 +47,7 @@ def crossfit(
         criteria: what to even out, or a mapping of criteria to weights.
         grid: the candidates' strengths and offsets.
         control: where to begin, when to stop, the folds' seed.
+        min_rows: groups whose rates have fewer rows are counted, and steer no penalty.
 
     Returns:
         The candidates, their counts on held-out rows, and their heads fitted on all rows.
@@ -61,13 +67,14 @@ def crossfit(
     g, k = rows.groups.number, len(rows.classes)
     counts = np.zeros((len(strengths), len(offsets), g + 1, k, k), dtype=np.int64)
     losses = np.zeros(len(strengths))
-    differing = np.zeros((len(strengths), len(offsets), k), dtype=np.int64)
+    differing = np.zeros((len(strengths), len(offsets), len(offsets), k), dtype=np.int64)
+    spec = replace(spec, left_out=_too_small(rows, criteria, min_rows))
 
     def judge(fits: Sequence[HeadFit], judged: Rows) -> None:
-        plain: IntArray | None = None
+        plain: FloatArray | None = None
         for index, fit in enumerate(fits):
             logits = fit.logits(judged.features)
-            plain = logits.argmax(axis=1) if plain is None else plain
+            plain = logits if plain is None else plain
             differing[index] += count_differing(logits, plain, judged.labels, offsets)
             counts[index] += count_offsets(logits, judged, offsets)
             losses[index] += log_loss(logits, judged.labels) * len(judged)
@@ -98,3 +105,13 @@ def crossfit(
         losses / int(counts[0, 0].sum()),
         differing,
     )
+
+
+def _too_small(rows: Rows, criteria: Criteria, min_rows: int) -> tuple[int, ...]:
+    """The numbers of the groups that no criterion of ``criteria`` has the rows to compare."""
+    counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
+    listed = [criteria] if isinstance(criteria, str) else list(criteria)
+    counted = np.logical_or.reduce(
+        [counted_groups(counts.cells, criterion, min_rows) for criterion in listed]
+    )
+    return tuple(int(number) for number in np.flatnonzero(~counted))

@@ -17,16 +17,17 @@ from evenhand.heads.selection.candidates import (
     Candidates,
     Criteria,
 )
+from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.requirements import require_gap
 from evenhand.heads.selection.ridge import choose_ridge, log_loss
 from evenhand.heads.selection.rule import Rule
-from evenhand.heads.selection.select import Choice, select
+from evenhand.heads.selection.select import select
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
 from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.rates import error_metric, gap
+from evenhand.metrics.rates import error_metric
 from evenhand.rows import Rows
 
 ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -167,23 +168,31 @@ def fit_fair_head(
         begin = replace(control, start=None) if spec.rank else control
         ridge = choose_ridge(rows, control=replace(begin, on_fit=None))
     spec = replace(spec, ridge=ridge)
-    forced = (0, (1, 0)) if grid.forced else None
+    taken = 0
     candidates = list(families or ())
     if families is None:
         candidates += [
-            crossfit(rows, spec, criteria, grid=grid, control=control)
+            crossfit(rows, spec, criteria, grid=grid, control=control, min_rows=rule.min_rows)
             for criteria in paths(rule.criteria)
         ]
     if adapter is not None:
-        forced = forced and (len(candidates), forced[1])
+        taken = len(candidates)
         of_adapters = grid if grid.forced else replace(grid, strengths=adapter.strengths)
         adapter_spec = HeadSpec(
             max(ridge, ADAPTER_RIDGE), adapter.rank, adapter.layer, beta=ADAPTER_BETA
         )
         candidates += [
-            crossfit(adapter.rows, adapter_spec, criteria, grid=of_adapters, control=control)
+            crossfit(
+                adapter.rows,
+                adapter_spec,
+                criteria,
+                grid=of_adapters,
+                control=control,
+                min_rows=rule.min_rows,
+            )
             for criteria in paths(rule.criteria)
         ]
+    forced = (taken, (1, candidates[taken].offsets.index(0.0))) if grid.forced else None
     counts, loss = (None, None) if old is None else _as_it_is(old, rows)
     choice = select(
         candidates,
@@ -254,8 +263,8 @@ def frontier(fair: FairHead, rule: Rule) -> list[PathEstimate]:
     points = []
     for number, family in enumerate(fair.families):
         error = np.asarray(metric(family.totals))
-        upper = upper_bound(family.tables, criterion, fair.choice.z)
-        gaps = gap(family.tables, criterion)
+        upper = upper_bound(family.tables, criterion, fair.choice.z, rule.min_rows)
+        gaps = upper_bound(family.tables, criterion, 0.0, rule.min_rows)
         for s in range(len(family.strengths)):
             chosen = number == fair.choice.family and s == (fair.choice.index or (-1,))[0]
             near = error[s] <= error[s].min() + rule.max_cost

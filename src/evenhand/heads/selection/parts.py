@@ -69,7 +69,8 @@ def fit_parts_of(
     def fit(part: Rows) -> list[HeadFit]:
         terms: tuple[GapTerm, ...] = ()
         if criteria is not None:
-            terms = gap_terms(part.labels, part.groups, part.classes, criteria, beta=spec.beta)
+            groups = part.groups.without(spec.left_out)
+            terms = gap_terms(part.labels, groups, part.classes, criteria, beta=spec.beta)
         found: list[HeadFit] = []
         for ridge in ridges:
             of_ridge = replace(spec, ridge=ridge)

@@ -63,9 +63,8 @@ def plan(rows: Rows, rule: Rule) -> dict[Criterion, float]:
     The upper bound of decisions that are right at the base rates and have no gap: the noise floor.
     """
     table = _base_rate_table(rows)
-    cells = table.sum(axis=-1)
-    z = critical_value(rule.confidence, cells, len(rows), rows.features.shape[1])
-    return {criterion: noise_floor(table, criterion, z) for criterion in rule.criteria}
+    z = critical_value(rule.confidence, len(rows), rows.features.shape[1])
+    return {c: noise_floor(table, c, z, rule.min_rows) for c in rule.criteria}
 
 
 def _base_rate_table(rows: Rows) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -93,15 +94,20 @@ def make_rule(
     confidence: float,
     max_cost: float,
     error: str,
+    **more: Any,
 ) -> Rule:
-    """The rule that a user's arguments ask for."""
+    """The rule that a user's arguments ask for; ``more`` are further fields of :class:`Rule`."""
     bounds = parse_bounds(bound)
     chosen = bounds[0].criterion if bounds else Criterion.parse(criterion)
-    return Rule(bounds, chosen, confidence, max_cost, error)
+    return Rule(bounds, chosen, confidence, max_cost, error, **more)
 
 
 MAX_COST = 0.5
-"""Points of error a fairer model may cost when no bound is asked for."""
+"""Points of error a fairer model may cost where no bound is promised for it."""
+
+
+MIN_ROWS = 100
+"""A rate of fewer rows is reported, and steers nothing."""
 
 
 @dataclass(frozen=True)
@@ -112,11 +118,15 @@ class Rule:
         bounds: upper bounds of gaps to keep; none means the smallest gap at ``max_cost``.
         criterion: the gap to lessen where no bound is given.
         confidence: of the bounds, one-sided.
-        max_cost: points of error over transfer learning that may be paid where no bound is given
-            (for log-loss, hundredths of a nat).
+        max_cost: points of error over transfer learning, its threshold tuned by the same counts,
+            that may be paid where no bound is promised for them (for log-loss, hundredths of a
+            nat).
         error: the error to lower: ``"f1"`` (the paper's), ``"accuracy"``, ``"balanced"``,
             ``"log_loss"`` or a callable on (..., K, K) confusion matrices.
-        guard: refuse what would have a larger gap than the old head.
+        guard: refuse what would have a larger gap than the old head, and than the bound.
+        at_any_cost: where no bound can be promised, take the smallest gap whatever it costs, and
+            models that hardly decide too.
+        min_rows: rates of fewer rows steer neither the penalty nor the choice nor the promise.
 
     Example:
         >>> rule = eh.Rule((eh.Bound("equalized_odds", 0.1),), confidence=0.95)
@@ -130,6 +140,8 @@ class Rule:
     max_cost: float = MAX_COST
     error: str | ErrorMetric = "f1"
     guard: bool = True
+    at_any_cost: bool = False
+    min_rows: int = MIN_ROWS
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", real_number(self.confidence, "confidence"))
@@ -138,6 +150,8 @@ class Rule:
             raise InputError(f"confidence must lie in (0.5, 1), found {self.confidence}")
         if not self.max_cost >= 0:
             raise InputError(f"max_cost must be at least 0 points of error, found {self.max_cost}")
+        if self.min_rows < 1:
+            raise InputError(f"min_rows must be at least 1 row, found {self.min_rows}")
         if self.error != "log_loss":
             error_metric(self.error)
 

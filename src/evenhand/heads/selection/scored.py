@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -11,27 +11,49 @@ from evenhand._base.arrays import IntArray
 from evenhand.criteria import Criterion
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.soundness import Mask, sound
 from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.rates import Array, error_metric, gap
+from evenhand.metrics.rates import Array, ErrorMetric, error_metric
+
+Place = tuple[int | None, tuple[int, int] | None]
 
 
-class Scored(NamedTuple):
-    """All candidates of all families in one flat list, the old head (if any) last.
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """All candidates of all families in one flat list of M, the old head (if any) last.
 
-    ``plain`` is transfer learning's confusion matrix; ``differing`` as :class:`Candidates` has it;
-    ``transfer`` and ``old`` are places in the list.
+    Attributes:
+        where: (family, (strength, offset)) of each.
+        tables: (M, G, K, K) counts of rows of known group.
+        totals: (M, K, K) confusion matrices over all rows.
+        differing: (M, K) rows of each label decided otherwise than by ``tuned``.
+        error: (M,) the rule's.
+        gap, upper: (M,) by criterion, over the rates that have the rule's ``min_rows``.
+        transfer: the place of transfer learning, its threshold where the fit left it.
+        tuned: the place of transfer learning with the threshold of the lowest error.
+        old: the old head's place.
+        z: the critical value of ``upper``.
+        rule_error: the error's name, or the callable.
     """
 
-    where: list[tuple[int | None, tuple[int, int] | None]]
+    where: list[Place]
     tables: IntArray
+    totals: IntArray
     differing: Array
-    plain: IntArray
     error: Array
     gap: dict[Criterion, Array]
     upper: dict[Criterion, Array]
     transfer: int
+    tuned: int
     old: int | None
+    z: float
+    rule_error: str | ErrorMetric
+
+    @property
+    def sound(self) -> Mask:
+        """What may be chosen unasked: see :func:`~evenhand.heads.selection.soundness.sound`."""
+        return sound(self.totals, self.totals[self.transfer], self.rule_error)
 
 
 def score_candidates(
@@ -42,39 +64,74 @@ def score_candidates(
     z: float,
 ) -> Scored:
     """Every candidate of every family, as the selection compares them."""
-    where: list[tuple[int | None, tuple[int, int] | None]] = []
-    tables, totals, losses, differing = [], [], [], []
+    where: list[Place] = []
+    tables, totals, losses = [], [], []
     for number, family in enumerate(families):
-        strengths, offsets, _, _, classes = family.tables.shape
+        strengths, offsets = family.tables.shape[:2]
         where += [(number, (s, o)) for s in range(strengths) for o in range(offsets)]
         tables.append(np.concatenate(family.tables))
         totals.append(np.concatenate(family.totals))
         at_zero = np.array(family.offsets) == 0
         losses.append(np.where(at_zero, family.log_loss[:, None], np.inf).ravel())
-        differing.append(
-            np.zeros((strengths * offsets, classes))
-            if family.differing is None
-            else np.concatenate(family.differing)
-        )
     if old is not None:
         where.append((None, None))
         tables.append(old.table[None])
         totals.append(old.total[None])
         losses.append(np.array([old_loss], dtype=np.float64))
-        differing.append(np.zeros((1, len(old.class_names))))
-    every = np.concatenate(tables)
+    every, confusions = np.concatenate(tables), np.concatenate(totals)
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
     else:
-        error = np.asarray(error_metric(rule.error)(np.concatenate(totals)), dtype=np.float64)
+        error = np.asarray(error_metric(rule.error)(confusions), dtype=np.float64)
+    transfer = families[0].offsets.index(0.0)
+    tuned = tuned_offset(families[0], error[: len(families[0].offsets)], rule.error)
     return Scored(
         where,
         every,
-        np.concatenate(differing),
-        totals[0][families[0].offsets.index(0.0)],
+        confusions,
+        _differing(families, tuned, old is not None),
         error,
-        {c: gap(every, c) for c in rule.criteria},
-        {c: upper_bound(every, c, z) for c in rule.criteria},
-        families[0].offsets.index(0.0),
+        {c: upper_bound(every, c, 0.0, rule.min_rows) for c in rule.criteria},
+        {c: upper_bound(every, c, z, rule.min_rows) for c in rule.criteria},
+        transfer,
+        tuned,
         None if old is None else len(where) - 1,
+        z,
+        rule.error,
     )
+
+
+def tuned_offset(family: Candidates, error: Array, metric: str | ErrorMetric) -> int:
+    """The place among ``offsets`` of transfer learning's threshold with the lowest error.
+
+    Only thresholds that leave it a sound classifier are tried; of equal errors the one nearest to
+    where the fit left it.
+
+    Args:
+        family: the head's own path; its first strength is transfer learning.
+        error: (O,) of transfer learning at each offset.
+        metric: the rule's error.
+    """
+    zero = family.offsets.index(0.0)
+    totals = family.totals[0]
+    tried = np.flatnonzero(sound(totals, totals[zero], metric) & np.isfinite(error))
+    if not tried.size:
+        return zero
+    distance = np.abs(np.array(family.offsets)[tried])
+    return int(tried[np.lexsort((distance, error[tried]))[0]])
+
+
+def _differing(families: Sequence[Candidates], tuned: int, with_old: bool) -> Array:
+    """(M, K) rows decided otherwise than by tuned transfer learning; 0 where not counted."""
+    offset = families[0].offsets[tuned]
+    found = []
+    for family in families:
+        strengths, offsets, _, _, classes = family.tables.shape
+        if family.differing is None or offset not in family.offsets:
+            found.append(np.zeros((strengths * offsets, classes)))
+        else:
+            against = family.differing[:, :, family.offsets.index(offset)]
+            found.append(np.concatenate(against).astype(np.float64))
+    if with_old:
+        found.append(np.zeros((1, families[0].tables.shape[-1])))
+    return np.concatenate(found)

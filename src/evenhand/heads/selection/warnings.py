@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
-import numpy as np
+from collections.abc import Sequence
 
+import numpy as np
+import torch
+from scipy.stats import norm
+
+from evenhand._base.text import listed
 from evenhand.criteria import Criterion
-from evenhand.heads.gaps import MIN_CELL as MIN_PENALTY_CELL
 from evenhand.heads.selection.candidates import Candidates
-from evenhand.heads.selection.select import MIN_CELL, Choice
+from evenhand.heads.selection.choice import Choice
+from evenhand.heads.selection.rule import MIN_ROWS, Rule
+from evenhand.metrics.bounds import counted_groups
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
@@ -17,42 +23,25 @@ NEAR_CONSTANT = 0.99
 COINCIDENCE = 0.5
 
 
-NOISY_SHARE = 0.05
+SUREST = 0.05
+"""The share of rows whose decisions are surest, on which labels are tried."""
 
 
-NOISY_ACCURACY = 0.9
+NOISE_LEVEL, NOISE_SHORTFALL = 0.001, 0.03
+"""Labels are called noisy where the surest decisions are right less often than the model says they
+are, by more than this share, and by chance with no more than this probability."""
 
 
-def row_warnings(rows: Rows, criteria: tuple[Criterion, ...]) -> list[str]:
-    """What about the rows makes gaps uncertain or meaningless, a sentence each."""
-    found = []
+def row_warnings(rows: Rows, criteria: Sequence[Criterion], min_rows: int = MIN_ROWS) -> list[str]:
+    """What about the rows makes gaps uncertain or meaningless, a sentence each.
+
+    Args:
+        rows: all that is fitted and chosen on.
+        criteria: by which gaps are read.
+        min_rows: the rows a rate must be a share of to be compared.
+    """
     counts = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes)
-    missing = int((~rows.groups.known).sum())
-    if missing:
-        found.append(
-            f"{missing:,} rows have no known {rows.groups.attribute}: they train the task and are "
-            "left out of every gap"
-        )
-    by_label = any(c is not Criterion.DEMOGRAPHIC_PARITY for c in criteria)
-    for g, name in enumerate(counts.group_names):
-        for y, label in enumerate(counts.class_names):
-            size = counts.cells[g, y]
-            if not by_label:
-                continue
-            if not size:
-                found.append(
-                    f"group {name!r} has 0 rows with label {label!r}: its rate there is undefined "
-                    "(n/a); give more rows or use demographic_parity"
-                )
-            elif size < MIN_CELL:
-                what = (
-                    "left out of the penalty"
-                    if size < MIN_PENALTY_CELL
-                    else "too few for a promise"
-                )
-                found.append(f"group {name!r} has {size} rows with label {label!r}: {what}")
-        if not by_label and counts.sizes[g] < MIN_CELL:
-            found.append(f"group {name!r} has {counts.sizes[g]} rows: too few for a promise")
+    found = _small_groups(counts, criteria, min_rows)
     correlation = coincidence(rows)
     if correlation > COINCIDENCE:
         found.append(
@@ -61,6 +50,17 @@ def row_warnings(rows: Rows, criteria: tuple[Criterion, ...]) -> list[str]:
             "nothing here; read the gap of the false-positive rates"
         )
     return found
+
+
+def unknown_groups(rows: Rows) -> list[str]:
+    """How many rows have no known group, where a task has not told it of all its rows."""
+    missing = int((~rows.groups.known).sum())
+    if not missing:
+        return []
+    return [
+        f"{missing:,} rows have no known {rows.groups.attribute}: they train the task and are "
+        "left out of every gap"
+    ]
 
 
 def coincidence(rows: Rows) -> float:
@@ -76,12 +76,16 @@ def coincidence(rows: Rows) -> float:
     return highest
 
 
-def result_warnings(rows: Rows, families: tuple[Candidates, ...], choice: Choice) -> list[str]:
+def result_warnings(
+    rows: Rows, families: Sequence[Candidates], choice: Choice, rule: Rule
+) -> list[str]:
     """What about the fits and the choice a reader should know, a sentence each."""
     found = []
     slow = sum(not fit.converged for family in families for fit in family.fits)
     if slow:
         found.append(f"{slow} fits did not converge; their figures are not final")
+    if choice.old_ignored is not None:
+        found.append(f"the old head is nothing to compare with: {choice.old_ignored}")
     if choice.family is not None and choice.index is not None:
         total = families[choice.family].totals[choice.index]
         share = total.sum(axis=0).max() / max(1, total.sum())
@@ -90,24 +94,84 @@ def result_warnings(rows: Rows, families: tuple[Candidates, ...], choice: Choice
                 f"the chosen model decides the same for {share:.1%} of the rows: its gaps are "
                 "small because it hardly decides"
             )
-    surest = surest_accuracy(rows, families[0])
-    if surest is not None and surest < NOISY_ACCURACY:
+    if choice.cost > rule.max_cost:
         found.append(
-            f"of the {NOISY_SHARE:.0%} of rows the model is surest of, only {surest:.0%} have the "
-            "label it gives: the labels look noisy, and noise that hits one group harder makes "
-            "gaps that no training can even out"
+            f"the chosen model costs {choice.cost:.2f} points of error over transfer learning "
+            f"with its threshold tuned (cross-fitted), more than the {rule.max_cost:g} that would "
+            "be paid unasked"
         )
+    if choice.accuracy < choice.constant_accuracy:
+        found.append(
+            f"always deciding the most frequent label would be right more often "
+            f"({choice.constant_accuracy:.2f} %) than the chosen model ({choice.accuracy:.2f} %)"
+        )
+    if choice.levels_down:
+        found.append(
+            "the chosen model makes every group worse than transfer learning does (levelling "
+            "down): its gap is smaller because nobody is served better"
+        )
+    noisy = noise_of_labels(rows, families[0])
+    if noisy is not None:
+        found.append(noisy)
     return found
 
 
-def surest_accuracy(rows: Rows, family: Candidates) -> float | None:
-    """The share of right labels among the surest decisions of the unpenalised head; two classes."""
+def noise_of_labels(rows: Rows, family: Candidates) -> str | None:
+    """Whether the surest decisions are right less often than the model says; two classes.
+
+    A calibration test, not a test of accuracy: people may be hard to predict without any noise. Of
+    decisions with probabilities p of being right, sum p are right, give or take
+    sqrt(sum p (1 - p)).
+
+    Args:
+        rows: what ``family``'s first head was fitted on.
+        family: the head's own path; its first strength is transfer learning.
+    """
     if len(rows.classes) != 2:
         return None
     logits = family.fits[0].logits(rows.features)
-    margin = logits[:, 1] - logits[:, 0]
-    right = []
-    for sign, label in ((1, 1), (-1, 0)):
-        surest = np.argsort(-sign * margin)[: max(1, int(NOISY_SHARE * len(margin) / 2))]
-        right.append(rows.labels[surest] == label)
-    return float(np.concatenate(right).mean())
+    shares = torch.softmax(torch.as_tensor(np.asarray(logits, np.float64)), dim=1).numpy()
+    number = max(1, int(SUREST * len(shares) / 2))
+    surest = [np.argsort(-shares[:, label], kind="stable")[:number] for label in (0, 1)]
+    stated = np.concatenate([shares[some, label] for label, some in enumerate(surest)])
+    found = np.concatenate([rows.labels[some] == label for label, some in enumerate(surest)])
+    right = float(found.mean())
+    error = float(np.sqrt((stated * (1 - stated)).sum())) / len(stated)
+    shortfall = float(stated.mean()) - right
+    chance = float(norm.sf(shortfall / error)) if error else float(shortfall <= 0)
+    if chance >= NOISE_LEVEL or shortfall <= NOISE_SHORTFALL:
+        return None
+    return (
+        f"of the {SUREST:.0%} of rows the model is surest of, {right:.1%} have the label it gives, "
+        f"where it says {stated.mean():.1%} (p = {chance:.1g}): the labels look noisy, and noise "
+        "that hits one group harder makes gaps that no training can even out"
+    )
+
+
+def _small_groups(counts: Counts, criteria: Sequence[Criterion], min_rows: int) -> list[str]:
+    """The groups that steer nothing, each told once with what it lacks."""
+    by_label: list[Criterion] = [c for c in criteria if c is not Criterion.DEMOGRAPHIC_PARITY]
+    asked: list[Criterion] = by_label or list(criteria)
+    if not asked:
+        return []
+    counted = np.logical_and.reduce([counted_groups(counts.cells, c, min_rows) for c in asked])
+    found = []
+    for name, cells, counts_in in zip(counts.group_names, counts.cells, counted, strict=True):
+        if not by_label:
+            few = [f"{cells.sum():,} rows"] if cells.sum() < min_rows else []
+        else:
+            short = [
+                (int(size), label)
+                for size, label in zip(cells, counts.class_names, strict=True)
+                if size < min_rows
+            ]
+            few = [f"{size:,} rows with label {label!r}" for size, label in short]
+        if not few:
+            continue
+        what = (
+            "those rates are reported, and not compared"
+            if counts_in
+            else "it is reported, and steers neither the penalty nor the choice nor the promise"
+        )
+        found.append(f"group {name!r} has {listed(few)}, fewer than {min_rows:,}: {what}")
+    return found

@@ -57,7 +57,7 @@ def fit_folds(
         np.bincount(folds * count + cells, minlength=number * count).reshape(number, count)
     )
     kept = [sizes.sum(axis=0), *(sizes.sum(axis=0) - own for own in sizes)]
-    terms = [_terms(rows, sizes_kept, criteria, spec.beta) for sizes_kept in kept]
+    terms = [_terms(rows, sizes_kept, criteria, spec) for sizes_kept in kept]
     used = np.zeros(count, dtype=bool)
     for term in (term for each in terms for term in each):
         used |= term.cell < len(term.sizes)
@@ -108,14 +108,13 @@ def _cells(rows: Rows) -> IntArray:
     return cells
 
 
-def _terms(
-    rows: Rows, sizes: IntArray, criteria: Criteria | None, beta: float | None
-) -> list[GapTerm]:
+def _terms(rows: Rows, sizes: IntArray, criteria: Criteria | None, spec: HeadSpec) -> list[GapTerm]:
     """The penalties on rows of which there are ``sizes`` in each cell; one row stands for each."""
     if criteria is None:
         return []
     g = rows.groups.number
     labels, codes = np.divmod(np.arange(len(sizes)), g + 1)
     groups = Groups(np.where(codes == g, UNKNOWN, codes), rows.groups.names, rows.groups.attribute)
-    terms = gap_terms(labels, groups, rows.classes, criteria, beta=beta, counts=sizes)
+    groups = groups.without(spec.left_out)
+    terms = gap_terms(labels, groups, rows.classes, criteria, beta=spec.beta, counts=sizes)
     return [term for term in terms if term.active]

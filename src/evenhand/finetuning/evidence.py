@@ -1,0 +1,80 @@
+"""What a run shows beside its choice: tuned transfer learning, the path, how it was made."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from importlib.metadata import version
+from typing import Any
+
+from evenhand.finetuning.baselines import TUNED, as_fitted
+from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, network_of
+from evenhand.finetuning.problem import Fitted, fitted_head
+from evenhand.finetuning.score import score
+from evenhand.finetuning.stage import Stage
+from evenhand.heads.selection.fair_head import FairHead, frontier
+from evenhand.heads.selection.rule import Rule
+from evenhand.metrics.counts import Counts
+from evenhand.report.record import UNCONVERGED, PathPoint, Record
+
+
+def tuned_record(stage: Stage, fair: FairHead) -> Record:
+    """Transfer learning with its threshold tuned by the choice's own counts."""
+    began = time.perf_counter()
+    fit = fair.families[0].fit(fair.choice.tuned)
+    stored = replace(fit, head=stage.backbone.as_stored(fit.head))
+    offset = fair.families[0].offsets[fair.choice.tuned[1]]
+    setting = f"dense at {offset:+.2f}" if offset else "dense"
+    return score(stage, TUNED, setting, as_fitted(stored), time.perf_counter() - began)
+
+
+def as_chosen(stage: Stage, fair: FairHead) -> Fitted:
+    """The chosen head or adapter as it decides rows."""
+    if fair.fit is None or fair.fit.adapter is None:
+        unsure = fair.fit is not None and not fair.fit.converged
+        notes = (UNCONVERGED,) if unsure else ()
+        head = stage.backbone.as_stored(fair.head)
+        return fitted_head(head, fair.trainable_parameters, notes=notes)
+    return adapted_fit(fair.fit, network_of(stage.problem))
+
+
+def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint]:
+    """The path for the report: cross-fitted figures, and each point's counts on the test rows."""
+    for point in frontier(fair, rule):
+        family = fair.families[point.family]
+        fit = family.fit(point.index)
+        features = stage.test.features
+        if fit.adapter:
+            features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
+        decisions = fit.logits(features).argmax(axis=1)
+        yield PathPoint(
+            family.strengths[point.index[0]],
+            point.error,
+            point.gap,
+            point.upper,
+            point.chosen,
+            Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes),
+            family.family,
+            family.offsets[point.index[1]],
+        )
+
+
+def provenance_of(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
+    """How a run was made."""
+    problem = stage.problem
+    packages = ("evenhand", "torch", "numpy", "scipy", "scikit-learn")
+    return {
+        "seed": problem.seed,
+        "rows": {
+            "train": len(problem.train),
+            "valid": len(problem.valid),
+            "test": len(stage.test),
+        },
+        "fingerprints": stage.fingerprints,
+        "versions": {name: version(name) for name in packages}
+        | {"python": platform.python_version()},
+        "machine": f"{platform.machine()} {platform.system()}",
+        "seconds": {name: round(value, 2) for name, value in seconds.items()},
+    }

@@ -1,0 +1,169 @@
+"""The candidates of one choice, and which of them may be taken for what."""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+
+import numpy as np
+
+from evenhand._base.arrays import IntArray
+from evenhand.criteria import Criterion
+from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.scored import Scored
+from evenhand.heads.selection.soundness import Mask, decides, levels_down, no_reference
+from evenhand.metrics.bounds import compared_rows, counted_groups, may_be_noise, noise_floor
+from evenhand.metrics.rates import Array
+
+MIN_CELL = 100
+"""No promise is made on a cell with fewer rows."""
+
+
+class Pool:
+    """What a rule allows of the candidates; masks are (M,), one entry a candidate.
+
+    Attributes:
+        scored: the candidates.
+        rule: what to choose by.
+        cells: (G, K) rows of each group with each label.
+        no_reference: why the old head is nothing to compare with, if there is one.
+    """
+
+    def __init__(self, scored: Scored, rule: Rule) -> None:
+        self.scored = scored
+        self.rule = rule
+        self.cells: IntArray = scored.tables[0].sum(axis=-1)
+        self.no_reference: str | None = None
+        if scored.old is not None:
+            old, transfer, tuned = scored.totals[[scored.old, scored.transfer, scored.tuned]]
+            self.no_reference = no_reference(old, transfer, tuned)
+
+    @property
+    def reference(self) -> int | None:
+        """The old head's place, where it is one to compare with."""
+        return None if self.no_reference else self.scored.old
+
+    @property
+    def asked(self) -> str:
+        """The bounds in words."""
+        return " and ".join(str(bound) for bound in self.rule.bounds)
+
+    @cached_property
+    def candidates(self) -> Mask:
+        """What has an error that is known; an old head that is no reference is no candidate."""
+        known: Mask = np.isfinite(self.scored.error)
+        if self.no_reference:
+            known[-1] = False
+        return known
+
+    @cached_property
+    def allowed(self) -> Mask:
+        """By the guard, no candidate with an upper bound above both the old head's and the rule's.
+
+        What is within the bound asked for is as fair as was asked, whatever the old head is.
+        """
+        allowed = self.candidates.copy()
+        if self.rule.guard and self.reference is not None:
+            limits = {bound.criterion: bound.limit for bound in self.rule.bounds}
+            for criterion, upper in self.scored.upper.items():
+                enough = limits.get(criterion, -math.inf)
+                allowed &= ~((upper > upper[self.reference]) & (upper > enough))
+        return allowed
+
+    @cached_property
+    def within(self) -> Mask:
+        """What is within every bound."""
+        within = self.candidates.copy()
+        for bound in self.rule.bounds:
+            within &= self.scored.upper[bound.criterion] <= bound.limit
+        return within
+
+    @cached_property
+    def deciding(self) -> Mask:
+        """What decides every class, or anything at any cost."""
+        if self.rule.at_any_cost:
+            return np.ones(len(self.scored.where), dtype=bool)
+        return decides(self.scored.totals, self.scored.totals[self.scored.transfer])
+
+    @cached_property
+    def compared(self) -> dict[Criterion, int]:
+        """The fewest rows of a rate that each criterion compares; 0 where it compares none."""
+        least = self.rule.min_rows
+        return {c: compared_rows(self.cells, c, least) for c in self.rule.criteria}
+
+    @cached_property
+    def promisable(self) -> Mask:
+        """What keeps every bound with confidence, decides, and is judged by enough rows."""
+        return self.within & self.deciding & (min(self.compared.values()) >= MIN_CELL)
+
+    @cached_property
+    def levels_down(self) -> Mask:
+        """What makes every group that counts worse than transfer learning does, tuned or not."""
+        counted = np.logical_or.reduce(
+            [counted_groups(self.cells, c, self.rule.min_rows) for c in self.rule.criteria]
+        )
+        references = self.scored.tables[[self.scored.transfer, self.scored.tuned]]
+        return levels_down(self.scored.tables, references, counted)
+
+    def harmless(self, cost: Array) -> Mask:
+        """What may be shipped unasked: allowed, cheap, sound, and worse for no group but some.
+
+        Args:
+            cost: (M,) over transfer learning, at its upper bound.
+        """
+        cheap = cost <= self.rule.max_cost
+        harmless: Mask = self.allowed & cheap & self.scored.sound & ~self.levels_down
+        return harmless
+
+    def fair(self, place: int) -> bool:
+        """Whether a candidate's gaps may be noise, and are within the bounds."""
+        table, least = self.scored.tables[place], self.rule.min_rows
+        noise = (may_be_noise(table, c, min_rows=least) for c in self.rule.criteria)
+        return all(noise) and (not self.rule.bounds or bool(self.promisable[place]))
+
+    def floor(self, criterion: Criterion) -> float:
+        """The upper bound that decisions as often as transfer learning's have with a gap of 0."""
+        table = self.scored.tables[self.scored.transfer]
+        return noise_floor(table, criterion, self.scored.z, self.rule.min_rows)
+
+    def attainable(self, criterion: Criterion) -> float:
+        """The smallest bound on ``criterion`` alone that could be promised; infinite where none."""
+        if self.compared[criterion] < MIN_CELL:
+            return math.inf
+        uppers = self.scored.upper[criterion][self.candidates & self.deciding]
+        return float(np.nanmin(uppers, initial=math.inf))
+
+    def why_not(self) -> str:
+        """Why no candidate keeps the bounds, and the smallest that could be promised."""
+        for criterion, rows in self.compared.items():
+            if not rows:
+                return f"no two groups have {self.rule.min_rows} rows for each rate of {criterion}"
+            if rows < MIN_CELL:
+                return f"a rate of {criterion} has only {rows} rows of the {MIN_CELL} it takes"
+        limits = {bound.criterion: bound.limit for bound in self.rule.bounds}
+        smallest = {c: rounded_up(self.attainable(c)) for c in limits}
+        could = " and ".join(f"{c}<={value:.3f}" for c, value in smallest.items())
+        if self.within.any():
+            why = (
+                "what is within it gives a class to fewer than half of those that transfer "
+                "learning gives it to"
+            )
+        elif all(self.attainable(c) <= limit for c, limit in limits.items()):
+            return "each could be promised alone, and no candidate keeps them together"
+        else:
+            why = "no candidate's upper bound is within it"
+            below = [c for c, limit in limits.items() if limit < self.floor(c)]
+            if below:
+                why += (
+                    f" (the noise floor of a model like transfer learning is "
+                    f"{self.floor(below[0]):.3f} on these rows)"
+                )
+        alone = ", each alone" if len(limits) > 1 else ""
+        return f"{why}; the smallest bound that could be promised is {could}{alone}"
+
+
+def rounded_up(value: float, digits: int = 3) -> float:
+    """``value`` at ``digits`` decimals, never below itself: a bound at it holds."""
+    scale = 10**digits
+    up = math.ceil(value * scale) / scale
+    return up if up >= value else (math.ceil(value * scale) + 1) / scale
