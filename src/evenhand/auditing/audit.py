@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
-import hashlib
 import platform
 import time
 from collections.abc import Sequence
@@ -16,14 +14,19 @@ import pandas as pd
 import evenhand.auditing.scores as score_views
 from evenhand._base.options import with_defaults
 from evenhand._base.text import listed, visible
+from evenhand.auditing.classes import classes_of
 from evenhand.auditing.counting import MISSING, Coder, Ints, ScoreTally, Tally
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
-from evenhand.auditing.source import CHUNK_ROWS, chunks
+from evenhand.auditing.source import CHUNK_ROWS, chunks, opened
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
+from evenhand.tasks.missing import Missing
+from evenhand.tasks.table_file import TableFile
 
 MOST_GROUP_COLUMNS = 4
+MOST_NUMBERS = 20_000_000
+"""Counts that a grouping may need."""
 
 
 class AuditOptions(TypedDict, total=False):
@@ -35,6 +38,7 @@ class AuditOptions(TypedDict, total=False):
     min_count: int
     suppress_below: int
     chunk_rows: int
+    missing: Sequence[Any]
 
 
 OPTIONS: dict[str, Any] = {
@@ -44,6 +48,7 @@ OPTIONS: dict[str, Any] = {
     "min_count": 100,
     "suppress_below": 0,
     "chunk_rows": CHUNK_ROWS,
+    "missing": (),
 }
 
 
@@ -61,7 +66,8 @@ def audit(
     The rows are streamed: memory holds the counts, never the file.
 
     Args:
-        source: a CSV file (comma, semicolon, tab or bar; UTF-8), a Parquet file or a DataFrame.
+        source: a file that tables are read from (CSV, Parquet, Arrow, JSON lines, Excel; packed or
+            not), or a table in memory.
         label: the column of what was true.
         groups: the column or columns of the groups; rows where one is missing count in the error
             only.
@@ -73,6 +79,7 @@ def audit(
             group columns, also audit their crossings. ``min_count`` (100): cells group × label
             below it are flagged. ``suppress_below`` (0): groups with fewer rows, or a label cell
             with fewer but some, are not shown. ``chunk_rows``: how many rows are read at a time.
+            ``missing``: words that mean "no value" beside the usual ones.
 
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
@@ -97,13 +104,15 @@ def audit(
         coders[prediction] = Coder(prediction, "prediction")
     tally, scored, dropped, rows = Tally(), ScoreTally(), dict.fromkeys(wanted, 0), 0
     outside = 0
-    for chunk in chunks(source, wanted, score, chunk_rows):
+    table = opened(source)
+    missing_words = Missing(how["missing"])
+    for chunk in chunks(table, wanted, score, missing_words, chunk_rows):
         codes = {c: coder(*chunk[c]) for c, coder in coders.items()}
         values = None if score is None else chunk[score][0]
         if prediction is not None:
             decided = codes[prediction]
-        else:
-            decided = np.asarray(np.asarray(values) >= threshold).astype(np.int64)
+        elif values is not None:
+            decided = (values >= values.dtype.type(threshold)).astype(np.int64)
         rows += len(decided)
         missing = {label: codes[label] == MISSING}
         if prediction:
@@ -119,14 +128,21 @@ def audit(
         if not usable.any():
             continue
         parts = [codes[c][usable] for c in names] + [codes[label][usable], decided[usable]]
-        tally.add(parts, None if values is None else values[usable])
-        if values is not None:
-            outside += int(((values[usable] < 0) | (values[usable] > 1)).sum())
-            scored.add(score_views.cell_of(parts[:-1]), values[usable])
+        scores = None if values is None else values[usable].astype(np.float64)
+        tally.add(parts, scores)
+        if scores is not None:
+            outside += int(((scores < 0) | (scores > 1)).sum())
+            scored.add(score_views.cell_of(parts[:-1]), scores)
     scored.settle()
     if not len(tally.rows):
         raise InputError(f"no row has all of {listed([visible(c) for c in wanted])}")
-    classes, maps = _classes(coders, label, prediction, positive, score is not None)
+    deciding = [label] + ([prediction] if prediction else [])
+    found_classes = classes_of(
+        {column: coders[column].names for column in deciding},
+        positive=positive,
+        scored=score is not None,
+    )
+    classes, maps = found_classes.names, found_classes.of_codes
     spans = [(name,) for name in names] + ([tuple(names)] if cross and len(names) > 1 else [])
     found = [
         _part(span, names, tally, coders, classes, maps, scored if score else None)
@@ -147,7 +163,9 @@ def audit(
         suppress_below=suppress_below,
         scores_exact=scored.exact,
         scores_outside=outside,
-        provenance=_provenance(source, time.perf_counter() - began),
+        notes=(*table.notes, *found_classes.notes),
+        apart=found_classes.apart,
+        provenance=_provenance(table, time.perf_counter() - began),
     )
 
 
@@ -183,58 +201,6 @@ def _columns(
     return {"label": label, "prediction": prediction, "score": score, "groups": names}
 
 
-def _order(names: set[str]) -> list[str]:
-    """Numbers by value, texts by letter."""
-    try:
-        return sorted(names, key=float)
-    except ValueError:
-        return sorted(names)
-
-
-def _classes(
-    coders: dict[str, Coder],
-    label: str,
-    prediction: str | None,
-    positive: str | None,
-    scored: bool,
-) -> tuple[tuple[str, ...], dict[str, Ints]]:
-    """The class names, and the class of every code of the label and the prediction."""
-    columns = [label] + ([prediction] if prediction else [])
-    named = {c: coders[c].names for c in columns}
-    every = {name for names in named.values() for name in names}
-    if every <= {"0", "1", "True", "False"} and {"0", "1"} & every and {"True", "False"} & every:
-        named = {c: [{"True": "1", "False": "0"}.get(n, n) for n in v] for c, v in named.items()}
-        positive = {"True": "1", "False": "0"}.get(positive or "", positive)
-        every = {name for names in named.values() for name in names}
-    if len(every) == 1 and every <= {"0", "1"}:
-        every = {"0", "1"}
-    if positive is not None and positive not in every and len(every) > 1:
-        near = difflib.get_close_matches(positive, every, n=1)
-        hint = f" Did you mean {visible(near[0])!r}?" if near else ""
-        raise InputError(
-            f"there is no class {visible(positive)!r}; the classes are "
-            f"{listed([visible(n) for n in _order(every)])}.{hint}"
-        )
-    if positive is not None:
-        every |= {positive}
-    if len(every) == 1:
-        raise InputError(
-            f"column {visible(label)!r} holds one class only, {visible(*every)!r}: "
-            "name the other with positive (--positive)"
-        )
-    order = _order(every)
-    if len(order) > 2 and (scored or positive is not None):
-        what = "a score column" if scored else "a positive class"
-        raise InputError(
-            f"{what} is for two classes, found {len(order)}: {listed([visible(n) for n in order])}"
-        )
-    if positive is not None:
-        order.sort(key=lambda name: name == positive)
-    place = {name: i for i, name in enumerate(order)}
-    maps = {c: np.array([place[n] for n in v], dtype=np.int64) for c, v in named.items()}
-    return tuple(order), maps
-
-
 def _part(
     span: tuple[str, ...],
     names: list[str],
@@ -261,6 +227,11 @@ def _part(
     y = maps[label][tally.keys[:, -2]]
     p = maps[list(maps)[1]][tally.keys[:, -1]] if len(maps) > 1 else tally.keys[:, -1]
     k = len(classes)
+    if (len(texts) + 1) * k * k > MOST_NUMBERS:
+        raise InputError(
+            f"{len(texts):,} groups of {' × '.join(span)} and {k:,} classes are "
+            f"{len(texts) * k * k:,} counts: too many to judge; join groups or classes first"
+        )
     table = np.zeros((len(texts) + 1, k, k))
     np.add.at(table, (group, y, p), tally.rows)
     whole = table.astype(np.int64)
@@ -278,13 +249,9 @@ def _part(
     return Grouping(counts, {"auc": auc, "calibration": calibration}, above)
 
 
-def _provenance(source: str | Path | pd.DataFrame, seconds: float) -> dict[str, Any]:
+def _provenance(table: TableFile, seconds: float) -> dict[str, Any]:
     made: dict[str, Any] = {}
-    if not isinstance(source, pd.DataFrame):
-        path = Path(source)
-        with path.open("rb") as file:
-            made["file"] = path.name
-            made["bytes"] = path.stat().st_size
-            made["sha256"] = hashlib.file_digest(file, "sha256").hexdigest()
+    if table.digest is not None:
+        made = {"file": Path(table.label).name, "bytes": table.size, "sha256": table.digest}
     versions = {"python": platform.python_version(), "numpy": np.__version__}
     return made | {"versions": versions | {"pandas": pd.__version__}, "seconds": round(seconds, 2)}

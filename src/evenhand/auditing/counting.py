@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,16 +24,6 @@ MISSING = -1
 Ints = npt.NDArray[np.int64]
 
 
-def canonical(value: Any) -> str:
-    """One text for equal values: 1, 1.0, True-as-1 in a float column and ``"1"`` are ``"1"``."""
-    if isinstance(value, bool | np.bool_):
-        return str(bool(value))
-    if isinstance(value, float | np.floating) and float(value).is_integer():
-        return str(int(value))
-    text = str(value).strip()
-    return text.split(".")[0] if re.fullmatch(r"-?\d{1,15}\.0+", text) else text
-
-
 class Coder:
     """The codes of the values of one column, in order of appearance over all chunks."""
 
@@ -42,7 +31,7 @@ class Coder:
         self.column, self.role = column, role
         self.codes: dict[str, int] = {}
 
-    def __call__(self, codes: Ints, values: Sequence[Any]) -> Ints:
+    def __call__(self, codes: Ints, values: Sequence[str]) -> Ints:
         """(n,) chunk codes to (n,) codes that hold over all chunks; missing stays -1.
 
         Raises:
@@ -50,7 +39,7 @@ class Coder:
         """
         known = np.empty(len(values) + 1, dtype=np.int64)
         for i, value in enumerate(values):
-            known[i] = self.codes.setdefault(canonical(value), len(self.codes))
+            known[i] = self.codes.setdefault(value, len(self.codes))
         known[-1] = MISSING
         if len(self.codes) > MOST_VALUES:
             advice = (

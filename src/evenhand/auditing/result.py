@@ -19,6 +19,7 @@ from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, rate_interval
+from evenhand.metrics.rates import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.record import Record, Run
 from evenhand.report.setting import Setting
@@ -42,6 +43,8 @@ class Audit:
         scores_outside: scores that are not in [0, 1]: they are no probabilities, so that no
             calibration is given.
         provenance: of the file.
+        notes: what was left out or read as the same.
+        apart: classes that only labels, or only predictions, have.
     """
 
     parts: tuple[Grouping, ...]
@@ -56,6 +59,8 @@ class Audit:
     scores_exact: bool
     provenance: dict[str, Any]
     scores_outside: int = 0
+    notes: tuple[str, ...] = ()
+    apart: tuple[str, ...] = ()
     shown: tuple[Grouping, ...] = field(init=False)
     suppressed: dict[str, int] = field(init=False)
 
@@ -90,7 +95,7 @@ class Audit:
         Raises:
             InputError: an unknown criterion, or a limit that is not a number.
         """
-        found = []
+        found = list(self.apart) if limits else []
         for name, limit in limits.items():
             criterion = Criterion.parse(name)
             if not limit >= 0:
@@ -98,7 +103,14 @@ class Audit:
             for attribute, counts in self.counts.items():
                 gap, low, high = gap_interval(counts, criterion)
                 by = f"{criterion.value} by {visible(attribute)}"
-                if np.isnan(gap):
+                undefined = why_undefined(counts, criterion)
+                if undefined:
+                    least = float(partial_gap(counts.table, criterion))
+                    found.append(
+                        f"{by}: the gap is at least {number(least)}; what it is no one can say, "
+                        f"since {listed(undefined)}"
+                    )
+                elif np.isnan(gap):
                     found.append(f"{by}: the gap is undefined, no two groups can be compared")
                 elif by_upper and np.isnan(high):
                     found.append(f"{by}: the gap has no interval, there are too many groups")
@@ -208,7 +220,8 @@ class Audit:
 
     def warnings(self) -> list[str]:
         """What was left out or is doubtful, a sentence each."""
-        found = [
+        found = [*self.notes, *self.apart, *self._undefined()]
+        found += [
             f"{plural(n, 'row')} have no {column}"
             + (
                 ": left out of its groups."
@@ -229,6 +242,20 @@ class Audit:
             )
         if not self.scores_exact:
             found.append("Scores were rounded (to one part in 4,096 or coarser) to bound memory.")
+        return found
+
+    def _undefined(self) -> list[str]:
+        """What the gaps leave out, since some group has no rows of a label."""
+        found = []
+        for attribute, counts in self.counts.items():
+            criterion = Criterion.EQUALIZED_ODDS
+            undefined = why_undefined(counts, criterion)
+            if undefined:
+                least = number(float(partial_gap(counts.table, criterion)))
+                found.append(
+                    f"By {attribute}: {listed(undefined)}, so that its rate there is n/a and "
+                    f"left out; {criterion.symbol} over what is defined is at least {least}."
+                )
         return found
 
     def write(

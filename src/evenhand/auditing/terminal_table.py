@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from evenhand._base.text import columns, fitted, number, plural, visible
+from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
 from evenhand.criteria import Criterion
@@ -44,7 +44,9 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
         for sentence in small_cells(part.counts, audit.min_count):
             remarks.append(f"By {part.counts.attribute}: {sentence}")
     if len(audit.classes) == 2:
-        remarks.append(f"Positive class: {audit.classes[1]}.")
+        remarks.append(f"Two classes; the positive one is {audit.classes[1]}.")
+    else:
+        remarks.append(f"{len(audit.classes)} classes: {listed(audit.classes)}.")
     lines += [dim + line + plain for remark in remarks for line in wrapped(visible(remark))]
     return "\n".join(lines).rstrip()
 

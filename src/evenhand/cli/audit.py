@@ -17,7 +17,9 @@ FAILED, BAD_INPUT = 1, 2
 
 
 def audit(
-    file: Annotated[Path, typer.Argument(help="CSV or Parquet file of predictions.")],
+    file: Annotated[
+        Path, typer.Argument(help="File of predictions: CSV, Parquet, Arrow, JSON lines, Excel.")
+    ],
     label: Annotated[str, typer.Option(help="Column of what was true.")],
     group: Annotated[list[str], typer.Option(help="Group column; repeat for several.")],
     prediction: Annotated[str | None, typer.Option(help="Column of what was decided.")] = None,
@@ -32,6 +34,9 @@ def audit(
     suppress_below: Annotated[
         int, typer.Option(help="Do not show groups with fewer rows.", min=0)
     ] = 0,
+    missing: Annotated[
+        list[str] | None, typer.Option(help="Further word for a missing value; repeatable.")
+    ] = None,
     fail_above: Annotated[
         list[str] | None,
         typer.Option(help="Exit with 1 if a gap is above, as equalized_odds=0.1; repeatable."),
@@ -74,6 +79,7 @@ def audit(
             "positive": positive,
             "min_count": min_count,
             "suppress_below": suppress_below,
+            "missing": missing or [],
         }
         with run_folder(output, "audit", shared=share) if output else nullcontext():
             result = run_audit(file, **asked_for)

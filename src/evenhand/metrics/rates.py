@@ -13,8 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evenhand._base.text import visible
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.metrics.counts import Counts
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -224,3 +226,38 @@ def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
 def undefined_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> int:
     """How many of the rates the criterion compares have no rows to be computed from."""
     return int(np.isnan(criterion_rates(table, criterion)).sum())
+
+
+def why_undefined(counts: Counts, criterion: str | Criterion) -> list[str]:
+    """The groups that have no rows for a rate that ``criterion`` compares, in words.
+
+    Groups without any rows are not among them: there is nothing to compare.
+    """
+    criterion = Criterion.parse(criterion)
+    if criterion is Criterion.DEMOGRAPHIC_PARITY:
+        return []
+    cells = counts.cells
+    labels = range(cells.shape[1])
+    if criterion is Criterion.EQUAL_OPPORTUNITY and cells.shape[1] == 2:
+        labels = range(1, 2)
+    return [
+        f"group {visible(counts.group_names[g])!r} has 0 rows with label "
+        f"{visible(counts.class_names[y])!r}"
+        for g in np.flatnonzero(cells.sum(axis=1) > 0)
+        for y in labels
+        if not cells[g, y]
+    ]
+
+
+def partial_gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
+    """(...,) the least the gap can be, over what is defined: where one group's rate is not, its
+    difference counts as 0, and the others as they are.
+
+    Example:
+        >>> table = np.array([[[0, 9], [0, 0]], [[9, 0], [0, 9]]])  # no positives in group 0
+        >>> float(eh.metrics.partial_gap(table, "equalized_odds"))  # from false positives alone
+        1.0
+    """
+    rates = criterion_rates(table, criterion)
+    apart = np.abs(rates[..., :, None, :] - rates[..., None, :, :])
+    return np.nan_to_num(apart).sum(axis=-4).max(axis=(-3, -2, -1))
