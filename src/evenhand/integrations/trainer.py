@@ -116,9 +116,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
     def get_eval_dataloader(self, eval_dataset: Any = None) -> Any:
         """As ``Trainer``'s, groups' names as codes."""
         self.eval_dataset = self._names.coded(self.eval_dataset)
-        if not isinstance(eval_dataset, str):
-            eval_dataset = self._names.coded(eval_dataset)
-        return super().get_eval_dataloader(eval_dataset)
+        return super().get_eval_dataloader(self._names.coded(eval_dataset))
 
     def get_test_dataloader(self, test_dataset: Any) -> Any:
         """As ``Trainer``'s, groups' names as codes."""

@@ -54,8 +54,8 @@ class GroupNames:
         Raises:
             InputError: a name that is not among the given ones.
         """
-        if dataset is None:
-            return None
+        if dataset is None or isinstance(dataset, str):  # a string names one of several
+            return dataset
         if isinstance(dataset, Mapping):
             return {name: self.coded(data) for name, data in dataset.items()}
         features = getattr(dataset, "features", None)
