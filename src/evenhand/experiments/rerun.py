@@ -199,13 +199,14 @@ def _paper(config: dict[str, Any], where: Where) -> Run:
 
 
 def _audit(config: dict[str, Any], where: Where) -> Run:
-    from evenhand.auditing.audit import OPTIONS, audit
+    from evenhand.auditing.audit import audit
     from evenhand.criteria import Criterion
 
-    known = {"label", "groups", "prediction", "score", *OPTIONS}
     asked = {k: v for k, v in config.items() if k not in ("command", "file", "criterion")}
-    if set(asked) - known:
-        raise ValueError(f"no audit knows {', '.join(sorted(set(asked) - known))}")
+    for key, value in asked.items():
+        if key not in AUDIT or type(value) not in AUDIT[key]:
+            raise ValueError(f"no audit has {key}: {str(value)[:80]!r}")
+    asked["label"], asked["groups"] = config["label"], list(map(str, config["groups"]))
     file, criterion = where.data or Path(config["file"]), Criterion.parse(config["criterion"])
 
     def run() -> None:
@@ -213,6 +214,17 @@ def _audit(config: dict[str, Any], where: Where) -> Run:
         write_asked(where.output, config, list(paths))
 
     return run
+
+
+AUDIT: dict[str, tuple[type, ...]] = {
+    "label": (str,),
+    "groups": (list,),
+    **dict.fromkeys(("prediction", "score", "positive"), (str, type(None))),
+    "threshold": (int, float),
+    "cross": (bool,),
+    **dict.fromkeys(("min_count", "suppress_below"), (int,)),
+}
+"""What the config.yaml of an audit may hold, and of which types."""
 
 
 Run = Callable[[], Any]
