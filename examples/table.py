@@ -7,10 +7,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from evenhand.finetuning.finetune import finetune_stage
-from evenhand.finetuning.stage import task_stage
-from evenhand.heads.selection.rule import make_rule
-from evenhand.tasks.table_task import table
+import evenhand as eh
 
 
 def loans(number: int = 6_000, seed: int = 0) -> pd.DataFrame:
@@ -31,9 +28,8 @@ def main(output: Path | None = None) -> None:
     with TemporaryDirectory() as folder:
         path = Path(folder) / "loans.csv"
         loans().to_csv(path, index=False)
-        task = table(path, label="repaid", groups="district", positive="yes")
-    rule = make_rule({"equalized_odds": 0.2}, "equalized_odds", 0.9, 0.5, "f1")
-    result = finetune_stage(task_stage(task), rule=rule)
+        task = eh.tasks.table(path, label="repaid", groups="district", positive="yes")
+    result = eh.finetune(None, task, bound=eh.Bound("equalized_odds", 0.2))
     print(result.report)
     print(result.run.decided)
     if output is not None:

@@ -14,11 +14,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 
-from evenhand import models
-from evenhand.finetuning.finetune import finetune_stage
-from evenhand.finetuning.stage import task_stage
-from evenhand.heads.selection.rule import make_rule
-from evenhand.tasks.text_task import text
+import evenhand as eh
 
 GOOD = ["lovely", "fresh", "friendly staff", "worth every penny", "we will come back"]
 BAD = ["cold food", "rude waiter", "overpriced", "never again", "we waited an hour"]
@@ -44,11 +40,9 @@ def main(path: Path | None = None, columns: tuple[str, ...] = ("text", "liked", 
         if path is None:
             path = Path(folder) / "reviews.csv"
             reviews().to_csv(path, index=False)
-        task = text(path, text=columns[0], label=columns[1], groups=columns[2])
-    backbone = models.load("all-MiniLM-L6-v2", max_length=64)
-    stage = task_stage(task, backbone, progress=True)
-    rule = make_rule(None, "equalized_odds", 0.9, 2.0, "f1")
-    result = finetune_stage(stage, rule=rule)
+        task = eh.tasks.text(path, text=columns[0], label=columns[1], groups=columns[2])
+    model = eh.models.load("all-MiniLM-L6-v2", max_length=64)
+    result = eh.finetune(model, task, max_cost=2.0, progress=True)
     print(result.report)
     print(result.run.decided)
 

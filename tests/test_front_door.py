@@ -116,13 +116,7 @@ def doors_used(code):
             yield node.module or ""
 
 
-WAITING = {"tables.md", "faces.py", "table.py", "text.py"}
-"""Still deeper: they need finetune(model, task)."""
-
-
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if page.name not in WAITING], ids=lambda page: page.name
-)
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_pages_and_examples_import_nothing_deeper(page):
     used = {name for name in doors_used(python_of(page)) if name.split(".")[0] == "evenhand"}
     assert used <= DOORS

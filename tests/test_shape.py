@@ -1,9 +1,12 @@
 """The shape of the house: few doors, few rooms, small files."""
 
 import ast
+import re
 from pathlib import Path
 
-HOUSE = Path(__file__).resolve().parents[1] / "src" / "evenhand"
+ROOT = Path(__file__).resolve().parents[1]
+HOUSE = ROOT / "src" / "evenhand"
+MAP = (ROOT / "CONTRIBUTING.md").read_text("utf-8")
 
 
 def test_few_modules_and_rooms_stand_at_the_root():
@@ -35,3 +38,21 @@ def test_functions_outside_the_command_line_take_few_arguments():
                 if len(named) > 8 and not an_estimator:  # scikit-learn wants each setting there
                     many[f"{path.relative_to(HOUSE)}:{node.name}"] = len(named)
     assert not many
+
+
+def test_the_map_names_every_room_and_files_that_are_there():
+    table = MAP.partition("## The map")[2].partition("## The road")[0]
+    rooms = {path.parent.name for path in HOUSE.glob("*/__init__.py")}
+    assert rooms <= set(re.findall(r"^\| `(\w+)/`", table, re.MULTILINE))
+    assert {path.stem for path in HOUSE.glob("*.py")} - {"__init__", "__main__"} <= set(
+        re.findall(r"`(\w+)`", table)
+    )
+    named = {name for name in re.findall(r"[\w/]+/\w+\.(?:py|md)\b", MAP) if "LIBRARY" not in name}
+    for name in named - {path for path in named if "NAME" in path}:
+        assert (HOUSE / name).is_file() or (ROOT / name).is_file(), name
+
+
+def test_links_of_the_pages_at_the_root_lead_somewhere():
+    for page in ("README.md", "CONTRIBUTING.md"):
+        for link in re.findall(r"\]\(([^)#]+)[)#]", (ROOT / page).read_text("utf-8")):
+            assert link.startswith("https://") or (ROOT / link).exists(), (page, link)

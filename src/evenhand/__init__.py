@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from evenhand.finetuning.fair_model import FairModel
     from evenhand.finetuning.finetune import finetune
     from evenhand.finetuning.inmodel.adapt import adapt
+    from evenhand.finetuning.plan import Plan, plan
     from evenhand.finetuning.predict import predict
     from evenhand.finetuning.result import Result
     from evenhand.fisher.factorize import factorize
@@ -30,7 +31,6 @@ if TYPE_CHECKING:
     from evenhand.fisher.sums import GroupFisher
     from evenhand.groups import Groups
     from evenhand.heads.gap_loss import GapLoss, soft_gap_loss
-    from evenhand.heads.selection.requirements import plan
     from evenhand.heads.selection.rule import Bound, Rule
     from evenhand.metrics import Counts
     from evenhand.tasks import Task
@@ -41,7 +41,7 @@ _HOMES = {
     # verbs
     "finetune": "evenhand.finetuning.finetune",
     "compare": "evenhand.experiments.compare.run",
-    "plan": "evenhand.heads.selection.requirements",
+    "plan": "evenhand.finetuning.plan",
     "audit": "evenhand.auditing.audit",
     "adapt": "evenhand.finetuning.inmodel.adapt",
     "predict": "evenhand.finetuning.predict",
@@ -58,6 +58,7 @@ _HOMES = {
     "Result": "evenhand.finetuning.result",
     "FairModel": "evenhand.finetuning.fair_model",
     "Audit": "evenhand.auditing.result",
+    "Plan": "evenhand.finetuning.plan",
     "Comparison": "evenhand.experiments.compare.comparison",
     "Counts": "evenhand.metrics",
     # the paper's verbs
@@ -92,6 +93,7 @@ __all__ = [
     "GroupFisher",
     "Groups",
     "LowRankLinear",
+    "Plan",
     "Result",
     "Rule",
     "Task",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 import unicodedata
 from collections.abc import Iterable
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import numpy as np
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 MISSING = "n/a"
 
 
 def number(value: float | None, digits: int = 3) -> str:
     """``value`` with a fixed number of digits and no leading zero; n/a where undefined."""
-    if value is None or not np.isfinite(value):
+    if value is None or not math.isfinite(value):
         return MISSING
     text = f"{value:.{digits}f}"
     if float(text) == 0:
@@ -26,12 +27,12 @@ def number(value: float | None, digits: int = 3) -> str:
 
 def plain_number(value: float, digits: int = 3) -> str:
     """``value`` in a sentence, with a leading zero; n/a where undefined."""
-    return f"{value:.{digits}f}" if np.isfinite(value) else MISSING
+    return f"{value:.{digits}f}" if math.isfinite(value) else MISSING
 
 
 def seconds(value: float) -> str:
     """A time in seconds with about three digits."""
-    if not np.isfinite(value):
+    if not math.isfinite(value):
         return MISSING
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
@@ -128,6 +129,8 @@ def csv_safe(value: Any) -> Any:
 
 def frame_to_csv(frame: pd.DataFrame) -> str:
     """A table as CSV with no cell or column name that acts as a formula."""
+    import pandas as pd
+
     safe = frame.copy()
     for column in safe.columns:
         if not pd.api.types.is_numeric_dtype(safe[column]):

@@ -45,6 +45,11 @@ class Audit:
         provenance: of the file.
         notes: what was left out or read as the same.
         apart: classes that only labels, or only predictions, have.
+
+    Example:
+        >>> found = eh.audit("decisions.csv", label="repaid", prediction="approved", groups="sex")
+        >>> found.gaps()["sex"]["equalized_odds"].estimate < 0.5
+        True
     """
 
     parts: tuple[Grouping, ...]

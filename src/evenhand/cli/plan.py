@@ -17,24 +17,18 @@ def plan(task: Task, given: Given, cache: Cache = None, json: Json = False) -> N
     asked = recipe(task, cache=cache, progress=True, **given)
 
     from evenhand._base.text import as_json
-    from evenhand.criteria import Criterion as Criteria
-    from evenhand.groups import known_groups
-    from evenhand.heads.selection.requirements import plan as floors_of
-    from evenhand.heads.selection.rule import Rule
-    from evenhand.heads.selection.warnings import row_warnings
+    from evenhand.finetuning.plan import Plan
     from evenhand.report.files import plain
 
-    level = asked.config.confidence
     stage = asked.stage(asked.config.seed)
-    rows = stage.problem.development
-    floors = {str(c): floors_of(rows, Rule(criterion=c, confidence=level))[c] for c in Criteria}
-    warnings = row_warnings(rows, tuple(Criteria))
+    found = Plan.of(stage.problem.development, asked.config.confidence)
+    floors = {str(criterion): floor for criterion, floor in found.floors.items()}
     if json:
-        typer.echo(as_json(plain({"floors": floors, "warnings": warnings})))
+        typer.echo(as_json(plain({"floors": floors, "warnings": list(found.warnings)})))
         return
-    say(f"{len(rows):,} rows to fit and choose on: {known_groups(rows.groups)}")
-    say(f"smallest bound these rows can support at confidence {level:g}, about:")
+    say(f"{found.rows:,} rows to fit and choose on: {found.groups}")
+    say(f"smallest bound these rows can support at confidence {found.confidence:g}, about:")
     for name, floor in floors.items():
         say(f"  {name:20} {floor:.3f}")
-    for warning in warnings:
+    for warning in found.warnings:
         say(f"note: {warning}")

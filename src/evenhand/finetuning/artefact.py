@@ -65,6 +65,12 @@ def save(model: FairModel, folder: str | Path, *, made_from: dict[str, str] | No
 
     Raises:
         InputError: the folder cannot be written.
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
+        >>> result = eh.finetune(None, task, strength=1.0)
+        >>> eh.save(result.fair_model, "people-model").name
+        'people-model'
     """
     backbone = model.backbone
     about: dict[str, Any] = {
@@ -100,6 +106,13 @@ def load(
         InputError: no run and no model there; or ``into`` or ``prepare`` is needed.
         ArtefactError: a file is missing, was changed or is damaged; it is named.
         ModelError: ``into`` has other parameters.
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
+        >>> folder = eh.finetune(None, task, strength=1.0).save("runs/loaded")
+        >>> model = eh.load(folder)
+        >>> list(model.predict({"age": [20, 65], "hours": [15, 55]}))  # raw rows, no group
+        ['<=50K', '>50K']
     """  # noqa: DOC501 - of those it catches, its own pass
     folder = where = Path(folder)
     if not (folder / saving.SEAL).is_file():

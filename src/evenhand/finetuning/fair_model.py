@@ -52,9 +52,7 @@ class Decisions:
 
 @dataclass(frozen=True, eq=False)
 class FairModel:
-    """A fine-tuned model with all that leads from a raw row to a decision.
-
-    It reads no group, and needs none.
+    """A fine-tuned model with all that leads from a raw row to a decision; it needs no group.
 
     Attributes:
         backbone: the model with its chosen head.
@@ -65,6 +63,11 @@ class FairModel:
         threshold: from which probability on a row is of the positive class, for two classes.
         decided: class to its share of the decisions on the run's test rows.
         made_by: packages and their versions.
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
+        >>> eh.finetune(None, task, strength=1.0).fair_model.classes
+        ('<=50K', '>50K')
     """
 
     backbone: Backbone

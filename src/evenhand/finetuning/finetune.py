@@ -13,6 +13,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TRANSFER, baselines
 from evenhand.finetuning.evidence import as_chosen, path_on_test, provenance_of, tuned_record
+from evenhand.finetuning.given import backbone_given, task_given
 from evenhand.finetuning.mlp_adapter import hidden_rows
 from evenhand.finetuning.problem import fitted_head
 from evenhand.finetuning.regroup import regrouped
@@ -32,11 +33,11 @@ from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
 from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.report.record import Run
-from evenhand.tasks.from_arrays import task_of
-from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import nn
+
+    from evenhand.models.backbone import Backbone
 
 
 CHOICE = "evenhand"
@@ -68,7 +69,7 @@ class Asked(TypedDict, total=False):
 
 
 def finetune(
-    model: nn.Module | None,
+    model: nn.Module | Backbone | None,
     *data: Any,
     groups: str = "group",
     classes: Sequence[str] | None = None,
@@ -82,8 +83,9 @@ def finetune(
     test)`` three splits.
 
     Args:
-        model: returns logits (B, K); it is not changed. None, for a task of numbers (a table): a
-            linear model on them.
+        model: returns logits (B, K); it is not changed. Or what :func:`evenhand.models.load` or
+            :func:`evenhand.models.wrap` gave, whose features of a task's files are cached. None,
+            for a task of numbers (a table): a linear model on them.
         data: a :class:`evenhand.Task`; or train, valid and test, each ``(inputs, labels,
             groups)``, a mapping with ``inputs``, ``labels`` and the groups under the name given by
             ``groups``, or :class:`evenhand.tasks.Examples`. Inputs are N rows of what the model
@@ -113,19 +115,12 @@ def finetune(
         ModelError: no head, an ambiguous one, or one whose decisions the whole model changes.
 
     Example:
-        >>> import numpy as np, torch
-        >>> draw = np.random.default_rng(0)
-        >>> def split(rows):
-        ...     group = draw.integers(0, 2, rows)
-        ...     inputs = draw.normal(size=(rows, 3)) + group[:, None]
-        ...     labels = (inputs.sum(axis=1) + draw.normal(size=rows) > 1.5).astype(int)
-        ...     return inputs.astype("float32"), labels, np.array(["a", "b"])[group]
-        >>> model = torch.nn.Linear(3, 2)
-        >>> result = eh.finetune(model, split(300), split(100), split(200), strength=1.0)
-        >>> type(result.model).__name__
-        'Linear'
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex", positive=">50K")
+        >>> result = eh.finetune(None, task, bound=eh.Bound("demographic_parity", 0.3))
+        >>> result.promised
+        True
     """
-    from evenhand.models import wrap
+    from evenhand.models import Backbone
 
     given: dict[str, Any] = dict(asked)
     data = (*data, *(given.pop(split) for split in SPLITS if split in given))
@@ -135,21 +130,17 @@ def finetune(
     if "criterion" in given:
         given["criterion"] = Criterion.parse(given["criterion"]).value
     request = FinetuneRequest("table", name=name).changed(given)
-    task = _task_of(data, groups, classes, name)
-    backbone = None if model is None else wrap(model, head, classes=task.classes)
-    stage = task_stage(task, backbone, seed=request.seed, use_cache=False, progress=progress)
+    task = task_given(data, groups, classes, name)
+    stage = task_stage(
+        task,
+        backbone_given(model, head, task),
+        seed=request.seed,
+        use_cache=isinstance(model, Backbone),
+        progress=progress,
+    )
     result = finetune_stage(regrouped(stage, request.regrouping), request)
     config = {**result.run.config, "command": "evenhand.finetune", "task": task.name}
     return replace(result, run=replace(result.run, config=config | {"groups": groups}))
-
-
-def _task_of(data: tuple[Any, ...], groups: str, classes: Sequence[str] | None, name: str) -> Task:
-    if len(data) == 1 and isinstance(data[0], Task):
-        return data[0]
-    if len(data) == 3:
-        return task_of(*data, groups, classes, name)
-    kinds = ", ".join(type(part).__name__ for part in data) or "nothing"
-    raise InputError(f"finetune takes a model and a Task, or train, valid and test; found {kinds}")
 
 
 def finetune_stage(

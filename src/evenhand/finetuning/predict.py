@@ -91,6 +91,12 @@ def predict(
     Raises:
         InputError: a column is missing, no row can be decided, the file cannot be read or written.
         ArtefactError: the run is not as it was written.
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
+        >>> model = eh.finetune(None, task, strength=1.0).fair_model
+        >>> eh.predict(model, "people.csv", "scored.csv", columns=["age"]).rows
+        1000
     """
     model = run if isinstance(run, FairModel) else load(run)
     output, source = Path(output), Path(data)

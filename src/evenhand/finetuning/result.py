@@ -25,6 +25,14 @@ class Result:
         fair_head: the choice, its candidates and what is promised.
         run: everything the report shows.
         stage: the problem it was fitted on.
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
+        >>> result = eh.finetune(None, task, strength=1.0)
+        >>> print(result.report)  # doctest: +ELLIPSIS
+        method ...
+        >>> result.save("runs/people").name
+        'people'
     """
 
     model: nn.Module

@@ -52,7 +52,7 @@ def raw_batches(table: TableFile, raw: Raw, carried: Sequence[str]) -> Iterator[
     """
     misfits: dict[int, str] = {}
     table.misfits = misfits
-    names = [*raw.needs, *carried]
+    names = list(dict.fromkeys((*raw.needs, *carried)))  # a carried one may be read too
     start = 0
     for batch in table.read([table.place(name) for name in names]):
         count = batch.num_rows
@@ -65,7 +65,7 @@ def raw_batches(table: TableFile, raw: Raw, carried: Sequence[str]) -> Iterator[
         places = np.setdiff1d(np.arange(count), np.array(list(bad), dtype=np.int64))
         columns = batch.columns
         frame = _frame(columns[: len(raw.needs)], raw, table.label)
-        kept = [plain_or_text(column) for column in columns[len(raw.needs) :]]
+        kept = [plain_or_text(columns[names.index(name)]) for name in carried]
         yield RawBatch(start, count, places.astype(np.int64), frame, kept, bad)
         start += count
     if misfits:

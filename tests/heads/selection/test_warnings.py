@@ -7,7 +7,11 @@ from evenhand.groups import Groups, known_groups
 from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.fair_head import fit_fair_head
-from evenhand.heads.selection.requirements import plan, require_gap, require_groups
+from evenhand.heads.selection.requirements import (
+    require_gap,
+    require_groups,
+    smallest_bounds,
+)
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.warnings import (
     coincidence,
@@ -70,11 +74,11 @@ def test_coincidence_is_the_largest_correlation():
 
 def test_the_plan_is_near_what_fits_reach(adult):
     rows = adult.problem.development
-    floors = plan(rows, Rule())
+    floors = smallest_bounds(rows, Rule())
     assert 0.02 < floors[EO] < 0.06
     more = Rows(np.tile(rows.features, (4, 1)), np.tile(rows.labels, 4),
                 Groups(np.tile(rows.groups.codes, 4), rows.groups.names), rows.classes)  # fmt: skip
-    assert plan(more, Rule())[EO] == pytest.approx(floors[EO] / 2, rel=0.02)
+    assert smallest_bounds(more, Rule())[EO] == pytest.approx(floors[EO] / 2, rel=0.02)
 
 
 def test_constant_decisions_are_told(make_rows):

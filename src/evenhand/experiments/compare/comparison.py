@@ -25,6 +25,11 @@ class Comparison:
         hypervolume: area dominated by each method's frontier.
         folder: where it is kept.
         config: what was asked.
+
+    Example:
+        >>> found = eh.compare("people.yaml", [0], "runs/two", methods=["transfer", "gap-eo"])
+        >>> sorted({record.method for record in found.records})
+        ['gap-eo', 'transfer']
     """
 
     records: tuple[Record, ...]

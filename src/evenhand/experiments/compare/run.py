@@ -21,12 +21,13 @@ from evenhand.experiments.compare.request import FREE, CompareRequest
 from evenhand.experiments.compare.results import FRONTIER, cell_path, is_kept, read_cell, run_seed
 from evenhand.experiments.compare.statistics import paired
 from evenhand.finetuning.recipe import Recipe
+from evenhand.finetuning.recipe import recipe as recipe_of
 from evenhand.heads.selection.rule import Rule
 from evenhand.report.record import results_frame
 
 
 def compare(
-    recipe: Recipe,
+    task: Recipe | str | Path,
     seeds: Sequence[int],
     folder: str | Path,
     *,
@@ -42,7 +43,7 @@ def compare(
     folder is refused.
 
     Args:
-        recipe: the task, data and model.
+        task: a built-in task's name, the path of a task file, or a recipe made of either.
         seeds: each with its own split and pre-training.
         folder: results.csv, paired.csv, frontier.csv, hypervolume.csv, report.html, cells/.
         methods: names, see :data:`evenhand.experiments.methods.registry.METHODS`; by default
@@ -54,7 +55,13 @@ def compare(
 
     Raises:
         InputError: no seed, an unknown method, or a folder that holds another comparison.
+
+    Example:
+        >>> found = eh.compare("people.yaml", [0], "runs/compare", methods=["transfer", "gap-eo"])
+        >>> found.folder.joinpath("results.csv").is_file()
+        True
     """
+    recipe = task if isinstance(task, Recipe) else recipe_of(str(task))
     if not seeds:
         raise InputError("a comparison needs at least one seed")
     asked = CompareRequest(

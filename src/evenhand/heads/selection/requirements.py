@@ -57,7 +57,7 @@ def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
             )
 
 
-def plan(rows: Rows, rule: Rule) -> dict[Criterion, float]:
+def smallest_bounds(rows: Rows, rule: Rule) -> dict[Criterion, float]:
     """The smallest bound the rows could support by each criterion, before anything is fitted.
 
     The upper bound of decisions that are right at the base rates and have no gap: the noise floor.
