@@ -85,7 +85,7 @@ def test_a_number_that_differs_is_named(finetuned, tmp_path):
     result = CliRunner().invoke(app, ["rerun", str(folder)])
     assert result.exit_code == 1
     assert "results.csv was changed, is damaged or is of another run" in result.output
-    assert "results.csv, line 6 (evenhand, " in result.output
+    assert "results.csv, line 7 (evenhand, " in result.output
     assert ", accuracy: was " in result.output
     assert "1 numbers do not agree" in result.output
     assert len(differences(folder, finetuned)) == 2

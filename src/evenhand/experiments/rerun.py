@@ -219,6 +219,7 @@ def _audit(config: dict[str, Any], where: Where) -> Run:
 AUDIT: dict[str, tuple[type, ...]] = {
     "label": (str,),
     "groups": (list,),
+    "missing": (list,),
     **dict.fromkeys(("prediction", "score", "positive"), (str, type(None))),
     "threshold": (int, float),
     "cross": (bool,),

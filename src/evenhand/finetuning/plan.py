@@ -89,7 +89,7 @@ def plan(
         >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
         >>> found = eh.plan(None, task)
         >>> found.rows, round(found.floors[eh.Criterion.DEMOGRAPHIC_PARITY], 2)
-        (750, 0.06)
+        (750, 0.05)
     """
     task = task_given(data, groups, classes)
     backbone = backbone_given(model, head, task)
