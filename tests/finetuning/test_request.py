@@ -7,7 +7,6 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenhand.cli.request_options import TYPES
 from evenhand.errors import InputError
 from evenhand.experiments.compare.request import CompareRequest
 from evenhand.experiments.methods.registry import METHODS
@@ -114,5 +113,4 @@ def test_a_seed_of_the_file_is_obeyed_unless_a_flag_says_otherwise(tmp_path):
 
 def test_every_option_has_one_flag_and_words_of_help():
     assert len(set(FLAGS.values())) == len(OPTIONS)
-    assert set(TYPES) <= set(OPTIONS)
     assert all(option.metadata["help"] for option in OPTIONS.values())

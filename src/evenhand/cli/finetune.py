@@ -6,28 +6,12 @@ from pathlib import Path
 
 import typer
 
-from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Quiet, Share, Task
+from evenhand.cli.options import Cache, Given, Json, Quiet, Share, Task
 from evenhand.cli.request_options import takes
+from evenhand.finetuning.request import OPTIONS
 
 
-@takes(
-    *OF_THE_TASK,
-    "bound",
-    "criterion",
-    "confidence",
-    "max_cost",
-    "at_any_cost",
-    "allow_unpromised",
-    "fresh_head",
-    "error",
-    "strength",
-    "rank",
-    "alpha",
-    "adapter",
-    "from_run",
-    "seed",
-    "output",
-)
+@takes(*(name for name in OPTIONS if name != "task"))
 def finetune(
     context: typer.Context,
     task: Task,

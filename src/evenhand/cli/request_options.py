@@ -4,33 +4,15 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
-from functools import wraps
+from functools import cache, wraps
 from pathlib import Path
-from typing import Annotated, Any, get_type_hints
+from types import NoneType
+from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from evenhand.finetuning.request import FLAGS, OPTIONS
+from evenhand.finetuning.request import FLAGS, OPTIONS, FinetuneRequest
 
-TYPES: dict[str, type] = {
-    "data": Path,
-    "from_run": Path,
-    "output": Path,
-    "seed": int,
-    "image_size": int,
-    "max_length": int,
-    "layers": int,
-    "adapter": int,
-    "confidence": float,
-    "max_cost": float,
-    "strength": float,
-    "alpha": float,
-    "min_rows": int,
-    "at_any_cost": bool,
-    "allow_unpromised": bool,
-    "fresh_head": bool,
-}
-"""What a flag takes, where it is no text."""
 SHORT = {"output": ("--output", "-o")}
 
 
@@ -62,7 +44,7 @@ def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def _flag(name: str) -> inspect.Parameter:
     told = OPTIONS[name].metadata
-    kind: Any = TYPES.get(name, str)
+    kind: Any = _taken(name)
     if told["many"]:
         kind = list[kind]
     option = typer.Option(*SHORT.get(name, (FLAGS[name],)), help=told["help"])
@@ -72,3 +54,15 @@ def _flag(name: str) -> inspect.Parameter:
         default=None,
         annotation=Annotated[kind | None, option],
     )
+
+
+def _taken(name: str) -> type:
+    """What a flag takes: the option's own type where that is one typer reads, else a text."""
+    hint = _hints()[name]
+    kinds = {kind for kind in get_args(hint) or (hint,) if kind is not NoneType}
+    return kinds.pop() if len(kinds) == 1 and kinds <= {bool, int, float, Path} else str
+
+
+@cache
+def _hints() -> dict[str, Any]:
+    return get_type_hints(FinetuneRequest)

@@ -271,6 +271,9 @@ class FinetuneRequest:
 
     def options(self, *, seed: int | None = None) -> dict[str, Any]:
         """The arguments of the task's function; ``seed`` overrides the request's."""
+        from evenhand.tasks import arguments
+
+        takes = arguments(self.task)
         options: dict[str, Any] = {"seed": self.seed if seed is None else seed}
         face = self.task not in FILES
         if self.groups:
@@ -278,11 +281,8 @@ class FinetuneRequest:
 
             listed = GroupColumns(self.groups, self.bins) if self.bins else self.groups
             options["group" if face else "groups"] = ",".join(self.groups) if face else listed
-        for key in ("data", "label", "split", *OF_THE_DATA):
-            value = getattr(self, key)
-            if self.task in OPTIONS[key].metadata["only"] and value not in (None, ()):
-                options[key] = value
-        return options
+        asked = {key: getattr(self, key) for key in OPTIONS if key in takes and key not in options}
+        return options | {key: value for key, value in asked.items() if value not in (None, ())}
 
     def load(self, *, seed: int | None = None, **more: Any) -> Task:
         """The task itself; ``seed`` overrides the request's, ``more`` goes to its function.
@@ -331,22 +331,6 @@ FLAGS = {
     name: option.metadata["flag"] or "--" + name.replace("_", "-")
     for name, option in OPTIONS.items()
 }
-OF_THE_DATA = (
-    "positive",
-    "features",
-    "drop",
-    "categorical",
-    "decimal",
-    "missing",
-    "file",
-    "metadata",
-    "text",
-    "delimiter",
-    "encoding",
-    "split_by",
-    "name",
-)
-"""Options that the functions of some tasks take as they are."""
 REQUIRED = {"data": NEEDS_DATA, "label": NEEDS_LABEL, "groups": NEEDS_LABEL}
 """Options that tasks cannot do without."""
 

@@ -76,8 +76,7 @@ def load(name: str, /, **options: Any) -> Task:
         >>> eh.tasks.load("adult", seed=1).name
         'adult'
     """
-    function = loader(name)
-    known = _known(function)
+    known = arguments(name)
     unknown = [option for option in options if option not in known]
     if unknown:
         raise InputError(f"task {name} has no option {unknown[0]!r}; it has {', '.join(known)}")
@@ -88,14 +87,18 @@ def load(name: str, /, **options: Any) -> Task:
     ]
     if missing:
         raise InputError(f"task {name} needs {', '.join(missing)}")
-    return function(**options)
+    return loader(name)(**options)
 
 
-def _known(function: Callable[..., Task]) -> dict[str, inspect.Parameter]:
-    """The arguments of a task's function, those taken by name in a table of options included."""
+def arguments(name: str) -> dict[str, inspect.Parameter]:
+    """The arguments of a task's function, those taken by name in a table of options included.
+
+    Raises:
+        InputError: no such task.
+    """
     from evenhand.tasks.options import FILE_OPTIONS
 
-    named = dict(inspect.signature(function).parameters)
+    named = dict(inspect.signature(loader(name)).parameters)
     if named.pop("options", None) is not None:
         keyword = inspect.Parameter.KEYWORD_ONLY
         named |= {n: inspect.Parameter(n, keyword, default=d) for n, d in FILE_OPTIONS.items()}
