@@ -7,6 +7,7 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
+from evenhand.cli.request_options import taken
 from evenhand.errors import InputError
 from evenhand.experiments.compare.request import CompareRequest
 from evenhand.experiments.methods.registry import METHODS
@@ -114,3 +115,14 @@ def test_a_seed_of_the_file_is_obeyed_unless_a_flag_says_otherwise(tmp_path):
 def test_every_option_has_one_flag_and_words_of_help():
     assert len(set(FLAGS.values())) == len(OPTIONS)
     assert all(option.metadata["help"] for option in OPTIONS.values())
+
+
+def test_a_flag_takes_what_its_option_is():
+    texts = {name: str for name in OPTIONS}
+    numbers = {
+        **dict.fromkeys(("seed", "image_size", "max_length", "layers", "adapter", "min_rows"), int),
+        **dict.fromkeys(("confidence", "max_cost", "strength", "alpha"), float),
+        **dict.fromkeys(("data", "from_run", "output"), Path),
+        **dict.fromkeys(("at_any_cost", "allow_unpromised", "fresh_head"), bool),
+    }
+    assert {name: taken(name) for name in OPTIONS} == texts | numbers

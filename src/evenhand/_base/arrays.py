@@ -12,7 +12,6 @@ from evenhand.errors import InputError
 
 Float64 = npt.NDArray[np.float64]
 FloatArray = npt.NDArray[np.floating[Any]]
-Floats = FloatArray
 IntArray = npt.NDArray[np.int64]
 Table = npt.NDArray[Any]
 

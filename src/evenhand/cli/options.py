@@ -10,35 +10,6 @@ import typer
 Task = Annotated[str, typer.Argument(help="adult, celeba, lfwa, or a task file (task.yaml).")]
 
 
-Data = Annotated[Path | None, typer.Option(help="The task's data: a file, folder or zip.")]
-
-
-Label = Annotated[str | None, typer.Option(help="What to predict, where the task has a choice.")]
-
-
-Group = Annotated[list[str] | None, typer.Option(help="Group column; repeat to cross several.")]
-
-
-Model = Annotated[str | None, typer.Option(help="Model: a name, or a transformers folder.")]
-
-
-Weights = Annotated[str | None, typer.Option(help="A file of the model's weights.")]
-
-
-Head = Annotated[str | None, typer.Option(help="Path of the model's head; found by default.")]
-
-
-ImageSize = Annotated[int | None, typer.Option(min=16, max=4096, help="Side of images in pixels.")]
-
-
-MaxLength = Annotated[int | None, typer.Option(min=1, max=1_000_000, help="Tokens kept of a text.")]
-
-
-Seed = Annotated[
-    int, typer.Option(min=0, max=2**32 - 1, help="Of the split and every random choice.")
-]
-
-
 Cache = Annotated[
     Path | None, typer.Option(help="Cache folder; default: $EVENHAND_CACHE or the platform's.")
 ]

@@ -44,7 +44,7 @@ def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
 
 def _flag(name: str) -> inspect.Parameter:
     told = OPTIONS[name].metadata
-    kind: Any = _taken(name)
+    kind: Any = taken(name)
     if told["many"]:
         kind = list[kind]
     option = typer.Option(*SHORT.get(name, (FLAGS[name],)), help=told["help"])
@@ -56,7 +56,7 @@ def _flag(name: str) -> inspect.Parameter:
     )
 
 
-def _taken(name: str) -> type:
+def taken(name: str) -> type:
     """What a flag takes: the option's own type where that is one typer reads, else a text."""
     hint = _hints()[name]
     kinds = {kind for kind in get_args(hint) or (hint,) if kind is not NoneType}

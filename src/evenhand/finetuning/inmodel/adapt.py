@@ -129,11 +129,8 @@ def adapt(
         same = given.pretrained_head and given.number_of_classes == len(rows.classes)
         start = own.linear_head() if same else None
         ridge = how["ridge"]
-        ridge = (
-            choose_ridge(rows, control=FitControl(start=start, seed=how["seed"]))
-            if ridge is None
-            else ridge
-        )
+        if ridge is None:
+            ridge = choose_ridge(rows, control=FitControl(start=start, seed=how["seed"]))
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
         first = fit_path(
             rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)

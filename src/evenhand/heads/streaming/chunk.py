@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from evenhand._base.arrays import Float64, Floats
+from evenhand._base.arrays import Float64, FloatArray
 
 if TYPE_CHECKING:
     from evenhand.heads.streaming.stream import Stream
@@ -25,7 +25,7 @@ class HeadLogits:
         self.left_out = np.asarray(folds)
         self.masked = stream.folds is not None and bool((self.left_out >= 0).any())
         self.kept = False
-        self._logits: Floats | None = None
+        self._logits: FloatArray | None = None
 
     def keep(self, rows: int) -> None:
         """Keep the logits of all rows, as they are computed."""
@@ -35,11 +35,11 @@ class HeadLogits:
         """All rows were passed over: logits that are kept are there."""
         self.kept = self._logits is not None
 
-    def logits(self, x: Floats, span: slice) -> Floats:
+    def logits(self, x: FloatArray, span: slice) -> FloatArray:
         """(C m, n) the heads' logits on the rows ``x``, which are those of ``span``."""
         if self.kept and self._logits is not None:
             return self._logits[:, span]
-        logits: Floats = self.weight @ x.T
+        logits: FloatArray = self.weight @ x.T
         logits += self.bias
         if self._logits is not None:
             self._logits[:, span] = logits
@@ -63,16 +63,16 @@ class Chunk:
             folds = None if folds is None else folds[order]
             weights = None if weights is None else weights[order]
             self.edges = np.searchsorted(atoms, np.arange(stream.number + 1))
-        self.x: Floats = np.asarray(x, dtype=stream.dtype)
+        self.x: FloatArray = np.asarray(x, dtype=stream.dtype)
         self.labels, self.atoms = labels, atoms
         heads, m, _ = passing.shape
-        self.z: Floats = passing.logits(self.x, span).reshape(heads, m, len(labels))
-        self.weights: Floats | None = None if weights is None else weights.astype(stream.dtype)
+        self.z: FloatArray = passing.logits(self.x, span).reshape(heads, m, len(labels))
+        self.weights: FloatArray | None = None if weights is None else weights.astype(stream.dtype)
         self.counts: npt.NDArray[np.bool_] | None = None
         if folds is not None:
             self.counts = (folds != passing.left_out[:, None])[:, None]
 
-    def log_loss(self) -> tuple[Float64, Floats]:
+    def log_loss(self) -> tuple[Float64, FloatArray]:
         """(C,) the sums of the log-loss, and (C, m, n) its slopes."""
         if self.z.shape[1] == 1:
             positive = self.labels.astype(self.z.dtype)
@@ -94,17 +94,17 @@ class Chunk:
                 delta *= factor
         return losses.sum(axis=(1, 2), dtype=np.float64), delta
 
-    def add_back(self, slope: Floats, total: Float64) -> None:
+    def add_back(self, slope: FloatArray, total: Float64) -> None:
         """Add to (C, m, d + 1) the gradient in the weights of slopes (C, m, n) at the logits."""
         flat = slope.reshape(-1, slope.shape[2])
         total[:, :, :-1] += (flat @ self.x).reshape(*slope.shape[:2], -1)
         total[:, :, -1] += slope.sum(axis=2, dtype=np.float64)
 
-    def soft(self, beta: float) -> Floats:
+    def soft(self, beta: float) -> FloatArray:
         """(C, m, n) soft decisions."""
         if self.z.shape[1] == 1:
             return sigmoid(beta * self.z)
-        p: Floats = np.exp(beta * (self.z - self.z.max(axis=1, keepdims=True)))
+        p: FloatArray = np.exp(beta * (self.z - self.z.max(axis=1, keepdims=True)))
         p /= p.sum(axis=1, keepdims=True)
         return p
 
@@ -128,9 +128,9 @@ class Chunk:
                 lean[atom, :, :-1] += steep[:, rows] @ self.x[rows]
                 lean[atom, :, -1] += steep[:, rows].sum(axis=1, dtype=np.float64)
 
-    def spread(self, slopes: dict[float, Float64]) -> Floats:
+    def spread(self, slopes: dict[float, Float64]) -> FloatArray:
         """(C, m, n) slopes at the logits, of slopes (A, C, m) at the atomic cells' soft sums."""
-        total: Floats = np.zeros_like(self.z)
+        total: FloatArray = np.zeros_like(self.z)
         for beta, by_atom in slopes.items():
             padded = np.concatenate([by_atom, np.zeros((1, *by_atom.shape[1:]))])
             by_row = np.moveaxis(padded.astype(self.z.dtype)[self.atoms], 0, 2)
@@ -141,9 +141,9 @@ class Chunk:
         return total
 
 
-def sigmoid(z: Floats) -> Floats:
+def sigmoid(z: FloatArray) -> FloatArray:
     """1 / (1 + exp(-z)), of any size; small ones to their last digit."""
-    found: Floats = np.negative(z)
+    found: FloatArray = np.negative(z)
     with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
         np.exp(found, out=found)
     found += 1
