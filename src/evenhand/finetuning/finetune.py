@@ -13,8 +13,8 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TRANSFER, baselines
 from evenhand.finetuning.evidence import as_chosen, path_on_test, provenance_of, tuned_record
+from evenhand.finetuning.fitting import Fitting
 from evenhand.finetuning.given import backbone_given, task_given
-from evenhand.finetuning.mlp_adapter import hidden_rows
 from evenhand.finetuning.problem import fitted_head
 from evenhand.finetuning.regroup import regrouped
 from evenhand.finetuning.request import FinetuneRequest
@@ -23,15 +23,12 @@ from evenhand.finetuning.score import score
 from evenhand.finetuning.sentences import asked, counted_names, decided, empty_cells, floor_notes
 from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import Stage, task_stage
-from evenhand.fisher.factorize import compressed_head, rank_of
+from evenhand.fisher.factorize import rank_of
 from evenhand.fisher.neutralize import alpha_weights
-from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid
-from evenhand.heads.selection.fair_head import FairHead, fit_fair_head
-from evenhand.heads.selection.rank import choose_rank
+from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.requirements import require_gap, require_groups
 from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
 from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
-from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.report.record import Run
 
 if TYPE_CHECKING:
@@ -180,28 +177,10 @@ def finetune_stage(
         require_same_decisions(stage, own, fitted_head(problem.head))
     began = time.perf_counter()
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
-    hidden = hidden_rows(stage.problem, request.adapter) if request.adapter else None
-    many = len(problem.train.classes) > 2
-    if isinstance(rank, str):
-        rank = None
-        if many:
-            rank = choose_rank(
-                problem.development, problem.head, ridge=problem.ridge, seed=problem.seed
-            )
-    start = problem.head
-    if many and rank is not None:
-        start = compressed_head(problem.development, problem.head, rank)
-    records = baselines(stage, rank, weights)
+    fitting = Fitting.of(stage, request)
+    records = baselines(stage, fitting.rank, weights)
     started = time.perf_counter()
-    fair = fit_fair_head(
-        problem.development,
-        rule,
-        HeadSpec(ridge=problem.ridge, rank=rank if many else None, intercept=problem.intercept),
-        old=None if problem.fresh or request.fresh_head else problem.head,
-        adapter=hidden,
-        grid=DEFAULT_GRID if strength is None else CandidateGrid.only(strength),
-        control=FitControl(start=start, seed=problem.seed, on_fit=on_fit),
-    )
+    fair = fitting.fit(rule, on_fit=on_fit)
     fitted = as_chosen(stage, fair)
     after = score(stage, CHOICE, fair.setting, fitted, time.perf_counter() - started)
     records.append(after)
