@@ -16,6 +16,7 @@ import pandas as pd
 
 from evenhand._base.files import write_atomically
 from evenhand._base.text import number
+from evenhand.criteria import Criterion
 from evenhand.experiments.compare.as_run import as_run
 from evenhand.experiments.compare.run import compare
 from evenhand.experiments.methods.linear_heads import factorised
@@ -47,7 +48,7 @@ def compared(seeds: int, jobs: int, folder: Path) -> Run:
     shown = [
         record
         for record in run.records
-        if not str(record.setting).startswith("dp")
+        if record.setting.criterion is not Criterion.DEMOGRAPHIC_PARITY
         and record.setting.kind != "bound"
         and record.error <= most
     ]

@@ -18,7 +18,9 @@ class Setting:
         text: how the method calls it, for one of its own (a rank, a strength) or a bound.
         kind: ``"own"``; ``"level"``, the lowest error at a share of transfer learning's gap; or
             ``"bound"``, what a rule with bounds chose.
-        criterion, level, metric: of a level: whose gap, the share, and which error was lowest.
+        criterion: whose gap is evened out, where the setting is about one.
+        level, metric: of a level: the share, and which error was lowest.
+        parts: what ``text`` is made of, for those who group by it.
     """
 
     text: str = ""
@@ -26,6 +28,17 @@ class Setting:
     criterion: Criterion | None = None
     level: float | None = None
     metric: str | None = None
+    parts: tuple[str, ...] = ()
+
+    @classmethod
+    def evening(cls, criterion: Criterion, knob: str = "") -> Setting:
+        """One of a method's own, which evens out ``criterion``; ``knob`` follows its short name."""
+        return cls(criterion.abbreviation + knob, criterion=criterion)
+
+    @classmethod
+    def of_parts(cls, *parts: str) -> Setting:
+        """One of a method's own, told by several parts."""
+        return cls(" | ".join(parts), parts=parts)
 
     @classmethod
     def at_level(cls, criterion: Criterion, level: float, metric: str) -> Setting:

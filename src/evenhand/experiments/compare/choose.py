@@ -12,6 +12,7 @@ import numpy.typing as npt
 from evenhand._base.arrays import FloatArray
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.experiments.methods.method import Settings
 from evenhand.experiments.methods.registry import Entry
 from evenhand.finetuning.baselines import as_fitted
 from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_rows, network_of
@@ -50,7 +51,10 @@ class Menu:
 
 
 def menu(
-    entry: Entry, problem: Problem, fitted: Sequence[tuple[str, Fitted]], criterion: Criterion
+    entry: Entry,
+    problem: Problem,
+    fitted: Settings,
+    criterion: Criterion,
 ) -> Menu:
     """The candidates of one method for one criterion.
 
@@ -81,7 +85,7 @@ def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
     return Menu(candidates, pick)
 
 
-def _peer_menu(entry: Entry, problem: Problem, fitted: Sequence[tuple[str, Fitted]]) -> Menu:
+def _peer_menu(entry: Entry, problem: Problem, fitted: Settings) -> Menu:
     heads = [one for _, one in fitted]
     movable = all(_movable(one) for one in heads) and len(problem.valid.classes) == 2
     offsets = OFFSETS if movable else (0.0,)
@@ -120,7 +124,7 @@ def _peer_menu(entry: Entry, problem: Problem, fitted: Sequence[tuple[str, Fitte
 
 
 def _refitted(
-    entry: Entry, problem: Problem, settings: Sequence[str]
+    entry: Entry, problem: Problem, settings: Sequence[Setting | str]
 ) -> Iterator[tuple[list[Fitted], Rows, None]]:
     """The method fitted on each fold's other rows, and the fold's rows to judge it on."""
     rows = problem.development

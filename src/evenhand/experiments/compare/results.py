@@ -227,12 +227,12 @@ def _record(one: dict[str, Any]) -> Record:
         tuple(one["classes"]),
         one["attribute"],
     )
-    criterion = one["setting"]["criterion"]
-    criterion = None if criterion is None else Criterion(criterion)
+    setting = one["setting"]
+    criterion = None if setting["criterion"] is None else Criterion(setting["criterion"])
     return Record(
         one["task"],
         one["method"],
-        Setting(**one["setting"] | {"criterion": criterion}),
+        Setting(**setting | {"criterion": criterion, "parts": tuple(setting["parts"])}),
         one["seed"],
         counts,
         one["trainable_parameters"],

@@ -17,6 +17,7 @@ from evenhand.experiments.methods.method import Method
 from evenhand.finetuning.problem import Fitted, Problem, Queries, fitted_head
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import accuracy_error, gap
+from evenhand.report.setting import Setting
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
@@ -44,7 +45,7 @@ def exponentiated_gradient(
         iterations: at most so many reweighted fits for one ε.
     """
 
-    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    def run(problem: Problem) -> Sequence[tuple[Setting, Fitted]]:
         known, base = _prepare(problem, "exponentiated-gradient")
         library = _library("exponentiated-gradient")
         settings = []
@@ -55,7 +56,8 @@ def exponentiated_gradient(
                 )
                 with _quiet():
                     mix.fit(*_arrays(known), sensitive_features=known.groups.codes)
-                settings.append((f"{criterion.abbreviation} eps={epsilon:g}", _mixture(mix, known)))
+                setting = Setting.evening(criterion, f" eps={epsilon:g}")
+                settings.append((setting, _mixture(mix, known)))
         return settings
 
     return run
@@ -79,7 +81,7 @@ def grid_search(
         grid_size, grid_limit: how many multipliers, and how large (fairlearn's).
     """
 
-    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    def run(problem: Problem) -> Sequence[tuple[Setting, Fitted]]:
         known, base = _prepare(problem, "grid-search")
         library = _library("grid-search")
         settings = []
@@ -96,7 +98,7 @@ def grid_search(
             for bound in bounds:
                 best, kept = cheapest(error, size, bound)
                 notes = () if kept else (f"no point of the grid is within {bound:g} on valid",)
-                setting = f"{criterion.abbreviation}<={bound:g}"
+                setting = Setting.evening(criterion, f"<={bound:g}")
                 settings.append((setting, fitted_head(heads[best], notes=notes)))
         return settings
 

@@ -21,6 +21,7 @@ from evenhand.experiments.methods.logistic import (
 from evenhand.experiments.methods.method import Method
 from evenhand.finetuning.problem import Fitted, Problem, Queries
 from evenhand.groups import UNKNOWN
+from evenhand.report.setting import Setting
 
 CONSTRAINTS = {
     Criterion.EQUALIZED_ODDS: "equalized_odds",
@@ -45,7 +46,7 @@ def threshold_optimizer(
     a gap of zero (Hardt et al., 2016). A row of unknown group is decided by the head alone.
     """
 
-    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    def run(problem: Problem) -> Sequence[tuple[Setting, Fitted]]:
         require_binary(problem.train, "threshold-optimizer")
         known = known_rows(problem.train, "threshold-optimizer")
         try:
@@ -64,7 +65,8 @@ def threshold_optimizer(
             )
             features = np.asarray(known.features, dtype=np.float64)
             optimizer.fit(features, known.labels, sensitive_features=known.groups.codes)
-            settings.append((criterion.abbreviation, _fitted(optimizer, base, known.groups.number)))
+            fitted = _fitted(optimizer, base, known.groups.number)
+            settings.append((Setting.evening(criterion), fitted))
         return settings
 
     return run

@@ -17,6 +17,7 @@ from evenhand.experiments.methods.method import Method
 from evenhand.finetuning.problem import Fitted, Problem, fitted_head
 from evenhand.head import Head
 from evenhand.report.record import UNCONVERGED
+from evenhand.report.setting import Setting
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
@@ -50,7 +51,7 @@ def fairret(
         strengths: how much the penalty weighs, ascending.
     """
 
-    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    def run(problem: Problem) -> Sequence[tuple[Setting, Fitted]]:
         require_binary(problem.train, "fairret")
         known_rows(problem.train, "fairret")
         from evenhand._base.threads import one_thread
@@ -62,7 +63,7 @@ def fairret(
                 path = _path(problem.train, start, problem.ridge, criterion, strengths)
                 for strength, (head, converged) in zip(strengths, path, strict=True):
                     notes = () if converged else (UNCONVERGED,)
-                    setting = f"{criterion.abbreviation} strength={strength:g}"
+                    setting = Setting.evening(criterion, f" strength={strength:g}")
                     settings.append((setting, fitted_head(head, notes=notes)))
         return settings
 

@@ -26,6 +26,7 @@ from evenhand.finetuning.problem import Fitted, Problem, Queries, fitted_head
 from evenhand.head import Head
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.spec import FitControl
+from evenhand.report.setting import Setting
 from evenhand.rows import Rows
 
 CRITERIA = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
@@ -48,7 +49,7 @@ def oxonfair(
         bounds: gaps, in the units of the results (ΔEO sums two rates).
     """
 
-    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    def run(problem: Problem) -> Sequence[tuple[Setting, Fitted]]:
         library = load()
         train, valid = usable(problem, "oxonfair")
         present = np.flatnonzero(train.groups.sizes)
@@ -69,7 +70,7 @@ def oxonfair(
                 notes = search(predictor, criterion, bound, fresh=number == 0)
                 head = merged(label, group, -predictor.offset[:, 0])
                 trainable = label.trainable_parameters + group.trainable_parameters + len(present)
-                setting = f"{criterion.abbreviation}<={bound:g}"
+                setting = Setting.evening(criterion, f"<={bound:g}")
                 settings.append((setting, fitted_head(head, trainable, notes=notes)))
         return settings
 
@@ -91,7 +92,7 @@ def oxonfair_inferred(
         threshold: the probability from which a group is believed (OxonFair's default).
     """
 
-    def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
+    def run(problem: Problem) -> Sequence[tuple[Setting, Fitted]]:
         library = load()
         train, valid = usable(problem, "oxonfair-inferred")
         ridge = choose_ridge(_as_labels(train), control=FitControl(seed=problem.seed))
@@ -116,7 +117,7 @@ def oxonfair_inferred(
                 # A copy keeps these offsets; the next bound gives the predictor new ones.
                 predict = _predictor(copy(predictor), pair)
                 fitted = Fitted(predict, trainable + len(predictor.offset), notes=notes)
-                settings.append((f"{criterion.abbreviation}<={bound:g}", fitted))
+                settings.append((Setting.evening(criterion, f"<={bound:g}"), fitted))
         return settings
 
     return run

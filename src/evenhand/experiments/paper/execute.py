@@ -97,8 +97,14 @@ def _rounds(plan: Plan, seeds: Sequence[int]) -> list[list[Unit]]:
     return [first, second]
 
 
-def results(plan: Plan, seeds: Sequence[int], folder: Path) -> tuple[pd.DataFrame, dict[str, str]]:
+def results(
+    plan: Plan, seeds: Sequence[int], folder: Path, *, parts: Sequence[str] = ()
+) -> tuple[pd.DataFrame, dict[str, str]]:
     """All records of the plan as one table, and why some runs gave none.
+
+    Args:
+        plan, seeds, folder: as for :func:`run_plan`.
+        parts: columns for the parts of settings that are told by several.
 
     Returns:
         One row a source × method × setting × seed (no times: they differ from run to run), and
@@ -111,7 +117,12 @@ def results(plan: Plan, seeds: Sequence[int], folder: Path) -> tuple[pd.DataFram
                 continue
             for seed in seeds:
                 cell = read_cell(cell_path(folder, source, seed, name))
-                rows += [{"source": source.key} | record.row() for record in cell.records]
+                rows += [
+                    {"source": source.key}
+                    | record.row()
+                    | dict(zip(parts, record.setting.parts, strict=False))
+                    for record in cell.records
+                ]
                 if cell.skipped:
                     skipped[f"{source.key} {name}"] = cell.skipped
-    return pd.DataFrame(rows, columns=list(COLUMNS)), skipped
+    return pd.DataFrame(rows, columns=[*COLUMNS, *parts]), skipped

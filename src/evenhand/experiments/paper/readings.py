@@ -25,6 +25,7 @@ from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.head_fit import MAX_EVALUATIONS
 from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.report.setting import Setting
 
 if TYPE_CHECKING:
     from evenhand.finetuning.stage import Stage
@@ -104,11 +105,11 @@ def importance(fisher: GroupFisher, reading: Reading) -> Float64:
     return floored
 
 
-def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
+def sensitivity(stage: Stage) -> Sequence[tuple[Setting, Fitted]]:
     """The method under every reading × rank × budget, with f+SVD and transfer learning beside it.
 
-    Settings are ``who | rank r | budget``; who is a reading, ``f+SVD: …`` or ``TL: head``. Factors
-    that do not differ are fitted once.
+    The parts of a setting are who, rank and budget; who is a reading, ``f+SVD: …`` or
+    ``TL: head``. Factors that do not differ are fitted once.
     """
     problem = stage.problem
     heads = {
@@ -131,7 +132,7 @@ def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
             HeadSpec(ridge=problem.ridge),
             control=FitControl(start=head, max_evaluations=most),
         )[0]
-        rows.append((f"TL: {name} | rank dense | {budget}", as_fitted(fit)))
+        rows.append((Setting.of_parts(f"TL: {name}", "dense", budget), as_fitted(fit)))
     done: dict[bytes, Fitted] = {}
     for reading, rank in itertools.product([*_controls(), *readings()], ranks):
         plain = reading.fisher == "none"
@@ -158,7 +159,7 @@ def sensitivity(stage: Stage) -> Sequence[tuple[str, Fitted]]:
                     control=FitControl(start=start, max_evaluations=most),
                 )[0]
                 done[mark] = as_fitted(fit)
-            rows.append((f"{who} | rank {rank} | {budget}", done[mark]))
+            rows.append((Setting.of_parts(who, str(rank), budget), done[mark]))
     return rows
 
 

@@ -34,10 +34,8 @@ def write_sensitivity(plan: Plan, seeds: Sequence[int], folder: Path) -> pd.Data
         One row a source × rank × budget × comparison × metric: over all readings, the largest
         difference and how many have each verdict.
     """
-    frame, skipped = results(plan, seeds, folder)
+    frame, skipped = results(plan, seeds, folder, parts=("who", "rank", "budget"))
     frame = frame[frame["method"] == "sensitivity"]
-    parts = frame["setting"].str.split(" | ", n=2, regex=False, expand=True)
-    frame = frame.assign(who=parts[0], rank=parts[1].str.removeprefix("rank "), budget=parts[2])
     judged = judge_readings(frame)
     shown = by_budget(judged)
     changing = that_change(judged)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +14,7 @@ from evenhand._base.seals import read_arrays
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.experiments.compare.results import cell_of, read_cell, write_cell
+from evenhand.experiments.methods.method import Settings
 from evenhand.experiments.methods.registry import METHODS
 from evenhand.experiments.paper.figure_arrays import ARRAYS, fine_tuned
 from evenhand.experiments.paper.readings import fresh, sensitivity
@@ -28,16 +29,13 @@ from evenhand.fisher.neutralize import alpha_weights, neutralize
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
-from evenhand.heads.head_fit import HeadFit
-from evenhand.heads.selection.candidates import Candidates, count_offsets
+from evenhand.heads.selection.candidates import CandidateGrid
+from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.fair_head import ADAPTER_BETA, ADAPTER_RIDGE, fit_fair_head
-from evenhand.heads.selection.folds import folds
-from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import select
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.report.record import Record
-from evenhand.rows import Rows
 
 if TYPE_CHECKING:
     from evenhand.experiments.paper.sources import Source
@@ -65,9 +63,6 @@ PASSES = 150
 
 MOST_RANK = 64
 """The largest rank at which a many-class pre-trained head is factorised."""
-
-
-Settings = Sequence[tuple[str, Fitted]]
 
 
 def alpha_sweep(stage: Stage) -> Settings:
@@ -107,7 +102,11 @@ def adapter(stage: Stage) -> Settings:
     problem = stage.problem
     hidden = hidden_rows(problem, 1)
     rows = hidden.rows[: len(problem.train)]
-    fit = _adapters(stage, rows, ADAPTER_PATH)[-1]
+    terms = gap_terms(
+        rows.labels, rows.groups, rows.classes, Criterion.EQUALIZED_ODDS, beta=ADAPTER_BETA
+    )
+    spec, control = _adapter_fits(stage)
+    fit = fit_path(rows, spec, ADAPTER_PATH, terms, control=control)[-1]
     return [(OURS, adapted_fit(fit, network_of(problem)))]
 
 
@@ -119,46 +118,20 @@ def adapter_chosen(stage: Stage) -> Settings:
     """
     problem = stage.problem
     rows = hidden_rows(problem, 1).rows
-    g, k = rows.groups.number, len(rows.classes)
-    counts = np.zeros((len(ADAPTER_STRENGTHS), 1, g + 1, k, k), dtype=np.int64)
-    losses = np.zeros(len(ADAPTER_STRENGTHS))
-    for fitted, judge in folds(rows, seed=problem.seed):
-        judged = rows[judge]
-        for index, fit in enumerate(_adapters(stage, rows[fitted], ADAPTER_STRENGTHS)):
-            logits = fit.logits(judged.features)
-            counts[index] += count_offsets(logits, judged, (0.0,))
-            losses[index] += log_loss(logits, judged.labels) * len(judge)
-    fits = _adapters(stage, rows, ADAPTER_STRENGTHS)
-    family = Candidates(
-        ADAPTER_STRENGTHS,
-        (0.0,),
-        counts[:, :, :g],
-        counts[:, :, g],
-        tuple(fits),
-        Criterion.EQUALIZED_ODDS,
-        "rank-1 adapter + head",
-        losses / len(rows),
-    )
+    spec, control = _adapter_fits(stage)
+    grid = CandidateGrid(ADAPTER_STRENGTHS, (0.0,))
+    family = crossfit(rows, spec, Criterion.EQUALIZED_ODDS, grid=grid, control=control)
     choice = select([family], Rule(guard=False), features=rows.features.shape[1])
     fit = family.fit(choice.index or (0, 0))
     return [("cross-fitted", adapted_fit(fit, network_of(problem)))]
 
 
-def _adapters(stage: Stage, rows: Rows, strengths: Sequence[float]) -> list[HeadFit]:
-    """Adapters and heads along a path; stopped at :data:`PASSES`, when decisions are settled."""
+def _adapter_fits(stage: Stage) -> tuple[HeadSpec, FitControl]:
+    """How adapters and heads are fitted: stopped at :data:`PASSES`, when decisions are settled."""
     problem = stage.problem
-    terms = gap_terms(
-        rows.labels, rows.groups, rows.classes, Criterion.EQUALIZED_ODDS, beta=ADAPTER_BETA
-    )
-    return fit_path(
-        rows,
-        HeadSpec(
-            ridge=max(problem.ridge, ADAPTER_RIDGE), rank=1, hidden=hidden_rows(problem, 1).layer
-        ),
-        strengths,
-        terms,
-        control=FitControl(start=problem.head, seed=problem.seed, max_evaluations=PASSES),
-    )
+    ridge, layer = max(problem.ridge, ADAPTER_RIDGE), hidden_rows(problem, 1).layer
+    spec = HeadSpec(ridge=ridge, rank=1, hidden=layer, beta=ADAPTER_BETA)
+    return spec, FitControl(start=problem.head, seed=problem.seed, max_evaluations=PASSES)
 
 
 def whole(stage: Stage) -> Settings:
