@@ -33,7 +33,7 @@ def test_scores_are_the_probabilities_fairlearn_decides_with():
             problem.train.labels,
             sensitive_features=problem.train.groups.codes,
         )
-    assert name == "dp eps=0.02"
+    assert str(name) == "dp eps=0.02"
     assert fitted.randomised
     assert np.allclose(fitted.predict(queries(test)), oracle._pmf_predict(test.features))
     draws = np.mean([oracle.predict(test.features, random_state=i) for i in range(200)])
@@ -55,7 +55,7 @@ def test_grid_search_keeps_its_bounds_on_valid_or_says_so():
     for bound, (name, fitted) in zip((0.02, 0.1, 0.3), fits, strict=True):
         error, size = measured(fitted, problem.valid, "dp")
         errors.append(error)
-        assert name == f"dp<={bound:g}"
+        assert str(name) == f"dp<={bound:g}"
         assert size <= bound or fitted.notes
         assert fitted.head is not None
     assert errors == sorted(errors, reverse=True)

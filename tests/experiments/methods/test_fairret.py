@@ -27,7 +27,7 @@ def test_more_strength_lowers_the_gap(criterion):
     gaps = [measured(fitted, problem.train, criterion)[1] for _, fitted in fits]
     assert gaps[2] < 0.5 * gaps[0]
     assert gaps[1] <= gaps[0]
-    assert [name for name, _ in fits] == [
+    assert [str(name) for name, _ in fits] == [
         f"{criterion} strength={each}" for each in ("0.001", "0.1", "0.5")
     ]
     assert all(fitted.notes == () for _, fitted in fits)

@@ -38,7 +38,7 @@ def test_eraser_and_head_are_one_linear_head():
 
     head = fit_head(cleaned(problem.train), choose_ridge(cleaned(problem.development)))
     expected = head.logits(cleaned(test).features)
-    assert name == "erased"
+    assert str(name) == "erased"
     assert np.allclose(fitted.predict(queries(test)), expected)
     assert np.allclose(fitted.head.logits(test.features), expected)
 

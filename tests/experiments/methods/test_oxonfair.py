@@ -46,7 +46,7 @@ def test_bounds_hold_and_tighter_ones_cost(make, criterion):
     for bound, (name, fitted) in zip(bounds, fits, strict=True):
         error, size = measured(fitted, problem.development, criterion)
         errors.append(error)
-        assert name == f"{criterion}<={bound:g}"
+        assert str(name) == f"{criterion}<={bound:g}"
         assert size <= bound + 0.03  # the search saw train rows through cross-fitted heads
         assert decide(fitted.predict(queries(test))).shape == (len(test),)
     assert errors[0] >= errors[-1]

@@ -84,7 +84,7 @@ def test_the_network_is_copied_and_the_gap_falls(network_problem):
     assert all(map(torch.equal, before, problem.network.model.parameters())), (
         "the model of the problem moved"
     )
-    assert name == "strength=0.9"
+    assert str(name) == "strength=0.9"
     assert strong.trainable_parameters == sum(each.numel() for each in before)
     assert measured(strong, test, "dp")[1] < 0.5 * measured(mild, test, "dp")[1]
     assert measured(mild, test, "dp")[0] < 25
@@ -99,7 +99,7 @@ def test_the_same_seed_gives_the_same_network(network_problem):
 def test_the_head_alone_is_a_linear_head(network_problem):
     problem, _, test = network_problem
     ((name, fitted),) = retrain_head("eo", (0.1,))(problem)
-    assert name == "strength=0.1"
+    assert str(name) == "strength=0.1"
     assert fitted.trainable_parameters == 6 * 2 + 2
     assert np.allclose(fitted.predict(queries(test)), fitted.head.logits(test.features))
 

@@ -32,7 +32,7 @@ def test_a_power_of_zero_is_transfer_learning_and_one_lowers_the_gap():
     (_, plain), (name, whole) = reweighing((0, 1))(problem)
     head = fit_head(problem.train, problem.ridge)
     assert np.allclose(plain.head.weight, head.weight)
-    assert name == "power=1"
+    assert str(name) == "power=1"
     assert measured(whole, test, "eo")[1] < measured(plain, test, "eo")[1]
     assert whole.trainable_parameters == 12
 
