@@ -49,6 +49,9 @@ TABLES = st.fixed_dictionaries(
         "bins": st.lists(st.integers(-9, 99), min_size=1, unique=True).map(sorted),
         "merge_groups": st.dictionaries(WORDS, SOME, min_size=1, max_size=2),
         "exclude_groups": SOME,
+        "card": st.fixed_dictionaries(
+            {"license": WORDS}, optional={"language": SOME.map(list), "intended": WORDS}
+        ),
         "rare": st.sampled_from(["other", "exclude", "error"]),
     },
 )

@@ -6,6 +6,7 @@ from simulated_run import make_run
 
 from evenhand.errors import ArtefactError
 from evenhand.report import model_card as card
+from evenhand.report.card_metadata import CardFacts
 
 HOSTILE = ("<script>alert(1)</script>", "a|b", "*bold* [x](y)", "عربي 👩🏽‍💻")
 
@@ -26,7 +27,7 @@ def test_a_new_card_has_metadata_the_hub_reads(run):
 
 
 def test_the_card_holds_the_group_table_the_use_and_the_limits(run):
-    text = card.render(run, name="m", intended="Ranking letters.")
+    text = card.render(run, name="m", facts=CardFacts(intended="Ranking letters."))
     for heading in ("# m", "### Groups", "### Intended use", "### Limits", "### How it was made"):
         assert f"\n{heading}" in text
     assert "Ranking letters" in text
@@ -110,3 +111,49 @@ def test_the_card_is_written_beside_the_model(run, tmp_path):
     path = card.write(run, tmp_path / "adult-even")
     assert path.name == "README.md"
     assert metadata(path.read_text(encoding="utf-8"))["model-index"][0]["name"] == "adult-even"
+
+
+def test_what_is_known_of_the_model_stands_in_the_metadata_and_the_text(run):
+    hub = pytest.importorskip("huggingface_hub")
+    facts = CardFacts(
+        license="apache-2.0",
+        language=("en", "de"),
+        base_model="owner/base",
+        datasets=("letters",),
+        pipeline_tag="text-classification",
+        library_name="transformers",
+        decides="Decides kind: good or bad, from a text.",
+        usage=(("Rows are texts.", "print('`````')\n"),),
+        promise=("Promised: ΔEO at most 0.1.",),
+    )
+    text = card.render(run, name="m", facts=facts)
+    data = hub.ModelCard(text).data
+    assert (data.license, data.language, data.base_model) == (
+        "apache-2.0",
+        ["en", "de"],
+        "owner/base",
+    )
+    assert (data.datasets, data.library_name) == (["letters"], "transformers")
+    assert data.pipeline_tag == data.eval_results[0].task_type == "text-classification"
+    assert "\n``````python\nprint('`````')\n``````\n" in text
+    for said in (
+        "## How to use",
+        "## What is promised\n\nPromised: ΔEO at most 0.1.",
+        facts.decides,
+    ):
+        assert said in text
+    owners = card.render(run, "---\nlicense: mit\n---\n", name="m", facts=facts)
+    assert metadata(owners)["license"] == "mit"
+
+
+def test_the_source_can_be_read(run):
+    text = card.render(run, name="MLP-2-adult")
+    assert "# MLP-2-adult" in text
+    body = text.split("---\n", 2)[2]
+    assert "\\-" not in body
+    assert "\\." not in body
+
+
+def test_a_model_index_that_the_hub_cannot_read_is_named(run):
+    with pytest.raises(ArtefactError, match="not what the hub reads"):
+        card.render(run, "---\nmodel-index:\n- name: m\n  results:\n  - task: 3\n---\n", name="m")

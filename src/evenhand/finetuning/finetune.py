@@ -63,6 +63,7 @@ class Asked(TypedDict, total=False):
     adapter: int
     seed: int
     name: str
+    card: Mapping[str, Any]
 
 
 def finetune(
@@ -101,7 +102,8 @@ def finetune(
             those that enter no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups
             with fewer than ``min_rows``. ``strength``: take this one,
             without choosing. ``adapter``: rank of an adapter to try, for evenhand's MLPs. ``seed``:
-            of every random choice. ``name``: of the task, in the results.
+            of every random choice. ``name``: of the task, in the results. ``card``: what the model
+            card says of ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``.
 
     Returns:
         The model with its new head, and the evidence.

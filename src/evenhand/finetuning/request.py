@@ -182,6 +182,12 @@ class FinetuneRequest:
     adapter: int = option(
         0, check.whole(0, 1_000_000), "Rank of an adapter on the last hidden layer to try."
     )
+    card: dict[str, Any] | None = option(
+        None,
+        check.card,
+        "What the model card says, as license=mit; also language, datasets, base_model, intended.",
+        many=True,
+    )
     output: Path | None = option(None, check.path, "Run folder; default runs/TASK-seedN.")
     name: str | None = option(
         None, check.folder_name, "What the results call the task.", only=FILES

@@ -67,15 +67,17 @@ class Result:
         from evenhand._base.run_folder import run_folder
         from evenhand._base.seals import write_sums
         from evenhand.finetuning.artefact import save
+        from evenhand.finetuning.card import card_facts
         from evenhand.report.files import write_run
         from evenhand.report.model_card import write as write_card
 
         folder = Path(folder)
+        model = self.fair_model
         name = f"{self.stage.backbone.name}-{self.stage.task}"
         with run_folder(folder, "finetune"):
             write_config(folder, self.run.config)
-            save(self.fair_model, folder / "model", made_from=self.stage.fingerprints)
-            write_card(self.run, folder / "model", name=name)
+            save(model, folder / "model", made_from=self.stage.fingerprints)
+            write_card(self.run, folder / "model", name=name, facts=card_facts(self, model))
             written = write_run(self.run, folder)
             kept = [file for file in (folder / "model").rglob("*") if file.is_file()]
             names = [file.relative_to(folder).as_posix() for file in kept]

@@ -139,6 +139,24 @@ def merged(value: Any) -> dict[str, tuple[str, ...]]:
     return made
 
 
+CARD = ("license", "language", "datasets", "base_model", "intended")
+SEVERAL = ("language", "datasets")
+
+
+def card(value: Any) -> dict[str, str | list[str]]:
+    """What a model card says: a mapping, or a list of ``license=mit``."""
+    if not isinstance(value, Mapping):
+        pairs = [one.partition("=") for one in words(value)]
+        wrong = next((name for name, separator, _ in pairs if not separator), None)
+        if wrong is not None:
+            raise InputError(f"expected license=mit, found {SHORT.repr(wrong)}")
+        value = {name.strip(): said.strip() for name, _, said in pairs}
+    named = {one_of(CARD)(name): said for name, said in value.items()}
+    return {
+        name: list(texts(said)) if name in SEVERAL else text(said) for name, said in named.items()
+    }
+
+
 def numbers(value: Any) -> tuple[float, ...]:
     """Ascending numbers: a list, or a text with commas."""
     listed = texts(value if isinstance(value, str | list | tuple) else [value])

