@@ -66,7 +66,9 @@ def _selected(batch: Any, wanted: Sequence[str]) -> Any:
     import pyarrow as arrow
 
     columns = [batch.column(batch.schema.get_field_index(name)) for name in wanted]
-    return arrow.RecordBatch.from_arrays(columns, [str(at) for at in range(len(columns))])
+    return _without_views(
+        arrow.RecordBatch.from_arrays(columns, [str(at) for at in range(len(columns))])
+    )
 
 
 def arrow_table(content: Content) -> TableFile:
@@ -99,7 +101,25 @@ def _held(table: Any, label: str) -> TableFile:
 def batches_of(table: Any, places: Sequence[int]) -> Batches:
     """The columns of an Arrow table at ``places``, a batch at a time."""
     part = table.select(list(places)).rename_columns([str(at) for at in range(len(places))])
-    return iter(part.to_batches(BATCH_ROWS))
+    return (_without_views(batch) for batch in part.to_batches(BATCH_ROWS))
+
+
+def _without_views(batch: Any) -> Any:
+    """The same texts as plain strings: views of them, as polars has, cannot be computed with."""
+    import pyarrow as arrow
+
+    def plain(column: Any) -> Any:
+        if arrow.types.is_string_view(column.type):
+            return column.cast(arrow.string())
+        if arrow.types.is_dictionary(column.type) and arrow.types.is_string_view(
+            column.type.value_type
+        ):
+            words = column.dictionary.cast(arrow.string())
+            return arrow.DictionaryArray.from_arrays(column.indices, words)
+        return column
+
+    columns = [plain(column) for column in batch.columns]
+    return arrow.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def json_lines(content: Content) -> TableFile:
@@ -179,10 +199,12 @@ def workbook(content: Content) -> TableFile:
 def _without_total(table: TableFile) -> TableFile:
     read = table.read
 
+    def last_row() -> list[Any]:
+        *_, last = read(range(len(table.columns)))
+        return [column[-1].as_py() for column in last.columns]
+
     def fewer(places: Sequence[int]) -> Iterator[Any]:
-        every = list(dict.fromkeys([*places, 0]))
-        names = [table.columns[at] for at in every]
-        return without_total(read(every), names, len(places), table)
+        return without_total(read(places), last_row, table)
 
     table.read = fewer
     return table

@@ -20,6 +20,10 @@ DELIMITERS = ",;\t|"
 MAX_BAD_LINES = 0.05
 
 
+LAST = 1 << 16
+"""Bytes kept of what was read last, in which the last line is looked for."""
+
+
 BLOCK = 8 << 20
 """Bytes parsed at a time; no line may be longer."""
 
@@ -53,9 +57,8 @@ def csv_table(content: Content, delimiter: str | None, encoding: str | None) -> 
     made = TableFile(content.label, dialect.header, lambda _: iter(()))
 
     def read(places: Sequence[int]) -> Batches:
-        batches = _Reader(content, dialect, made).batches(dict.fromkeys([*places, 0]))
-        names = [dialect.header[at] for at in dict.fromkeys([*places, 0])]
-        return without_total(batches, names, len(places), made)
+        reader = _Reader(content, dialect, made)
+        return without_total(reader.batches(places), reader.last_row, made)
 
     made.read = read
     return made
@@ -135,8 +138,25 @@ class _Reader:
     def __init__(self, content: Content, dialect: Dialect, table: TableFile) -> None:
         self.content, self.dialect, self.table = content, dialect, table
         self.wide = self.narrow = 0
+        self._stream = _Remembering(
+            _Respaced(content, dialect) if dialect.spaced else content.open()
+        )
+        self._delimiter = "," if dialect.spaced else dialect.delimiter
+        self._encoding = "utf8" if dialect.spaced else dialect.encoding
 
-    def batches(self, places: Sequence[int] | dict[int, None]) -> Batches:
+    def last_row(self) -> list[str]:
+        """The cells of the file's last line, once it is read; none where they do not fit."""
+        encoding = self._encoding
+        if encoding == "utf-16" and self.content.start(2) == codecs.BOM_UTF16_BE:
+            encoding = "utf-16-be"  # the mark is not among the last bytes
+        text = self._stream.last.decode(encoding, errors="replace").rstrip("\r\n")
+        line = re.split(r"[\r\n]", text)[-1]
+        if line.count('"') % 2:
+            return []
+        cells = next(csv.reader([line], delimiter=self._delimiter), [])
+        return cells if len(cells) == len(self.dialect.header) else []
+
+    def batches(self, places: Sequence[int]) -> Batches:
         """Batches of the columns at ``places``, all texts.
 
         Raises:
@@ -152,7 +172,7 @@ class _Reader:
         renamed = [str(at) for at in range(len(wanted))]
         rows = 0
         try:
-            with self._stream() as stream:
+            with io.BufferedReader(self._stream, 1 << 20) as stream:
                 reader = arrow_csv.open_csv(
                     stream,
                     arrow_csv.ReadOptions(
@@ -160,11 +180,11 @@ class _Reader:
                         skip_rows=dialect.lead if not dialect.spaced else 0,
                         skip_rows_after_names=1,
                         block_size=BLOCK,
-                        encoding="utf8" if dialect.spaced else dialect.encoding,
+                        encoding=self._encoding,
                         use_threads=self.table.misfits is None,  # else no line has a number
                     ),
                     arrow_csv.ParseOptions(
-                        delimiter="," if dialect.spaced else dialect.delimiter,
+                        delimiter=self._delimiter,
                         newlines_in_values=True,
                         invalid_row_handler=self._unfit,
                     ),
@@ -220,11 +240,6 @@ class _Reader:
         if not rows and not self.table.misfits:
             raise InputError(f"{label} has a header and no rows")
 
-    def _stream(self) -> BinaryIO:
-        if not self.dialect.spaced:
-            return self.content.open()
-        return io.BufferedReader(_Respaced(self.content, self.dialect))
-
     def _not_of_its_encoding(self) -> InputError:
         """What is wrong with the first bytes that cannot be read."""
         decoder = codecs.getincrementaldecoder(self.dialect.encoding)()
@@ -243,6 +258,28 @@ class _Reader:
             f"{self.content.label} is not {self.dialect.encoding}: byte {before} (line {lines}) "
             "cannot be read; give its encoding, such as encoding='cp1252'"
         )
+
+
+class _Remembering(io.RawIOBase):
+    """A stream that keeps the last bytes read from it."""
+
+    def __init__(self, stream: BinaryIO | io.RawIOBase) -> None:
+        self._file, self.last = stream, b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        count = self._file.readinto(buffer) or 0  # type: ignore[union-attr]
+        if count:
+            part = bytes(memoryview(buffer)[max(0, count - LAST) : count])
+            self.last = (self.last + part)[-LAST:]
+        return count
+
+    def close(self) -> None:
+        if not self.closed:
+            self._file.close()
+        super().close()
 
 
 class _Respaced(io.RawIOBase):

@@ -21,8 +21,9 @@ ROW_NUMBER = re.compile(
 
 
 IDENTIFIER = re.compile(
-    r"(.*[ _.-])?(id|uid|uuid|guid|key|identifier|number|no|nr|index)|.*[a-z]I[dD]", re.IGNORECASE
+    r"(?i:(.*[ _.-])?(id|uid|uuid|guid|key|identifier|number|no|nr|index))|.*[a-z]I[dD]"
 )
+"""Names of identifiers; caseId is one, and paid is none."""
 
 
 def about_whole_numbers(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 from evenhand._base.text import visible
 from evenhand.tasks.missing import Missing
@@ -15,33 +16,46 @@ summe, somme, suma, total general, всего, итого, 合計, 总计
 TOTALS = frozenset(word.strip() for word in _WORDS.split(","))
 
 
-def without_total(batches: Batches, names: Sequence[str], asked: int, table: TableFile) -> Batches:
+def without_total(
+    batches: Batches, last_row: Callable[[], Sequence[Any]], table: TableFile
+) -> Batches:
     """The batches without a last row that says it is a total, which is noted.
 
     Such a row has one of the words for it in a cell and nothing in another.
 
     Args:
-        batches: of the columns asked for, and the first column of the table if it is not one.
-        names: of those columns.
-        asked: how many of them, from the first, go on.
+        batches: of the columns asked for.
+        last_row: the last row's cells of every column of the table, whichever are asked for; asked
+            once the batches are exhausted.
         table: is told of the row left out.
     """
     held = None
     for batch in batches:
         if held is not None:
-            yield held.select(range(asked))
+            yield held
         if batch.num_rows > 1:
-            yield batch.slice(0, batch.num_rows - 1).select(range(asked))
+            yield batch.slice(0, batch.num_rows - 1)
         held = batch.slice(batch.num_rows - 1)
     if held is None:
         return
+    total = _total_in(last_row())
+    if total is None:
+        yield held
+        return
+    place, word = total
+    table.notes.append(
+        f"{table.label}: the last line is a total ({word!r} in column "
+        f"{visible(table.columns[place])!r}) and was left out"
+    )
+
+
+def _total_in(row: Sequence[Any]) -> tuple[int, str] | None:
+    """Where a row says that it is a total, and how."""
     missing = Missing()
-    cells = [missing.name(column[0].as_py()) for column in held.columns]
-    said = [at for at, cell in enumerate(cells) if cell and cell.casefold().strip(":* ") in TOTALS]
-    if said and None in cells:
-        table.notes.append(
-            f"{table.label}: the last line is a total ({cells[said[0]]!r} in column "
-            f"{visible(names[said[0]])!r}) and was left out"
-        )
-    else:
-        yield held.select(range(asked))
+    cells = [missing.name(cell) for cell in row]
+    said = (
+        (place, cell)
+        for place, cell in enumerate(cells)
+        if cell and cell.casefold().strip(":* ") in TOTALS
+    )
+    return next(said, None) if None in cells else None

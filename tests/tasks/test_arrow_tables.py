@@ -1,0 +1,135 @@
+"""One table, whatever file, library or type it is kept in."""
+
+import io
+from datetime import date, datetime, timedelta
+
+import numpy as np
+import pandas as pd
+import polars
+import pyarrow as arrow
+import pytest
+from pyarrow import feather, parquet
+
+from evenhand.errors import InputError
+from evenhand.tasks.column_values import days_of, numbers_of
+from evenhand.tasks.missing import Missing
+from evenhand.tasks.read_table import frame_of, read_frame
+from evenhand.tasks.table_file import open_table
+
+
+@pytest.fixture
+def people():
+    draw = np.random.default_rng(0)
+    return pd.DataFrame(
+        {
+            "y": draw.integers(0, 2, 60),
+            "g": draw.choice(["F", "M"], 60),
+            "v": draw.normal(size=60).round(3),
+        }
+    )
+
+
+def as_file(frame, kind):
+    buffer, table = io.BytesIO(), arrow.Table.from_pandas(frame, preserve_index=False)
+    if kind == "parquet":
+        parquet.write_table(table, buffer)
+    elif kind == "feather":
+        feather.write_feather(table, buffer)
+    elif kind == "stream":
+        with arrow.ipc.new_stream(buffer, table.schema) as writer:
+            writer.write_table(table)
+    elif kind == "json":
+        frame.to_json(buffer, orient="records", lines=True)
+    elif kind == "xlsx":
+        frame.to_excel(buffer, index=False)
+    else:
+        frame.to_csv(buffer, index=False)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("kind", ["csv", "parquet", "feather", "stream", "json", "xlsx"])
+def test_every_file_gives_the_same_frame(people, kind):
+    frame = read_frame(as_file(people, kind))[0]
+    pd.testing.assert_frame_equal(frame, people, check_dtype=False)
+
+
+@pytest.mark.parametrize("kind", ["parquet", "feather", "stream", "json", "xlsx"])
+def test_a_cut_file_is_named_and_never_half_read(people, kind):
+    whole = as_file(people, kind)
+    with pytest.raises(InputError):
+        read_frame(whole[: len(whole) - len(whole) // 3 - 7] + b"\x01")
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda frame: frame,
+        lambda frame: frame.set_index(frame.index[::-1] * 7),
+        lambda frame: frame.convert_dtypes(),
+        lambda frame: frame.astype({"g": "category"}),
+        lambda frame: frame.astype({"v": "float32"}),
+        lambda frame: polars.from_pandas(frame),
+        lambda frame: polars.from_pandas(frame).cast({"g": polars.Categorical}),
+        lambda frame: polars.from_pandas(frame).cast({"g": polars.Enum(["M", "F"])}),
+        lambda frame: polars.from_pandas(frame).lazy().collect(),
+        lambda frame: arrow.Table.from_pandas(frame),
+        lambda frame: frame.astype(object),
+    ],
+)  # fmt: skip
+def test_every_librarys_table_gives_the_same_rows_in_the_same_order(people, made):
+    frame = frame_of(open_table(made(people)), names=("g",))[0]
+    assert frame["g"].tolist() == people["g"].tolist()
+    assert frame["y"].tolist() == people["y"].tolist()
+    np.testing.assert_allclose(frame["v"].astype(float), people["v"], atol=1e-6)
+
+
+DAYS = [date(1969, 12, 31), date(1970, 1, 1), date(2015, 6, 1), None, date(2024, 2, 29)]
+WANTED = [-1, 0, 16587, np.nan, 19782]
+MOMENTS = [None if day is None else datetime(day.year, day.month, day.day, 13) for day in DAYS]
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        arrow.array(DAYS, arrow.date32()),
+        arrow.array(DAYS, arrow.date64()),
+        *(arrow.array(MOMENTS, arrow.timestamp(unit)) for unit in ("s", "ms", "us", "ns")),
+        arrow.array(MOMENTS, arrow.timestamp("us", tz="UTC")),
+        arrow.array([None if day is None else day.isoformat() for day in DAYS]),
+        arrow.array([None if day is None else f"{day.isoformat()}T13:00:00" for day in DAYS]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_a_day_is_a_day_in_every_unit_and_a_missing_one_is_missing(column):
+    frame = frame_of(open_table(arrow.table({"v": column, "w": arrow.array(range(5))})))[0]
+    days, bad = days_of(frame["v"], Missing())
+    np.testing.assert_array_equal(days, WANTED)
+    assert not bad.any()
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted"),
+    [
+        (arrow.array([1, None, 3], arrow.int8()), [1, np.nan, 3]),
+        (arrow.array([1, None, 3], arrow.uint64()), [1, np.nan, 3]),
+        (arrow.array(np.array([1, 2.5, 3], "float16")), [1, 2.5, 3]),
+        (arrow.array(["1", "2.5", None]), [1, 2.5, np.nan]),
+        (arrow.array([1.0, float("nan"), None]), [1, np.nan, np.nan]),
+        (arrow.array([timedelta(seconds=90), None, timedelta(0)]), [90, np.nan, 0]),
+        (arrow.array(["1", "2", "1"]).dictionary_encode(), [1, 2, 1]),
+        (arrow.array([b"1", b"2", b"3"]), [1, 2, 3]),
+    ],
+    ids=lambda value: str(getattr(value, "type", "")),
+)
+def test_a_number_is_a_number_in_every_type(column, wanted):
+    frame = frame_of(open_table(arrow.table({"v": column})))[0]
+    np.testing.assert_array_equal(numbers_of(frame["v"], Missing())[0], wanted)
+
+
+def test_nested_columns_are_left_out_and_named():
+    table = arrow.table({"v": [1, 2], "l": [[1], [2, 3]], "s": [{"a": 1}, {"a": 2}]})
+    frame, notes, _ = frame_of(open_table(table))
+    assert list(frame.columns) == ["v"]
+    assert notes == ("columns of lists or other nested values left out: l, s",)
+    with pytest.raises(InputError, match="column 'l' of the table holds list<"):
+        frame_of(open_table(table), names=("l",))

@@ -1,0 +1,88 @@
+"""A CSV gives the same rows however it is written."""
+
+import csv
+import gzip
+import io
+import zipfile
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenhand.errors import InputError
+from evenhand.tasks.read_table import read_frame
+
+CELL = st.text("abzé ñ12'-_/", max_size=6).map(str.strip)
+TABLES = st.lists(st.tuples(CELL, CELL, CELL), min_size=2, max_size=12)
+
+
+def written(rows, delimiter=",", end="\n", encoding="utf-8", lead="", space=""):
+    """A CSV with every cell quoted, as bytes."""
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=delimiter, lineterminator="\0", quoting=csv.QUOTE_ALL)
+    writer.writerows([("y", "p", "g"), *rows])
+    lines = [line.replace(delimiter, delimiter + space) for line in text.getvalue().split("\0")]
+    return (lead + end.join(lines)).encode(encoding)
+
+
+def cells(data, **options):
+    frame = read_frame(data, texts=("y", "p", "g"), **options)[0]
+    return [[cell.strip() for cell in row] for row in frame.to_numpy().tolist()]
+
+
+@given(
+    TABLES,
+    st.sampled_from(",;\t|"),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"]),
+    st.booleans(),
+)
+def test_delimiter_line_end_encoding_and_sep_change_nothing(rows, mark, end, encoding, said):
+    data = written(rows, mark, end, encoding, lead=f"sep={mark}{end}" if said else "")
+    assert cells(data) == [list(row) for row in rows]
+
+
+@given(TABLES, st.sampled_from(",;|"), st.sampled_from([" ", "  "]))
+def test_spaces_after_delimiters_are_no_part_of_a_cell(rows, mark, space):
+    assert cells(written(rows, mark, space=space)) == [list(row) for row in rows]
+
+
+@given(TABLES)
+def test_gzip_and_zip_change_nothing(rows):
+    data = written(rows)
+    packed = io.BytesIO()
+    with zipfile.ZipFile(packed, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("rows.csv", data)
+    assert cells(gzip.compress(data)) == cells(packed.getvalue()) == cells(data)
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "latin-1", "mac-roman"])
+def test_another_encoding_is_asked_for_and_then_read(encoding):
+    data = "y,p,g\n0,1,München\n1,1,Orléans\n".encode(encoding)
+    with pytest.raises(InputError, match=r"is not utf-8: byte \d+ \(line 2\)"):
+        read_frame(data)
+    assert read_frame(data, encoding=encoding)[0]["g"].tolist() == ["München", "Orléans"]
+
+
+@pytest.mark.parametrize("cut", ["0,1\n", "0,1,F,a name,55\n"])
+def test_a_line_that_does_not_fit_is_left_out_without_a_word_of_it(cut):
+    data = ("y,p,g\n" + "0,1,F\n" * 60 + cut + "1,0,M\n" * 60).encode()
+    frame, notes, _ = read_frame(data)
+    assert len(frame) == 120
+    assert len(notes) == 1
+    assert "1 lines with" in notes[0]
+    assert "name" not in notes[0]
+
+
+def test_columns_without_a_name_are_named_by_their_place():
+    frame, _, _ = read_frame(b",y,\n1,0,a\n2,1,b\n")
+    assert list(frame.columns) == ["Unnamed: 0", "y", "Unnamed: 2"]
+
+
+@given(st.integers(0, 9))
+def test_numbers_come_as_numpy_reads_them(seed):
+    numbers = np.random.default_rng(seed).normal(size=50) * 10.0 ** np.arange(-25, 25)
+    frame = read_frame(pd.DataFrame({"v": numbers}).to_csv(index=False).encode())[0]
+    np.testing.assert_array_equal(frame["v"].to_numpy(), numbers)
