@@ -15,6 +15,7 @@ import os
 import random
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from evenhand._base import files as artefacts
@@ -113,6 +114,9 @@ def run(arguments, told, fatal=0, sent=signal.SIGKILL):
                 main(arguments)
             except SystemExit as done:
                 code = int(done.code or 0)
+            except BaseException:
+                traceback.print_exc()
+                raise
             (told / "steps").write_text(str(counter.done))
         finally:
             os._exit(code)
