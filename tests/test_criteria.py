@@ -1,6 +1,6 @@
 import pytest
 
-from evenhand.criteria import Criterion
+from evenhand.criteria import Criterion, parse_limit
 from evenhand.errors import InputError
 
 
@@ -30,3 +30,11 @@ def test_an_unknown_criterion_is_named_with_the_nearest():
 def test_signs():
     assert [c.symbol for c in Criterion] == ["ΔDP", "ΔEO", "ΔEOpp"]
     assert [c.abbreviation for c in Criterion] == ["dp", "eo", "eopp"]
+
+
+def test_a_limit_is_a_criterion_and_a_number():
+    assert parse_limit("eo=.25") == (Criterion.EQUALIZED_ODDS, 0.25)
+    assert parse_limit("demographic parity= 1e-1 ") == (Criterion.DEMOGRAPHIC_PARITY, 0.1)
+    for text in ("eo", "eo=", "eo=a", "eo=nan", "=0.1", "", "xx=0.1"):
+        with pytest.raises(InputError, match=r"criterion"):
+            parse_limit(text)

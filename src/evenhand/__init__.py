@@ -11,8 +11,8 @@ from evenhand._base.lazy import lazy_names
 
 if TYPE_CHECKING:
     from evenhand import fisher, heads, integrations, metrics, models, tasks
-    from evenhand.auditing.audit import audit
     from evenhand.auditing.result import Audit
+    from evenhand.auditing.run import audit
     from evenhand.criteria import Criterion
     from evenhand.experiments.compare.comparison import Comparison
     from evenhand.experiments.compare.run import compare
@@ -42,7 +42,7 @@ _HOMES = {
     "finetune": "evenhand.finetuning.finetune",
     "compare": "evenhand.experiments.compare.run",
     "plan": "evenhand.finetuning.plan",
-    "audit": "evenhand.auditing.audit",
+    "audit": "evenhand.auditing.run",
     "adapt": "evenhand.finetuning.inmodel.adapt",
     "predict": "evenhand.finetuning.predict",
     "load": "evenhand.finetuning.artefact",

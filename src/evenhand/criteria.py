@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from enum import StrEnum
 
 from evenhand.errors import InputError
@@ -49,3 +50,29 @@ class Criterion(StrEnum):
         hint = f" Did you mean {near[0]!r}?" if near else ""
         known = ", ".join(f"{c.value} ({c.abbreviation})" for c in cls)
         raise InputError(f"unknown criterion {str(name)!r}; the criteria are {known}.{hint}")
+
+
+def parse_limit(text: str) -> tuple[Criterion, float]:
+    """``"equalized_odds=0.10"`` as a criterion and a number.
+
+    Raises:
+        InputError: it is not written ``criterion=number``, or there is no such criterion.
+    """
+    name, number = named_number(text, "a limit is written criterion=number, as equalized_odds=0.1")
+    return Criterion.parse(name), number
+
+
+def named_number(text: str, form: str) -> tuple[str, float]:
+    """``"name=0.10"`` as a name and a number; ``form`` tells how it is written.
+
+    Raises:
+        InputError: it is written otherwise.
+    """
+    name, _, number = text.partition("=")
+    try:
+        found = float(number)
+    except ValueError:
+        found = math.nan
+    if math.isnan(found):
+        raise InputError(f"{form}, not {text[:80]!r}")
+    return name, found

@@ -103,7 +103,7 @@ BAD = {
     "task": (["finetune", "adlut"], "no task 'adlut'"),
     "task file": (["finetune", "none.yaml"], "no task file at none.yaml"),
     "criterion": (["finetune", "adult", "--criterion", "oe"], "unknown criterion 'oe'"),
-    "bound": (["finetune", "adult", "--bound", "eo"], "a bound is written criterion=limit"),
+    "bound": (["finetune", "adult", "--bound", "eo"], "a limit is written criterion=number"),
     "bound's criterion": (["finetune", "adult", "--bound", "oe=.1"], "unknown criterion 'oe'"),
     "bound's limit": (["finetune", "adult", "--bound", "eo=3"], "must lie in (0, 2)"),
     "bounds": (

@@ -194,7 +194,7 @@ def without_work(finetuned, compared, audited):
         ):
             patch.setattr(name, stop)
         patch.setattr(Recipe, "stage", stop)
-        patch.setattr(importlib.import_module("evenhand.auditing.audit"), "audit", stop)
+        patch.setattr(importlib.import_module("evenhand.auditing.run"), "audit_of", stop)
         yield Nothing
 
 

@@ -11,9 +11,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evenhand._base.asked import write_asked
 from evenhand._base.files import write_atomically
 from evenhand._base.text import frame_to_csv, listed, number, plural, visible
 from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
@@ -36,9 +38,7 @@ class Audit:
         classes: the class names; for two classes the second is the positive one.
         rows: rows read; ``used``: rows with a label and a decision.
         missing: rows without a value, by column.
-        columns: the columns read, by role.
-        threshold: of the score, where it made the decisions.
-        min_count, suppress_below: what counts as small, and what is not shown.
+        request: what was asked.
         scores_exact: no score was rounded to save memory.
         scores_outside: scores that are not in [0, 1]: they are no probabilities, so that no
             calibration is given.
@@ -57,10 +57,7 @@ class Audit:
     rows: int
     missing: dict[str, int]
     used: int
-    columns: dict[str, Any]
-    threshold: float | None
-    min_count: int
-    suppress_below: int
+    request: AuditRequest
     scores_exact: bool
     provenance: dict[str, Any]
     scores_outside: int = 0
@@ -70,7 +67,7 @@ class Audit:
     suppressed: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
-        pairs = [part.without_small(self.suppress_below) for part in self.parts]
+        pairs = [part.without_small(self.request.suppress_below) for part in self.parts]
         object.__setattr__(self, "shown", tuple(part for part, _ in pairs))
         left_out = {part.counts.attribute: n for part, n in pairs if n}
         object.__setattr__(self, "suppressed", left_out)
@@ -86,6 +83,11 @@ class Audit:
             name: {c: gap_interval(counts, c, level=level) for c in Criterion}
             for name, counts in self.counts.items()
         }
+
+    @property
+    def failures(self) -> list[str]:
+        """A sentence for all that fails the gate that was asked for; none where it passes."""
+        return self.above(self.request.limits, by_upper=self.request.by_upper)
 
     def above(
         self, limits: Mapping[str | Criterion, float], *, by_upper: bool = False
@@ -164,11 +166,10 @@ class Audit:
             frames.append(frame)
         return pd.concat(frames, ignore_index=True)
 
-    def to_run(
-        self, criterion: str | Criterion = Criterion.EQUALIZED_ODDS, task: str = "predictions"
-    ) -> Run:
-        """The audit as a run, for the report and every other view."""
-        criterion = Criterion.parse(criterion)
+    def to_run(self, task: str | None = None) -> Run:
+        """The audit as a run, for every view; ``task`` is what it is called."""
+        task = task or (Path(self.request.file).stem if self.request.file else "predictions")
+        criterion = Criterion.parse(self.request.criterion)
         records = tuple(
             Record(
                 task,
@@ -191,22 +192,21 @@ class Audit:
             criterion=criterion,
             warnings=tuple(self.warnings()),
             provenance=self.provenance,
-            config={k: v for k, v in self.columns.items() if v}
-            | {"positive": self.classes[1] if len(self.classes) == 2 else None}
-            | {"threshold": self.threshold, "min_count": self.min_count}
-            | {"suppress_below": self.suppress_below},
+            config={k: v for k, v in self.request.to_config().items() if k != "file"}
+            | {"positive": self.classes[1] if len(self.classes) == 2 else None},
             tables=tuple(self.selection() + self.scoring()),
         )
 
     def _asked(self) -> str:
+        asked = self.request
         how = (
-            f"decisions in {self.columns['prediction']}"
-            if self.columns["prediction"]
-            else f"scores in {self.columns['score']}, decided at {self.threshold:g},"
+            f"decisions in {asked.prediction}"
+            if asked.prediction
+            else f"scores in {asked.score}, decided at {asked.threshold:g},"
         )
         return (
-            f"How do the {how} against {self.columns['label']} fall on groups of "
-            f"{listed(self.columns['groups'])}, over {plural(self.used, 'row')}?"
+            f"How do the {how} against {asked.label} fall on groups of {listed(asked.groups)}, "
+            f"over {plural(self.used, 'row')}?"
         )
 
     def _found(self, criterion: Criterion) -> str:
@@ -230,14 +230,15 @@ class Audit:
             f"{plural(n, 'row')} have no {column}"
             + (
                 ": left out of its groups."
-                if column in self.columns["groups"]
+                if column in self.request.groups
                 else ": left out of everything."
             )
             for column, n in self.missing.items()
         ]
         found += [
-            f"By {attribute}, {plural(n, 'group')} with fewer than {self.suppress_below} rows in "
-            "all or with a label are not shown; gaps are over the groups shown."
+            f"By {attribute}, {plural(n, 'group')} with fewer than "
+            f"{self.request.suppress_below} rows in all or with a label are not shown; gaps are "
+            "over the groups shown."
             for attribute, n in self.suppressed.items()
         ]
         if self.scores_outside:
@@ -263,18 +264,19 @@ class Audit:
                 )
         return found
 
-    def write(
-        self,
-        folder: str | Path,
-        criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
-        task: str = "predictions",
-    ) -> dict[str, Path]:
-        """Write report.html, result.json, results.csv and groups.csv into ``folder``."""
+    def write(self, folder: str | Path) -> dict[str, Path]:
+        """Write report.html, result.json, results.csv, groups.csv and what was asked.
+
+        Returns:
+            The paths by file name; config.yaml and the sums of all stand beside them.
+        """
         from evenhand.report.files import write_run
 
-        paths = write_run(self.to_run(criterion, task), folder)
-        groups = Path(folder) / "groups.csv"
-        return paths | {"groups.csv": write_atomically(groups, frame_to_csv(self.group_frame()))}
+        folder = Path(folder)
+        groups = write_atomically(folder / "groups.csv", frame_to_csv(self.group_frame()))
+        paths = write_run(self.to_run(), folder) | {"groups.csv": groups}
+        write_asked(folder, {"command": "audit", **self.request.to_config()}, list(paths))
+        return paths
 
 
 def _ratios(counts: Counts, hits: npt.NDArray[np.int64], name: str) -> pd.DataFrame:

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 
 from evenhand._base.text import listed, visible
+from evenhand.auditing.request import AuditRequest
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
 from evenhand.tasks.read_table import plain_values
@@ -22,13 +23,15 @@ Chunk = dict[str, tuple[np.ndarray[Any, Any], list[Any]]]
 """Column name to (codes (n,), names): -1 is missing. Scores: (numbers (n,), [])."""
 
 
-def opened(source: Any) -> TableFile:
+def opened(asked: AuditRequest, source: Any = None) -> TableFile:
     """The table of an audit: a file of any kind that tasks are read from, or a table in memory.
 
     Raises:
         InputError: it is missing, empty or damaged, or something else.
     """
-    return open_table(source, label=visible(source) if isinstance(source, str | Path) else None)
+    source = asked.file if source is None else source
+    name = visible(source) if isinstance(source, str | Path) else None
+    return open_table(source, label=name, delimiter=asked.delimiter, encoding=asked.encoding)
 
 
 def chunks(

@@ -41,7 +41,7 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
         lines += [*_groups(part), "", *_gaps(part), ""]
     remarks = audit.warnings()
     for part in audit.shown:
-        for sentence in small_cells(part.counts, audit.min_count):
+        for sentence in small_cells(part.counts, audit.request.min_count):
             remarks.append(f"By {part.counts.attribute}: {sentence}")
     if len(audit.classes) == 2:
         remarks.append(f"Two classes; the positive one is {audit.classes[1]}.")

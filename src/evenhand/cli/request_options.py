@@ -11,13 +11,19 @@ from typing import Annotated, Any, get_args, get_type_hints
 
 import typer
 
-from evenhand.finetuning.request import FLAGS, OPTIONS, FinetuneRequest
+from evenhand._base.requests import Options
+from evenhand.finetuning.request import FinetuneRequest
 
 SHORT = {"output": ("--output", "-o")}
 
 
-def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
-    """A decorator: the command has a flag for each option called ``names``, given as ``given``."""
+def takes(
+    *names: str, request: type = FinetuneRequest
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    """A decorator: the command has a flag for each option of ``request`` called ``names``.
+
+    What the flags say is given to it as ``given``.
+    """
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
@@ -26,7 +32,7 @@ def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
             for parameter in inspect.signature(command).parameters.values()
             if parameter.name != "given"
         ]
-        flags = [_flag(name) for name in names]
+        flags = [_flag(name, request) for name in names]
         required = [one for one in own if one.default is one.empty]
         parameters = [*required, *flags, *(one for one in own if one.default is not one.empty)]
 
@@ -42,12 +48,13 @@ def takes(*names: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return decorate
 
 
-def _flag(name: str) -> inspect.Parameter:
-    told = OPTIONS[name].metadata
-    kind: Any = taken(name)
+def _flag(name: str, request: type) -> inspect.Parameter:
+    options = Options(request)
+    told = options[name].metadata
+    kind: Any = taken(name, request)
     if told["many"]:
         kind = list[kind]
-    option = typer.Option(*SHORT.get(name, (FLAGS[name],)), help=told["help"])
+    option = typer.Option(*SHORT.get(name, (options.flags[name],)), help=told["help"])
     return inspect.Parameter(
         name,
         inspect.Parameter.KEYWORD_ONLY,
@@ -56,13 +63,13 @@ def _flag(name: str) -> inspect.Parameter:
     )
 
 
-def taken(name: str) -> type:
+def taken(name: str, request: type = FinetuneRequest) -> type:
     """What a flag takes: the option's own type where that is one typer reads, else a text."""
-    hint = _hints()[name]
+    hint = _hints(request)[name]
     kinds = {kind for kind in get_args(hint) or (hint,) if kind is not NoneType}
     return kinds.pop() if len(kinds) == 1 and kinds <= {bool, int, float, Path} else str
 
 
 @cache
-def _hints() -> dict[str, Any]:
-    return get_type_hints(FinetuneRequest)
+def _hints(request: type) -> dict[str, Any]:
+    return get_type_hints(request)

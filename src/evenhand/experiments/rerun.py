@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from evenhand._base.asked import CONFIG, read_asked, write_asked
+from evenhand._base.asked import CONFIG, read_asked
 from evenhand._base.run_folder import run_folder
 from evenhand._base.seals import check_sums
 from evenhand.errors import ArtefactError, EvenhandError, InputError
@@ -199,33 +199,19 @@ def _paper(config: dict[str, Any], where: Where) -> Run:
 
 
 def _audit(config: dict[str, Any], where: Where) -> Run:
-    from evenhand.auditing.audit import audit
-    from evenhand.criteria import Criterion
+    from evenhand.auditing.request import AuditRequest
 
-    asked = {k: v for k, v in config.items() if k not in ("command", "file", "criterion")}
-    for key, value in asked.items():
-        if key not in AUDIT or type(value) not in AUDIT[key]:
-            raise ValueError(f"no audit has {key}: {str(value)[:80]!r}")
-    asked["label"], asked["groups"] = config["label"], list(map(str, config["groups"]))
-    file, criterion = where.data or Path(config["file"]), Criterion.parse(config["criterion"])
+    _require(config, ("file",))
+    asked = AuditRequest.from_config(config)
+    if where.data is not None:
+        asked = replace(asked, file=str(where.data))
 
     def run() -> None:
-        paths = audit(file, **asked).write(where.output, criterion, file.stem)
-        write_asked(where.output, config, list(paths))
+        from evenhand.auditing.run import audit_of
+
+        audit_of(asked).write(where.output)
 
     return run
-
-
-AUDIT: dict[str, tuple[type, ...]] = {
-    "label": (str,),
-    "groups": (list,),
-    "missing": (list,),
-    **dict.fromkeys(("prediction", "score", "positive"), (str, type(None))),
-    "threshold": (int, float),
-    "cross": (bool,),
-    **dict.fromkeys(("min_count", "suppress_below"), (int,)),
-}
-"""What the config.yaml of an audit may hold, and of which types."""
 
 
 Run = Callable[[], Any]

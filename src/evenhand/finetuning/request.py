@@ -8,13 +8,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand._base import option_checks as check
+from evenhand._base.requests import Options, plain
+from evenhand._base.requests import option as of_request
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.finetuning import task_file_checks as check
+from evenhand.finetuning import task_file_checks as of_task
 from evenhand.finetuning.task_file_checks import ERRORS, NEEDS_DATA, NEEDS_LABEL, TASKS
 
 if TYPE_CHECKING:
@@ -35,18 +38,8 @@ def option(
     flag: str | None = None,
     many: bool = False,
 ) -> Any:
-    """A field of a request.
-
-    Args:
-        default: what holds where nothing is asked.
-        reads: from what a file or a flag says to the value; it raises an InputError.
-        words: what the option is, for ``--help``.
-        only: the tasks that know it.
-        flag: its flag, where it is not its name.
-        many: the flag may be repeated.
-    """
-    told = {"reads": reads, "help": words, "only": only, "flag": flag, "many": many}
-    return field(default=default, metadata=told)
+    """A field, see ``evenhand._base.requests.option``; ``only``: the tasks that know it."""
+    return of_request(default, reads, words, only=only, flag=flag, many=many)
 
 
 @dataclass(frozen=True)
@@ -62,16 +55,16 @@ class FinetuneRequest:
     )
     label: str | None = option(None, check.text, "What to predict, where the task has a choice.")
     positive: Any = option(
-        None, check.positive, "Value of the label that counts as positive.", only=FILES, many=True
+        None, of_task.positive, "Value of the label that counts as positive.", only=FILES, many=True
     )
     groups: tuple[str, ...] = option(
         (), check.texts, "Group column; repeat to cross several.", flag="--group", many=True
     )
     bins: tuple[float, ...] = option(
-        (), check.numbers, "Cut a group column of numbers here, as 25,45,65.", only=FILES
+        (), of_task.numbers, "Cut a group column of numbers here, as 25,45,65.", only=FILES
     )
     merge_groups: dict[str, tuple[str, ...]] | None = option(
-        None, check.merged, "Put groups together, as other=A,B.", many=True
+        None, of_task.merged, "Put groups together, as other=A,B.", many=True
     )
     exclude_groups: tuple[str, ...] = option(
         (), check.words, "Group that enters no gap; repeatable.", flag="--exclude-group", many=True
@@ -109,7 +102,7 @@ class FinetuneRequest:
     encoding: str | None = option(None, check.text, "Of the file; UTF-8 by default.", only=FILES)
     split: str | dict[str, float] | None = option(
         None,
-        check.split,
+        of_task.split,
         "How rows are parted: a column, or train=.6,valid=.15,test=.25.",
         only=NEEDS_DATA,
     )
@@ -145,7 +138,7 @@ class FinetuneRequest:
         "Gap to lessen: equalized_odds (default), demographic_parity or equal_opportunity.",
     )
     bound: float | dict[str, float] | None = option(
-        None, check.limits, "Gap to keep below, as equalized_odds=0.10; repeatable.", many=True
+        None, of_task.limits, "Gap to keep below, as equalized_odds=0.10; repeatable.", many=True
     )
     confidence: float = option(
         0.9, check.number(0.5, 0.999), "Of the bounds, one-sided; default 0.9."
@@ -174,7 +167,7 @@ class FinetuneRequest:
         None, check.number(0, 1e30), "Take this strength of the penalty, without choosing."
     )
     rank: int | str | None = option(
-        None, check.rank, "Rank of low-rank heads, or auto; default classes - 1, ours dense."
+        None, of_task.rank, "Rank of low-rank heads, or auto; default classes - 1, ours dense."
     )
     alpha: float | None = option(
         None, check.number(0, 1), "The first group's weight in the paper's method."
@@ -190,7 +183,7 @@ class FinetuneRequest:
     )
     output: Path | None = option(None, check.path, "Run folder; default runs/TASK-seedN.")
     name: str | None = option(
-        None, check.folder_name, "What the results call the task.", only=FILES
+        None, of_task.folder_name, "What the results call the task.", only=FILES
     )
 
     @property
@@ -255,7 +248,8 @@ class FinetuneRequest:
             for key, value in given.items()
             if value is not None and value not in ((), [], {})
         }
-        changed = replace(self, **{key: checked(key, value) for key, value in named.items()})
+        read = {key: OPTIONS.checked(key, value) for key, value in named.items()}
+        changed = replace(self, **read)
         for key, problem in changed.problems(named):
             raise InputError(f"{FLAGS[key]}: {problem}")
         return changed
@@ -302,7 +296,7 @@ class FinetuneRequest:
 
     def to_config(self) -> dict[str, Any]:
         """Everything that was asked, as plain values for config.yaml; defaults are written out."""
-        asked = {key: _plain(getattr(self, key)) for key in OPTIONS if key != "bound"}
+        asked = {key: plain(getattr(self, key)) for key in OPTIONS if key != "bound"}
         known = {
             key: value
             for key, value in asked.items()
@@ -321,7 +315,7 @@ class FinetuneRequest:
         asked.pop("bound", None)
         if config.get("bounds"):
             asked["bound"] = config["bounds"]
-        return cls(**{key: checked(key, value) for key, value in asked.items()})
+        return cls(**{key: OPTIONS.checked(key, value) for key, value in asked.items()})
 
     @property
     def fingerprint(self) -> str:
@@ -331,33 +325,8 @@ class FinetuneRequest:
         return hashlib.sha256(yaml.safe_dump(self.to_config()).encode()).hexdigest()
 
 
-OPTIONS = {option.name: option for option in fields(FinetuneRequest)}
+OPTIONS = Options(FinetuneRequest)
 """Every option by its name."""
-FLAGS = {
-    name: option.metadata["flag"] or "--" + name.replace("_", "-")
-    for name, option in OPTIONS.items()
-}
+FLAGS = OPTIONS.flags
 REQUIRED = {"data": NEEDS_DATA, "label": NEEDS_LABEL, "groups": NEEDS_LABEL}
 """Options that tasks cannot do without."""
-
-
-def checked(key: str, value: Any) -> Any:
-    """The value of an option, as a file or a flag gives it.
-
-    Raises:
-        InputError: no such option, or a value that cannot be; the message names the flag.
-    """
-    if key not in OPTIONS:
-        raise InputError(f"no option {key!r}; there are {', '.join(OPTIONS)}")
-    try:
-        return OPTIONS[key].metadata["reads"](value)
-    except InputError as error:
-        raise InputError(f"{FLAGS[key]}: {error}") from error
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Path):
-        return str(value)
-    if isinstance(value, Mapping):
-        return {key: _plain(one) for key, one in value.items()}
-    return list(value) if isinstance(value, tuple) else value

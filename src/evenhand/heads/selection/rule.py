@@ -6,10 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from evenhand._base.arrays import real_number
-from evenhand.criteria import Criterion
+from evenhand.criteria import Criterion, parse_limit
 from evenhand.errors import InputError
 from evenhand.metrics.rates import ErrorMetric, error_metric
 
@@ -48,16 +46,7 @@ class Bound:
         Raises:
             InputError: it is not written ``criterion=limit``.
         """
-        name, separator, limit = text.partition("=")
-        try:
-            value = float(limit)
-        except ValueError:
-            value = float("nan")
-        if not separator or np.isnan(value):
-            raise InputError(
-                f"a bound is written criterion=limit, as equalized_odds=0.1, not {text!r}"
-            )
-        return cls(name, value)
+        return cls(*parse_limit(text))
 
     def __str__(self) -> str:
         return f"{self.criterion}<={self.limit:g}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
@@ -12,107 +12,110 @@ import numpy as np
 import pandas as pd
 
 import evenhand.auditing.scores as score_views
-from evenhand._base.options import with_defaults
 from evenhand._base.text import listed, visible
 from evenhand.auditing.classes import classes_of
 from evenhand.auditing.counting import MISSING, Coder, Ints, ScoreTally, Tally
 from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.result import Audit
-from evenhand.auditing.source import CHUNK_ROWS, chunks, opened
+from evenhand.auditing.source import chunks, opened
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.tasks.missing import Missing
 from evenhand.tasks.table_file import TableFile
 
-MOST_GROUP_COLUMNS = 4
 MOST_NUMBERS = 20_000_000
 """Counts that a grouping may need."""
 
 
 class AuditOptions(TypedDict, total=False):
-    """How decisions are counted and shown; see :func:`audit`."""
+    """How decisions are read, counted and judged; see :func:`audit`."""
 
     threshold: float
     positive: str | None
     cross: bool
+    criterion: str
     min_count: int
     suppress_below: int
-    chunk_rows: int
     missing: Sequence[Any]
-
-
-OPTIONS: dict[str, Any] = {
-    "threshold": 0.5,
-    "positive": None,
-    "cross": True,
-    "min_count": 100,
-    "suppress_below": 0,
-    "chunk_rows": CHUNK_ROWS,
-    "missing": (),
-}
+    delimiter: str | None
+    encoding: str | None
+    fail_above: Mapping[str, float]
+    by_upper: bool
 
 
 def audit(
-    source: str | Path | pd.DataFrame,
+    source: str | Path | pd.DataFrame | Any,
     *,
-    label: str,
     groups: str | Sequence[str],
+    label: str | None = None,
     prediction: str | None = None,
     score: str | None = None,
     **options: Unpack[AuditOptions],
 ) -> Audit:
     """Count how decisions made elsewhere fall on groups.
 
-    The rows are streamed: memory holds the counts, never the file.
-
     Args:
         source: a file that tables are read from (CSV, Parquet, Arrow, JSON lines, Excel; packed or
             not), or a table in memory.
-        label: the column of what was true.
         groups: the column or columns of the groups; rows where one is missing count in the error
             only.
+        label: the column of what was true.
         prediction: the column of what was decided. Without it, ``score >= threshold`` decides.
         score: the column of scores of the positive class (two classes only): gives the AUC, the
             calibration and the scoring rate of each group.
         options: ``threshold`` (.5): of the score, where there is no prediction. ``positive``: the
             positive class; by default the last of the two in order. ``cross`` (True): with several
-            group columns, also audit their crossings. ``min_count`` (100): cells group × label
-            below it are flagged. ``suppress_below`` (0): groups with fewer rows, or a label cell
-            with fewer but some, are not shown. ``chunk_rows``: how many rows are read at a time.
-            ``missing``: words that mean "no value" beside the usual ones.
+            group columns, also audit their crossings. ``criterion``: what the report shows.
+            ``min_count`` (100): cells group × label below it are flagged. ``suppress_below`` (0):
+            groups with fewer rows, or a label cell with fewer but some, are not shown.
+            ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,
+            ``encoding``: of a CSV. ``fail_above``, ``by_upper``: the gate, see ``Audit.failures``.
 
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
-        MissingExtraError: a Parquet file without pyarrow.
+        MissingExtraError: a workbook without openpyxl.
 
     Example:
         >>> found = eh.audit("decisions.csv", label="repaid", prediction="approved", groups="sex")
         >>> found.above({"demographic_parity": 0.5})  # sentences; none where all is within
         []
     """
+    file = str(source) if isinstance(source, str | Path) else None
+    columns = {"label": label, "groups": groups, "prediction": prediction, "score": score}
+    return audit_of(AuditRequest.of(file=file, **columns, **options), source)
+
+
+def audit_of(asked: AuditRequest, source: str | Path | pd.DataFrame | Any = None) -> Audit:
+    """The audit that is asked for.
+
+    Args:
+        asked: the request.
+        source: a table in memory, or a file in place of the request's.
+
+    Raises:
+        InputError: see :func:`audit`.
+        MissingExtraError: a workbook without openpyxl.
+    """
     began = time.perf_counter()
-    how = with_defaults(OPTIONS, options, "audit")
-    threshold, positive, cross = how["threshold"], how["positive"], how["cross"]
-    min_count, suppress_below = how["min_count"], how["suppress_below"]
-    chunk_rows = how["chunk_rows"]
-    _check_settings(threshold, min_count, suppress_below, chunk_rows)
-    columns = _columns(label, groups, prediction, score)
-    names = columns["groups"]
-    wanted = [c for c in (label, *names, prediction, score) if c is not None]
+    label, prediction, score, names = asked.label, asked.prediction, asked.score, list(asked.groups)
+    if label is None:
+        raise InputError("an audit needs a label column")
+    wanted = list(asked.columns)
     coders = {c: Coder(c, "group") for c in names} | {label: Coder(label, "label")}
     if prediction is not None:
         coders[prediction] = Coder(prediction, "prediction")
     tally, scored, dropped, rows = Tally(), ScoreTally(), dict.fromkeys(wanted, 0), 0
     outside = 0
-    table = opened(source)
-    missing_words = Missing(how["missing"])
-    for chunk in chunks(table, wanted, score, missing_words, chunk_rows):
+    table = opened(asked, source)
+    missing_words = Missing(asked.missing)
+    for chunk in chunks(table, wanted, score, missing_words):
         codes = {c: coder(*chunk[c]) for c, coder in coders.items()}
         values = None if score is None else chunk[score][0]
         if prediction is not None:
             decided = codes[prediction]
         elif values is not None:
-            decided = (values >= values.dtype.type(threshold)).astype(np.int64)
+            decided = (values >= values.dtype.type(asked.threshold)).astype(np.int64)
         rows += len(decided)
         missing = {label: codes[label] == MISSING}
         if prediction:
@@ -139,11 +142,11 @@ def audit(
     deciding = [label] + ([prediction] if prediction else [])
     found_classes = classes_of(
         {column: coders[column].names for column in deciding},
-        positive=positive,
+        positive=asked.positive,
         scored=score is not None,
     )
     classes, maps = found_classes.names, found_classes.of_codes
-    spans = [(name,) for name in names] + ([tuple(names)] if cross and len(names) > 1 else [])
+    spans = [(name,) for name in names] + ([tuple(names)] if asked.cross and len(names) > 1 else [])
     found = [
         _part(span, names, tally, coders, classes, maps, scored if score else None)
         for span in spans
@@ -157,48 +160,13 @@ def audit(
         rows=rows,
         missing={c: n for c, n in dropped.items() if n},
         used=int(tally.rows.sum()),
-        columns=columns,
-        threshold=None if prediction else threshold,
-        min_count=min_count,
-        suppress_below=suppress_below,
+        request=asked,
         scores_exact=scored.exact,
         scores_outside=outside,
         notes=(*table.notes, *found_classes.notes),
         apart=found_classes.apart,
         provenance=_provenance(table, time.perf_counter() - began),
     )
-
-
-def _check_settings(threshold: float, min_count: int, suppress_below: int, chunk_rows: int) -> None:
-    if not np.isfinite(threshold):
-        raise InputError(f"the threshold of a score must be finite, found {threshold}")
-    for name, value, least in (
-        ("min_count", min_count, 0),
-        ("suppress_below", suppress_below, 0),
-        ("chunk_rows", chunk_rows, 1),
-    ):
-        if not value >= least:
-            raise InputError(f"{name} must be at least {least}, found {value}")
-
-
-def _columns(
-    label: str, groups: str | Sequence[str], prediction: str | None, score: str | None
-) -> dict[str, Any]:
-    names = [groups] if isinstance(groups, str) else list(groups)
-    if not names:
-        raise InputError("an audit needs at least one group column")
-    if len(set(names)) < len(names):
-        raise InputError(f"a group column is named twice: {listed(names)}")
-    if len(names) > MOST_GROUP_COLUMNS:
-        raise InputError(f"at most {MOST_GROUP_COLUMNS} group columns, found {len(names)}")
-    if prediction is None and score is None:
-        raise InputError("an audit needs a prediction column, a score column or both")
-    given = [c for c in (label, prediction, score) if c is not None]
-    if len(set(given)) < len(given):
-        raise InputError(f"label, prediction and score must be different columns: {listed(given)}")
-    if score in names:
-        raise InputError(f"{visible(score)!r} cannot be both a score and a group column")
-    return {"label": label, "prediction": prediction, "score": score, "groups": names}
 
 
 def _part(

@@ -1,0 +1,157 @@
+"""What can be asked of ``evenhand audit``: every option once, for flags, files and Python."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from evenhand._base import option_checks as check
+from evenhand._base.option_checks import SHORT
+from evenhand._base.requests import Options, option, plain
+from evenhand._base.text import listed, visible
+from evenhand.criteria import Criterion, parse_limit
+from evenhand.errors import InputError
+
+MOST_GROUP_COLUMNS = 4
+MOST_ROWS = 1_000_000_000
+LARGEST_GAP = 2.0
+
+
+def gap_limits(value: Any) -> dict[str, float]:
+    """Criterion to the largest gap allowed: a mapping, or a list of ``criterion=number``."""
+    if isinstance(value, Mapping):
+        pairs = [(Criterion.parse(check.text(name)), limit) for name, limit in value.items()]
+    else:
+        pairs = [parse_limit(one) for one in check.words(value)]
+    limits: dict[str, float] = {}
+    for criterion, limit in pairs:
+        if criterion.value in limits:
+            raise InputError(f"{criterion.value} is given twice; give it once")
+        if isinstance(limit, bool) or not isinstance(limit, int | float):
+            raise InputError(f"expected a number, found {SHORT.repr(limit)}")
+        if not 0 <= limit <= LARGEST_GAP:
+            raise InputError(f"a gap lies between 0 and 2, found {limit}")
+        limits[criterion.value] = float(limit)
+    return limits
+
+
+@dataclass(frozen=True)
+class AuditRequest:
+    """What is asked of an audit, checked.
+
+    Every field is described by its ``help``, shown by ``evenhand audit --help``.
+
+    Example:
+        >>> from evenhand.auditing import AuditRequest
+        >>> asked = AuditRequest.of(label="repaid", prediction="approved", groups="sex")
+        >>> AuditRequest.from_config(asked.to_config()) == asked
+        True
+    """
+
+    file: str | None = option(None, check.text, "What is audited.")
+    label: str | None = option(None, check.text, "Column of what was true.")
+    groups: tuple[str, ...] = option(
+        (), check.words, "Group column; repeat for several.", flag="--group", many=True
+    )
+    prediction: str | None = option(None, check.text, "Column of what was decided.")
+    score: str | None = option(None, check.text, "Column of scores (two classes).")
+    cross: bool = option(
+        True, check.yes, "Audit the crossings of the groups too.", flag="--cross/--no-cross"
+    )
+    threshold: float = option(
+        0.5, check.number(-1e300, 1e300), "Score from which on it is positive; default 0.5."
+    )
+    positive: str | None = option(None, check.text, "The positive class.")
+    criterion: str = option(
+        Criterion.EQUALIZED_ODDS.value,
+        lambda value: Criterion.parse(check.text(value)).value,
+        "What the report shows: equalized_odds (default), demographic_parity, equal_opportunity.",
+    )
+    min_count: int = option(
+        100, check.whole(0, MOST_ROWS), "Flag cells with fewer rows; default 100."
+    )
+    suppress_below: int = option(
+        0, check.whole(0, MOST_ROWS), "Do not show groups with fewer rows."
+    )
+    missing: tuple[str, ...] = option(
+        (), check.words, "Further word for a missing value; repeatable.", many=True
+    )
+    delimiter: str | None = option(None, check.text, "Between columns; found by default.")
+    encoding: str | None = option(None, check.text, "Of the file; UTF-8 by default.")
+    fail_above: Mapping[str, float] | None = option(
+        None,
+        gap_limits,
+        "Exit with 1 if a gap is above, as equalized_odds=0.1; repeatable.",
+        many=True,
+    )
+    by_upper: bool = option(
+        False,
+        check.yes,
+        "Judge --fail-above by the upper end of the 95 % interval, not by the estimate.",
+    )
+
+    @classmethod
+    def of(cls, **given: Any) -> Self:
+        """A request of what is ``given``; None and empty lists ask for nothing.
+
+        Raises:
+            InputError: no such option, a value that cannot be, or columns that cannot be audited
+                together.
+        """
+        named = {
+            key: value
+            for key, value in given.items()
+            if value is not None and not (isinstance(value, list | tuple) and not value)
+        }
+        asked = cls(**{key: OPTIONS.checked(key, value) for key, value in named.items()})
+        asked._check_columns()
+        return asked
+
+    @property
+    def limits(self) -> Mapping[str, float]:
+        """Criterion to the largest gap that passes the gate."""
+        return self.fail_above or {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns to read, each once."""
+        every = (self.label, *self.groups, self.prediction, self.score)
+        return tuple(dict.fromkeys(column for column in every if column is not None))
+
+    def _check_columns(self) -> None:
+        names = list(self.groups)
+        if not names:
+            raise InputError("an audit needs at least one group column")
+        if len(set(names)) < len(names):
+            raise InputError(f"a group column is named twice: {listed(names)}")
+        if len(names) > MOST_GROUP_COLUMNS:
+            raise InputError(f"at most {MOST_GROUP_COLUMNS} group columns, found {len(names)}")
+        if self.prediction is None and self.score is None:
+            raise InputError("an audit needs a prediction column, a score column or both")
+        given = [c for c in (self.label, self.prediction, self.score) if c is not None]
+        if len(set(given)) < len(given):
+            raise InputError(
+                f"label, prediction and score must be different columns: {listed(given)}"
+            )
+        if self.score in names:
+            raise InputError(f"{visible(self.score)!r} cannot be both a score and a group column")
+
+    def to_config(self) -> dict[str, Any]:
+        """Everything that was asked, as plain values for config.yaml; defaults are written out."""
+        asked = {key: plain(getattr(self, key)) for key in OPTIONS}
+        return {key: value for key, value in asked.items() if value not in (None, [], {})}
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """The request that :meth:`to_config` wrote.
+
+        Raises:
+            InputError: a key that is none of its own, or a value that cannot be; it is named.
+        """
+        return cls.of(**{key: value for key, value in config.items() if key != "command"})
+
+
+OPTIONS = Options(AuditRequest)
+"""Every option by its name."""
+FLAGS = OPTIONS.flags

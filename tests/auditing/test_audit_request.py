@@ -1,0 +1,79 @@
+"""What is asked of an audit: written and read back the same, each option once."""
+
+import pytest
+import yaml
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenhand.auditing.request import FLAGS, OPTIONS, AuditRequest
+from evenhand.cli.request_options import taken
+from evenhand.errors import InputError
+
+WORDS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=1)
+COLUMNS = st.lists(WORDS, min_size=4, max_size=6, unique=True)
+CRITERIA = st.sampled_from(["equalized_odds", "demographic_parity", "equal_opportunity"])
+SETTINGS = st.fixed_dictionaries(
+    {},
+    optional={
+        "cross": st.booleans(),
+        "threshold": st.floats(-1e9, 1e9),
+        "positive": WORDS,
+        "criterion": CRITERIA,
+        "min_count": st.integers(0, 1000),
+        "suppress_below": st.integers(0, 1000),
+        "missing": st.lists(WORDS, max_size=3),
+        "delimiter": st.sampled_from([",", ";", "\t"]),
+        "encoding": st.sampled_from(["utf-8", "cp1252"]),
+        "fail_above": st.dictionaries(CRITERIA, st.floats(0, 2), max_size=3),
+        "by_upper": st.booleans(),
+    },
+)
+
+
+@given(COLUMNS, SETTINGS)
+def test_a_request_is_read_back_as_it_was_written(columns, options):
+    label, prediction, score, *groups = columns
+    asked = AuditRequest.of(
+        file="t.csv", label=label, prediction=prediction, score=score, groups=groups, **options
+    )
+    text = yaml.safe_dump(asked.to_config(), allow_unicode=True, sort_keys=False)
+    again = AuditRequest.from_config(yaml.safe_load(text))
+    assert again.to_config() == asked.to_config()
+    assert again.columns == asked.columns == tuple(dict.fromkeys([label, *groups, *columns[1:3]]))
+    assert again.limits == asked.limits
+
+
+def test_limits_are_read_from_flags_and_from_mappings():
+    flags = AuditRequest.of(
+        groups="g", prediction="p", fail_above=["eo=0.1", "demographic_parity=.2"]
+    )
+    named = AuditRequest.of(groups="g", prediction="p", fail_above={"eo": 0.1, "dp": 0.2})
+    assert flags.limits == named.limits == {"equalized_odds": 0.1, "demographic_parity": 0.2}
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"fail_above": ["eo"]}, "--fail-above: a limit is written criterion=number"),
+        ({"fail_above": ["eo=3"]}, "--fail-above: a gap lies between 0 and 2, found 3"),
+        ({"fail_above": ["eo=0.1", "eo=0.2"]}, "--fail-above: equalized_odds is given twice"),
+        ({"fail_above": {"eo": "0.1"}}, "--fail-above: expected a number, found '0.1'"),
+        ({"cross": "yes"}, "--cross: expected true or false, found 'yes'"),
+        ({"criterion": "fair"}, "--criterion: unknown criterion 'fair'"),
+        ({"grops": "g"}, "no option 'grops'; did you mean 'groups'"),
+        ({"prediction": None}, "a prediction column, a score column or both"),
+        ({"groups": list("abcde")}, "at most 4 group columns, found 5"),
+    ],
+)
+def test_what_cannot_be_asked_is_named(options, message):
+    with pytest.raises(InputError, match=message):
+        AuditRequest.of(**({"groups": "g", "prediction": "p"} | options))
+
+
+def test_every_option_has_one_flag_of_its_own_type_and_words_of_help():
+    assert len(set(FLAGS.values())) == len(OPTIONS)
+    assert all(option.metadata["help"] for option in OPTIONS.values())
+    others = {name: taken(name, AuditRequest) for name in OPTIONS}
+    assert {name for name, kind in others.items() if kind is bool} == {"cross", "by_upper"}
+    assert others["threshold"] is float
+    assert {others[name] for name in ("min_count", "suppress_below")} == {int}
