@@ -177,7 +177,7 @@ class FinetuneRequest:
     )
     card: dict[str, Any] | None = option(
         None,
-        check.card,
+        of_task.card,
         "What the model card says, as license=mit; also language, datasets, base_model, intended.",
         many=True,
     )

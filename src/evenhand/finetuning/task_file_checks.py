@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from evenhand._base.option_checks import SHORT, number, text, texts, words
+from evenhand._base.option_checks import SHORT, number, one_of, text, texts, words
 from evenhand._base.text import visible
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
