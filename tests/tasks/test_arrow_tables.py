@@ -13,8 +13,8 @@ from pyarrow import feather, parquet
 from evenhand.errors import InputError
 from evenhand.tasks.column_values import days_of, numbers_of
 from evenhand.tasks.missing import Missing
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.read_table import frame_of, read_frame
-from evenhand.tasks.table_file import open_table
 
 
 @pytest.fixture

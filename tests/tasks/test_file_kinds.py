@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from evenhand.errors import InputError
 from evenhand.tasks.file_kinds import UNREADABLE, Kind, kind_of
-from evenhand.tasks.table_file import open_table
+from evenhand.tasks.open_table import open_table
 
 
 @pytest.mark.parametrize(("start", "what", "advice"), UNREADABLE)

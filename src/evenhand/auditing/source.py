@@ -13,8 +13,9 @@ from evenhand._base.text import listed, visible
 from evenhand.auditing.request import AuditRequest
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.read_table import plain_values
-from evenhand.tasks.table_file import TableFile, open_table
+from evenhand.tasks.table_file import TableFile
 
 CHUNK_ROWS = 500_000
 

@@ -21,9 +21,10 @@ from evenhand.finetuning.fair_model import Decisions, FairModel
 from evenhand.finetuning.scored_file import ScoredFile
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
 from evenhand.tasks.image_task import ImageFiles, resolve
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.raw import ImageColumn, Raw
 from evenhand.tasks.raw_batches import RawBatch, raw_batches
-from evenhand.tasks.table_file import TableFile, open_table
+from evenhand.tasks.table_file import TableFile
 
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 

@@ -11,12 +11,10 @@ from typing import Any
 import pandas as pd
 
 from evenhand.errors import InputError, MissingExtraError
+from evenhand.tasks.arrow_batches import BATCH_ROWS, batches_of, without_views
 from evenhand.tasks.memory_tables import frame_table
 from evenhand.tasks.table_file import Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
-
-BATCH_ROWS = 1 << 20
-
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores as a column."""
@@ -66,7 +64,7 @@ def _selected(batch: Any, wanted: Sequence[str]) -> Any:
     import pyarrow as arrow
 
     columns = [batch.column(batch.schema.get_field_index(name)) for name in wanted]
-    return _without_views(
+    return without_views(
         arrow.RecordBatch.from_arrays(columns, [str(at) for at in range(len(columns))])
     )
 
@@ -96,30 +94,6 @@ def _held(table: Any, label: str) -> TableFile:
     if not table.num_rows:
         raise InputError(f"{label} has no rows")
     return TableFile(label, columns, lambda places: batches_of(table, places))
-
-
-def batches_of(table: Any, places: Sequence[int]) -> Batches:
-    """The columns of an Arrow table at ``places``, a batch at a time."""
-    part = table.select(list(places)).rename_columns([str(at) for at in range(len(places))])
-    return (_without_views(batch) for batch in part.to_batches(BATCH_ROWS))
-
-
-def _without_views(batch: Any) -> Any:
-    """The same texts as plain strings: views of them, as polars has, cannot be computed with."""
-    import pyarrow as arrow
-
-    def plain(column: Any) -> Any:
-        if arrow.types.is_string_view(column.type):
-            return column.cast(arrow.string())
-        if arrow.types.is_dictionary(column.type) and arrow.types.is_string_view(
-            column.type.value_type
-        ):
-            words = column.dictionary.cast(arrow.string())
-            return arrow.DictionaryArray.from_arrays(column.indices, words)
-        return column
-
-    columns = [plain(column) for column in batch.columns]
-    return arrow.RecordBatch.from_arrays(columns, batch.schema.names)
 
 
 def json_lines(content: Content) -> TableFile:

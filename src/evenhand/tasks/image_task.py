@@ -17,10 +17,10 @@ from evenhand.tasks.decode_image import decode
 from evenhand.tasks.inputs import View
 from evenhand.tasks.labelled import Labelled, label_frame
 from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.raw import ImageColumn
 from evenhand.tasks.read_table import frame_of
-from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
 MAX_MISSING = 0.05

@@ -9,6 +9,7 @@ import pandas as pd
 
 from evenhand._base.names import name_of
 from evenhand.errors import InputError
+from evenhand.tasks.arrow_batches import batches_of
 from evenhand.tasks.table_file import Batches, TableFile
 
 
@@ -29,8 +30,6 @@ def memory_table(source: Any, label: str) -> TableFile:
             f"{label} must be a file, a DataFrame or an Arrow table, found {type(source).__name__}"
         )
     import pyarrow as arrow
-
-    from evenhand.tasks.arrow_tables import batches_of
 
     table = arrow.table(source)
     if not table.num_rows:

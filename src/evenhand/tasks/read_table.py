@@ -13,7 +13,8 @@ import pandas as pd
 from evenhand._base.text import listed, visible
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
-from evenhand.tasks.table_file import TableFile, open_table
+from evenhand.tasks.open_table import open_table
+from evenhand.tasks.table_file import TableFile
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?[iI]nf(inity)?$"
 WHOLE = r"^[+-]?\d+$"

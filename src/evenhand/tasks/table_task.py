@@ -17,10 +17,10 @@ from evenhand.errors import InputError
 from evenhand.tasks.fit_encoder import fit_encoder
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.read_table import frame_of
 from evenhand.tasks.table_encoder import TableEncoder
-from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
 

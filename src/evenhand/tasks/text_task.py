@@ -10,10 +10,10 @@ from evenhand._base.options import with_defaults
 from evenhand.tasks.inputs import Texts, View
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of, group_columns
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.raw import TextColumn
 from evenhand.tasks.read_table import frame_of
-from evenhand.tasks.table_file import open_table
 from evenhand.tasks.task import Task
 
 

@@ -3,27 +3,46 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 
-from evenhand._base.arrays import Float64, FloatArray
+from evenhand._base.arrays import Float64, FloatArray, IntArray
 
-if TYPE_CHECKING:
-    from evenhand.heads.streaming.stream import Stream
+
+class RowArrays(NamedTuple):
+    """What is passed over.
+
+    Attributes:
+        features: (N, d), an array, a memory map, or anything whose slices are arrays.
+        labels: (N,) integers in [0, K).
+        atoms: (N,) the atomic cell of each row.
+        number: of atomic cells.
+        dtype: of the products.
+        folds: (N,) the fold that holds each row, where heads leave one out.
+        weights: (N,) of the rows in the log-loss.
+    """
+
+    features: Any
+    labels: IntArray
+    atoms: IntArray
+    number: int
+    dtype: np.dtype[Any]
+    folds: npt.NDArray[Any] | None = None
+    weights: npt.NDArray[Any] | None = None
 
 
 class HeadLogits:
     """Heads on their way over the rows, and their logits where a second way is to come."""
 
-    def __init__(self, stream: Stream, heads: Float64, folds: Sequence[int]) -> None:
-        self.stream, self.shape = stream, heads.shape
+    def __init__(self, rows: RowArrays, heads: Float64, folds: Sequence[int]) -> None:
+        self.rows, self.shape = rows, heads.shape
         flat = heads.reshape(-1, heads.shape[2])
-        self.weight = np.ascontiguousarray(flat[:, :-1], dtype=stream.dtype)
-        self.bias = flat[:, -1:].astype(stream.dtype)
+        self.weight = np.ascontiguousarray(flat[:, :-1], dtype=rows.dtype)
+        self.bias = flat[:, -1:].astype(rows.dtype)
         self.left_out = np.asarray(folds)
-        self.masked = stream.folds is not None and bool((self.left_out >= 0).any())
+        self.masked = rows.folds is not None and bool((self.left_out >= 0).any())
         self.kept = False
         self._logits: FloatArray | None = None
 
@@ -50,11 +69,11 @@ class Chunk:
     """Some rows in memory, the heads' logits on them, and which rows count for which head."""
 
     def __init__(self, passing: HeadLogits, span: slice, by_cell: bool) -> None:
-        stream = passing.stream
-        x, labels, atoms = stream.features[span], stream.labels[span], stream.atoms[span]
-        folds = stream.folds[span] if passing.masked and stream.folds is not None else None
-        weights = None if stream.weights is None else stream.weights[span]
-        self.number = stream.number
+        rows = passing.rows
+        x, labels, atoms = rows.features[span], rows.labels[span], rows.atoms[span]
+        folds = rows.folds[span] if passing.masked and rows.folds is not None else None
+        weights = None if rows.weights is None else rows.weights[span]
+        self.number = rows.number
         self.edges: npt.NDArray[np.int64] | None = None
         if by_cell:
             order = np.argsort(atoms, kind="stable")
@@ -62,12 +81,12 @@ class Chunk:
             labels, atoms = labels[order], atoms[order]
             folds = None if folds is None else folds[order]
             weights = None if weights is None else weights[order]
-            self.edges = np.searchsorted(atoms, np.arange(stream.number + 1))
-        self.x: FloatArray = np.asarray(x, dtype=stream.dtype)
+            self.edges = np.searchsorted(atoms, np.arange(rows.number + 1))
+        self.x: FloatArray = np.asarray(x, dtype=rows.dtype)
         self.labels, self.atoms = labels, atoms
         heads, m, _ = passing.shape
         self.z: FloatArray = passing.logits(self.x, span).reshape(heads, m, len(labels))
-        self.weights: FloatArray | None = None if weights is None else weights.astype(stream.dtype)
+        self.weights: FloatArray | None = None if weights is None else weights.astype(rows.dtype)
         self.counts: npt.NDArray[np.bool_] | None = None
         if folds is not None:
             self.counts = (folds != passing.left_out[:, None])[:, None]

@@ -31,7 +31,7 @@ from evenhand._base.arrays import Float64, IntArray, release
 from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.heads.head_fit import LARGEST
-from evenhand.heads.streaming.chunk import Chunk, HeadLogits
+from evenhand.heads.streaming.chunk import Chunk, HeadLogits, RowArrays
 from evenhand.heads.streaming.sums import Atoms, Sums
 
 Total = TypeVar("Total")
@@ -80,6 +80,9 @@ class Stream:
         self.features, self.labels = features, labels
         self.atoms, self.number = atoms.of_row, atoms.number
         self.folds, self.weights, self.dtype, self.world = folds, weights, np.dtype(dtype), world
+        self._rows = RowArrays(
+            features, labels, self.atoms, self.number, self.dtype, self.folds, self.weights
+        )
         exact = self.dtype == np.float64
         self.largest = LARGEST[torch.float64 if exact else torch.float32]
         self.outputs = 1 if classes == 2 else classes
@@ -201,7 +204,7 @@ class Stream:
         self._ask(np.array([_SUMS]), np.array(betas, dtype=np.float64))
         self._ask(heads, np.array(folds), np.array([whole]))
         columns, m, wide = heads.shape
-        self._last = passing = HeadLogits(self, heads, folds)
+        self._last = passing = HeadLogits(self._rows, heads, folds)
         if not whole and columns * m * len(self.labels) * self.dtype.itemsize <= KEPT_BYTES:
             passing.keep(len(self.labels))
 
