@@ -5,20 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date, timedelta
 from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from evenhand._base.text import listed, plain_number, visible
 from evenhand.criteria import Criterion
 from evenhand.report.card_metadata import CardFacts
-from evenhand.tasks.encoded_columns import (
-    MISSING_NAME,
-    BinColumn,
-    CategoryColumn,
-    Column,
-    NumberColumn,
-)
+from evenhand.tasks.example_row import example_row
 from evenhand.tasks.raw import ImageColumn, TextColumn
 from evenhand.tasks.table_encoder import TableEncoder
 
@@ -29,8 +22,6 @@ if TYPE_CHECKING:
 
 WIDEST = 30
 """Columns up to which a card shows an example of each."""
-
-EPOCH = date(1970, 1, 1)
 
 DOES = {
     "table": "tabular-classification",
@@ -144,19 +135,7 @@ def _example(encoder: TableEncoder) -> str:
     """One row that the encoder reads: middles and categories of the training rows."""
     if len(encoder.columns) > WIDEST:
         return "dict.fromkeys(model.needs)"
-    row = {column.name: _usual(column) for column in encoder.columns}
-    return pformat(row, sort_dicts=False, width=88).replace("\n", "\n       ")
-
-
-def _usual(column: Column) -> Any:
-    if isinstance(column, CategoryColumn):
-        return next((c for c in column.categories if c != MISSING_NAME), None)
-    if isinstance(column, NumberColumn | BinColumn):
-        if getattr(column, "date", False):
-            return (EPOCH + timedelta(days=round(column.median))).isoformat()
-        short = float(f"{column.median:.4g}")
-        return int(short) if short.is_integer() else short
-    return None
+    return pformat(example_row(encoder), sort_dicts=False, width=88).replace("\n", "\n       ")
 
 
 def _promised(run: Run, model: FairModel) -> list[str]:
