@@ -2,33 +2,68 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Annotated
+
 import typer
 
-from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Task
+from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Quiet, Task
 from evenhand.cli.request_options import takes
-from evenhand.cli.terminal import say
 
 
-@takes(*OF_THE_TASK, "confidence", "seed")
-def plan(task: Task, given: Given, cache: Cache = None, json: Json = False) -> None:
-    """Tell, before fitting, how small a bound these rows can support."""
+@takes(
+    *OF_THE_TASK,
+    "from_run",
+    "bound",
+    "criterion",
+    "confidence",
+    "error",
+    "fresh_head",
+    "adapter",
+    "seed",
+)
+def plan(
+    task: Task,
+    given: Given,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", "-o", help="A picture (svg, png, pdf) or a page (html)."),
+    ] = None,
+    cache: Cache = None,
+    json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Tell what a bound would cost, and which groups are too small, before it is asked for.
+
+    evenhand plan adult
+
+    evenhand plan task.yaml --criterion demographic_parity -o price.html
+
+    One cross-fitted path, judged on the rows to fit and choose on; no test row is read. Features
+    are cached, and read from the cache by finetune.
+    """
     from evenhand.finetuning.recipe import recipe
 
-    asked = recipe(task, cache=cache, progress=True, **given)
+    asked = recipe(task, cache=cache, progress=not quiet, **given)
+    request = asked.config
+    rule = request.rule()
 
     from evenhand._base.text import as_json
-    from evenhand.finetuning.plan import Plan
+    from evenhand.cli.terminal import bar, say
+    from evenhand.finetuning.plan import plan_stage
+    from evenhand.finetuning.plan_text import as_dict
+    from evenhand.heads.selection.fair_head import fits_needed
     from evenhand.report.files import plain
 
-    stage = asked.stage(asked.config.seed)
-    found = Plan.of(stage.problem.development, asked.config.confidence)
-    floors = {str(criterion): floor for criterion, floor in found.floors.items()}
+    with bar("preparing", None, quiet):
+        stage = asked.stage(request.seed)
+    with bar("fitting", fits_needed(rule, adapter=bool(request.adapter)), quiet) as progress:
+        found = plan_stage(stage, request, on_fit=progress.update)
+    if output is not None:
+        found.save(output)
     if json:
-        typer.echo(as_json(plain({"floors": floors, "warnings": list(found.warnings)})))
-        return
-    say(f"{found.rows:,} rows to fit and choose on: {found.groups}")
-    say(f"smallest bound these rows can support at confidence {found.confidence:g}, about:")
-    for name, floor in floors.items():
-        say(f"  {name:20} {floor:.3f}")
-    for warning in found.warnings:
-        say(f"note: {warning}")
+        typer.echo(as_json(plain(as_dict(found))))
+    elif not quiet:
+        say(found)
+        if output is not None:
+            say(f"\nwritten: {output}")

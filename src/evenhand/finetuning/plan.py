@@ -1,22 +1,27 @@
-"""How small a bound the rows of a task can support, before anything is fitted."""
+"""What fairness will cost on a task's rows, told before it is bought."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError
+from evenhand.finetuning.fitting import Fitting
 from evenhand.finetuning.given import backbone_given, task_given
-from evenhand.groups import Groups, known_groups
-from evenhand.heads.selection.requirements import smallest_bounds
-from evenhand.heads.selection.rule import CONFIDENCE, Rule
-from evenhand.heads.selection.warnings import row_warnings
+from evenhand.finetuning.request import FinetuneRequest
+from evenhand.finetuning.stage import Stage, task_stage
+from evenhand.groups import known_groups
+from evenhand.heads.selection.choice import Choice
+from evenhand.heads.selection.price import PriceCurve, about, price_curve
+from evenhand.heads.selection.requirements import require_gap, require_groups, smallest_bounds
+from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
+from evenhand.heads.selection.warnings import row_warnings, unknown_groups
+from evenhand.metrics.bounds import rows_short
+from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
-from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
     from torch import nn
@@ -25,46 +30,107 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What some rows can support.
+class GroupRows:
+    """The rows of one group.
 
     Attributes:
-        floors: criterion to the smallest bound that can be promised on them, about.
-        confidence: of such a promise.
-        rows: how many there are to fit and choose on.
-        groups: their groups and sizes, in words.
-        warnings: what makes their gaps uncertain, a sentence each.
-
-    Example:
-        >>> eh.Plan.of(rows).rows
-        2000
+        name: of the group.
+        cells: (K,) how many with each label.
+        judged: whether they are enough to be compared, by criterion.
+        rows: about how many rows in all, drawn as these were, would hold enough of it; None where
+            it has enough, or has none of what is missing.
     """
 
+    name: str
+    cells: tuple[int, ...]
+    judged: dict[Criterion, bool]
+    rows: int | None
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What some rows can support, and what it costs.
+
+    Attributes:
+        task: what it is called.
+        curves: the price curve of each criterion that was asked about.
+        asked: what would be chosen for the bounds asked for together, in a sentence; None without.
+        groups: every group's rows.
+        min_rows: fewer rows than this in a rate are not compared.
+        classes: the labels.
+        attribute: what the groups are groups of.
+        floors: criterion to the smallest bound that can be promised, about, before any fit.
+        confidence: of a promise.
+        error: what is called error.
+        rows: how many there are to fit and choose on.
+        known: the groups and sizes, in words.
+        warnings: what makes the gaps uncertain, a sentence each.
+
+    Example:
+        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
+        >>> found = eh.plan(None, task, criterion="demographic_parity")
+        >>> [price.bound for price in found.curve.promised][0] >= found.curve.smallest
+        True
+        >>> found.save("price.svg").name
+        'price.svg'
+    """
+
+    task: str
+    curves: dict[Criterion, PriceCurve]
+    asked: str | None
+    groups: tuple[GroupRows, ...]
+    min_rows: int
+    classes: tuple[str, ...]
+    attribute: str
     floors: dict[Criterion, float]
     confidence: float
+    error: str
     rows: int
-    groups: str
+    known: str
     warnings: tuple[str, ...]
 
-    @classmethod
-    def of(cls, rows: Rows, confidence: float = CONFIDENCE) -> Plan:
-        """The plan of the rows to fit and choose on.
+    @property
+    def curve(self) -> PriceCurve:
+        """The first criterion's price curve."""
+        return next(iter(self.curves.values()))
+
+    def save(self, path: Any) -> Any:
+        """Write the picture (SVG, PNG or PDF) or the page (HTML), by the name's ending.
+
+        Args:
+            path: where to.
+
+        Returns:
+            The path.
 
         Raises:
-            InputError: a confidence out of range.
+            InputError: the ending is another one, or the folder cannot be written.
         """
-        criteria = tuple(Criterion)
-        floors = {
-            criterion: smallest_bounds(rows, Rule(criterion=criterion, confidence=confidence))
-            for criterion in criteria
-        }
-        return cls(
-            {criterion: found[criterion] for criterion, found in floors.items()},
-            confidence,
-            len(rows),
-            known_groups(rows.groups),
-            tuple(row_warnings(rows, criteria)),
-        )
+        from evenhand.finetuning.plan_page import save
+
+        return save(self, path)
+
+    def __str__(self) -> str:
+        from evenhand.finetuning.plan_text import text
+
+        return text(self)
+
+
+class Asked(TypedDict, total=False):
+    """What :func:`plan` can be asked about, beside the data."""
+
+    bound: Bound | dict[str, float] | list[Bound] | None
+    criterion: str | Criterion
+    confidence: float
+    error: str
+    min_rows: int
+    fresh_head: bool
+    merge_groups: dict[str, Sequence[str]]
+    exclude_groups: Sequence[str]
+    rare: str | None
+    adapter: int
+    seed: int
+    name: str
 
 
 def plan(
@@ -73,40 +139,128 @@ def plan(
     groups: str = "group",
     classes: Sequence[str] | None = None,
     head: str | None = None,
-    confidence: float = CONFIDENCE,
+    progress: bool = False,
+    **asked: Unpack[Asked],
 ) -> Plan:
-    """Tell how small a bound the rows can support. Nothing is fitted and no model is run.
+    """Tell what each bound would cost, and which rows are too few: one path, no test row read.
 
     Args:
-        model, data, groups, classes, head: as :func:`evenhand.finetune` takes them.
-        confidence: of the promise.
+        model, data, groups, classes, head, progress: as :func:`evenhand.finetune` takes them.
+        asked: options of :func:`evenhand.finetune`: ``bound`` (told beside those that span the
+            curve) or ``criterion``, ``confidence``, ``error``, ``min_rows``, ``fresh_head``,
+            ``merge_groups``, ``exclude_groups``, ``rare``, ``adapter``, ``seed``, ``name``.
+
+    Returns:
+        The price curves, and what is too small to judge. It prints as a table.
 
     Raises:
-        InputError: data of another form, or a confidence out of range.
+        InputError: data of another form, or an option that cannot be.
         ModelError: no head, or an ambiguous one.
 
     Example:
         >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
-        >>> found = eh.plan(None, task)
+        >>> found = eh.plan(None, task, bound=eh.Bound("demographic_parity", 0.3))
         >>> found.rows, round(found.floors[eh.Criterion.DEMOGRAPHIC_PARITY], 2)
         (750, 0.05)
+        >>> print(found)  # doctest: +ELLIPSIS
+        750 rows to fit and choose on: ...
     """
-    task = task_given(data, groups, classes)
-    backbone = backbone_given(model, head, task)
-    if backbone is not None:
-        features = backbone.in_features
-    elif np.ndim(task.train.inputs) == 2:
-        features = np.shape(task.train.inputs)[1]
-    else:
-        raise InputError(f"task {task.name!r} is no table of numbers: give its model")
-    return Plan.of(_rows_of(task, features), confidence)
+    from evenhand.finetuning.regroup import regrouped
+    from evenhand.models import Backbone
+
+    given: dict[str, Any] = dict(asked)
+    name = given.pop("name", "task")
+    bounds = parse_bounds(given.pop("bound", None))
+    given["bound"] = {bound.criterion.value: bound.limit for bound in bounds}
+    if "criterion" in given:
+        given["criterion"] = Criterion.parse(given["criterion"]).value
+    request = FinetuneRequest("table", name=name).changed(given)
+    task = task_given(data, groups, classes, name)
+    stage = task_stage(
+        task,
+        backbone_given(model, head, task),
+        seed=request.seed,
+        use_cache=isinstance(model, Backbone),
+        progress=progress,
+    )
+    return plan_stage(regrouped(stage, request.regrouping), request)
 
 
-def _rows_of(task: Task, features: int) -> Rows:
-    """The rows to fit and choose on, with features that take no room: only their number counts."""
-    parts = (task.train, task.valid)
-    labels = np.concatenate([part.labels for part in parts])
-    codes = np.concatenate([part.groups.codes for part in parts])
-    groups = Groups(codes, task.train.groups.names, task.attribute)
-    nothing = np.broadcast_to(np.zeros(1), (len(labels), features))
-    return Rows(nothing, labels, groups, task.classes)
+def plan_stage(
+    stage: Stage, request: FinetuneRequest, *, on_fit: Callable[[], None] | None = None
+) -> Plan:
+    """The plan of a stage's rows to fit and choose on; its test rows are not read.
+
+    Args:
+        stage: see :mod:`evenhand.finetuning.stage`.
+        request: what would be asked of a run; without bounds its criterion is planned for.
+        on_fit: called after each fit of the path.
+
+    Raises:
+        InputError: one class or group only, or no two groups can be compared.
+    """
+    rule, rows = request.rule(), stage.problem.development
+    require_groups(rows, "train")
+    require_gap(rows, rule.criteria)
+    fitting = Fitting.of(stage, request)
+    fair = fitting.fit(rule, on_fit=on_fit)
+    limits = {bound.criterion: bound.limit for bound in rule.bounds}
+    curves = {
+        criterion: price_curve(
+            lambda asked: fitting.fit(asked, families=fair.families).choice,
+            fair.families,
+            rule,
+            criterion,
+            [limits[criterion]] if criterion in limits else [],
+        )
+        for criterion in rule.criteria
+    }
+    notes = [
+        *stage.notes,
+        *(() if stage.tells_unknown_groups else unknown_groups(rows)),
+        *row_warnings(rows, rule.criteria, rule.min_rows),
+    ]
+    return Plan(
+        stage.task,
+        curves,
+        _verdict(fair.choice),
+        _group_rows(rows, rule),
+        rule.min_rows,
+        tuple(rows.classes),
+        rows.groups.attribute,
+        _floors(rows, rule),
+        rule.confidence,
+        str(rule.error),
+        len(rows),
+        known_groups(rows.groups),
+        tuple(dict.fromkeys(notes)),
+    )
+
+
+def _verdict(choice: Choice) -> str | None:
+    if choice.promised is None:
+        return None
+    return f"promised; chosen would be {choice.reason}" if choice.promised else choice.reason
+
+
+def _floors(rows: Rows, rule: Rule) -> dict[Criterion, float]:
+    by_all = {
+        criterion: Rule(criterion=criterion, confidence=rule.confidence, min_rows=rule.min_rows)
+        for criterion in Criterion
+    }
+    return {criterion: smallest_bounds(rows, one)[criterion] for criterion, one in by_all.items()}
+
+
+def _group_rows(rows: Rows, rule: Rule) -> tuple[GroupRows, ...]:
+    counts = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes)
+    short = {c: rows_short(counts.cells, c, rule.min_rows) for c in rule.criteria}
+    most = np.maximum.reduce(list(short.values()))
+    return tuple(
+        GroupRows(
+            name,
+            tuple(int(size) for size in counts.cells[place]),
+            {criterion: bool(times[place] <= 1) for criterion, times in short.items()},
+            about(len(rows) * most[place]) if 1 < most[place] < np.inf else None,
+        )
+        for place, name in enumerate(counts.group_names)
+    )

@@ -110,6 +110,24 @@ def counted_groups(
     return np.asarray(enough.all(axis=-3).any(axis=-1))
 
 
+def rows_short(
+    cells: npt.NDArray[Any], criterion: str | Criterion, min_rows: int
+) -> npt.NDArray[np.float64]:
+    """(G,) how many times its rows each group would need to be compared by ``criterion``.
+
+    At most 1 where it has them (:func:`counted_groups`); infinite where it has none of a rate's.
+
+    Args:
+        cells: (G, K) rows of each group with each label.
+        criterion: what is compared.
+        min_rows: the fewest rows a rate may be a share of.
+    """
+    rows = _rate_rows(cells, Criterion.parse(criterion))
+    with np.errstate(divide="ignore"):
+        times = max(1, min_rows) / rows
+    return np.asarray(times.max(axis=-3).min(axis=-1), dtype=np.float64)
+
+
 def compared_rows(cells: npt.NDArray[Any], criterion: str | Criterion, min_rows: int) -> int:
     """The fewest rows of any rate of (G, K) ``cells`` that is compared; 0 where none is."""
     rows = _rate_rows(cells, Criterion.parse(criterion))

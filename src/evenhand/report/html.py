@@ -48,7 +48,7 @@ def render(run: Run) -> str:
     """
     label, drawn = bars(run)
     frontier = _frontier(run)
-    page = _environment().get_template("report.html.j2")
+    page = environment().get_template("report.html.j2")
     return page.render(
         run=run,
         title=TITLES.get(run.command, "Report"),
@@ -86,7 +86,8 @@ def write(run: Run, path: str | Path) -> Path:
 
 
 @cache
-def _environment() -> jinja2.Environment:
+def environment() -> jinja2.Environment:
+    """Where the pages' templates are, and what they may call."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("evenhand.report", "templates"),
         autoescape=True,

@@ -13,6 +13,7 @@ from evenhand.report.plots.arrays import (
     representation_pca,
     score_distributions,
 )
+from evenhand.report.plots.price import price
 from evenhand.report.plots.runs import before_after, frontier
 from evenhand.report.plots.style import save
 
@@ -22,6 +23,7 @@ __all__ = [
     "calibration",
     "frontier",
     "importance",
+    "price",
     "representation_pca",
     "save",
     "score_distributions",

@@ -76,6 +76,15 @@ def save(ax: Axes, path: str | Path) -> Path:
     kind = path.suffix.lstrip(".").lower()
     if kind not in FORMATS:
         raise InputError(f"cannot save {path.name}: the name must end in {', '.join(FORMATS)}")
+    return write_atomically(path, drawing(ax, kind))
+
+
+def drawing(ax: Axes, kind: str) -> bytes:
+    """The figure of ``ax`` as a file's bytes; the same data give the same.
+
+    Raises:
+        InputError: the axes belong to no figure.
+    """
     figure = ax.get_figure()
     if figure is None:
         raise InputError("the axes belong to no figure")
@@ -85,4 +94,4 @@ def save(ax: Axes, path: str | Path) -> Path:
         # a name may hold a sign the font lacks; a box is drawn for it
         warnings.filterwarnings("ignore", message="Glyph .* missing from font")
         figure.figure.savefig(buffer, format=kind, dpi=150, metadata=undated)
-    return write_atomically(path, buffer.getvalue())
+    return buffer.getvalue()
