@@ -2,6 +2,7 @@
 
 import ast
 import re
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -38,6 +39,34 @@ def test_functions_outside_the_command_line_take_few_arguments():
                 if len(named) > 8 and not an_estimator:  # scikit-learn wants each setting there
                     many[f"{path.relative_to(HOUSE)}:{node.name}"] = len(named)
     assert not many
+
+
+def imported(path):
+    """The modules that a file imports anywhere in it, beside those for type checkers."""
+
+    def statements(node):
+        for child in ast.iter_child_nodes(node):
+            if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+                continue
+            yield child
+            yield from statements(child)
+
+    for node in statements(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def test_no_imports_run_in_a_circle():
+    modules = {
+        ".".join(path.relative_to(HOUSE.parent).with_suffix("").parts): path
+        for path in HOUSE.rglob("*.py")
+        if path.name != "__init__.py"  # faces, which hand names on
+    }
+    arrows = {name: set(imported(path)) & set(modules) for name, path in modules.items()}
+    TopologicalSorter(arrows).prepare()  # raises CycleError with the circle
 
 
 def test_the_map_names_every_room_and_files_that_are_there():

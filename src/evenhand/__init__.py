@@ -16,13 +16,14 @@ if TYPE_CHECKING:
     from evenhand.criteria import Criterion
     from evenhand.experiments.compare.comparison import Comparison
     from evenhand.experiments.compare.run import compare
-    from evenhand.finetuning.artefact import load, save
+    from evenhand.finetuning.artefact import load
     from evenhand.finetuning.fair_model import FairModel
     from evenhand.finetuning.finetune import finetune
     from evenhand.finetuning.inmodel.adapt import adapt
     from evenhand.finetuning.plan import Plan, plan
     from evenhand.finetuning.predict import predict
     from evenhand.finetuning.result import Result
+    from evenhand.finetuning.save_artefact import save
     from evenhand.fisher.factorize import factorize
     from evenhand.fisher.head_fisher import head_fisher
     from evenhand.fisher.hooks import group_fisher
@@ -46,7 +47,7 @@ _HOMES = {
     "adapt": "evenhand.finetuning.inmodel.adapt",
     "predict": "evenhand.finetuning.predict",
     "load": "evenhand.finetuning.artefact",
-    "save": "evenhand.finetuning.artefact",
+    "save": "evenhand.finetuning.save_artefact",
     # what goes in
     "Task": "evenhand.tasks",
     "Groups": "evenhand.groups",

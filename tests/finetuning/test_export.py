@@ -9,8 +9,9 @@ from small_runs import image_run, people, table_run, text_run
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
-from evenhand.finetuning.export import export, to_sklearn
+from evenhand.finetuning.export.export import export
 from evenhand.finetuning.export.graph_inputs import table_feeds
+from evenhand.finetuning.export.sklearn_pipeline import to_sklearn
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.request import FinetuneRequest
 

@@ -27,7 +27,7 @@ def export(
     """
     from evenhand.cli.terminal import say
     from evenhand.finetuning.artefact import load
-    from evenhand.finetuning.export import export as write
+    from evenhand.finetuning.export.export import export as write
     from evenhand.finetuning.predict import first_rows
 
     model = load(run)

@@ -8,22 +8,20 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand._base.seals import SUMS, check_sums, sealed, unsealed
+from evenhand._base.seals import SUMS, check_sums, unsealed
 from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.finetuning.fair_model import FairModel
 from evenhand.finetuning.promise import Promise
+from evenhand.finetuning.save_artefact import RAW
 from evenhand.models import saving
 from evenhand.models.backbone import Backbone, Prepare
-from evenhand.models.preparation import preparation_from_dict, preparation_to_dict
+from evenhand.models.preparation import preparation_from_dict
 from evenhand.tasks.raw import Raw, raw_from_dict
 
 if TYPE_CHECKING:
     from torch import nn
 
     from evenhand.finetuning.result import Result
-
-RAW = "rows.json"
-"""How raw rows are read: columns, categories, medians, scales; sealed by itself."""
 
 THRESHOLD = 0.5
 
@@ -53,43 +51,6 @@ def model_of(result: Result) -> FairModel:
         {name: float(share) for name, share in zip(classes, shares, strict=True)},
         {package: version(package) for package in PACKAGES},
     )
-
-
-def save(model: FairModel, folder: str | Path, *, made_from: dict[str, str] | None = None) -> Path:
-    """Write a model whole; see :func:`load`. Nothing is pickled.
-
-    Args:
-        model: what to write.
-        folder: made where it is not there; what else lay in an older one is carried over.
-        made_from: fingerprints of the task and the model it was made from.
-
-    Raises:
-        InputError: the folder cannot be written.
-
-    Example:
-        >>> task = eh.tasks.table("people.csv", label="income", groups="sex")
-        >>> result = eh.finetune(None, task, strength=1.0)
-        >>> eh.save(result.fair_model, "people-model").name
-        'people-model'
-    """
-    backbone = model.backbone
-    about: dict[str, Any] = {
-        "classes": list(model.classes),
-        "label": model.label,
-        "threshold": model.threshold,
-        "decided": model.decided,
-        "promise": model.promise.to_dict(),
-        "name": backbone.name,
-        "head": backbone.head,
-        "source": backbone.source,
-        "preparation": preparation_to_dict(backbone.prepare),
-        "made_by": model.made_by,
-        "made_from": made_from or {},
-    }
-    more = {} if model.raw is None else {RAW: sealed(model.raw.to_dict(), indent=1) + "\n"}
-    prepare = backbone.prepare
-    processor = getattr(prepare, "tokenizer", None) or getattr(prepare, "processor", None)
-    return saving.save(backbone.model, folder, about=about, processor=processor, more=more)
 
 
 def load(

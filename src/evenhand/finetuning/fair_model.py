@@ -240,7 +240,7 @@ class FairModel:
         Raises:
             InputError: it is not linear on a table.
         """
-        from evenhand.finetuning.export import to_sklearn
+        from evenhand.finetuning.export.sklearn_pipeline import to_sklearn
 
         return to_sklearn(self)
 
@@ -250,7 +250,7 @@ class FairModel:
         Raises:
             InputError: the folder cannot be written.
         """
-        from evenhand.finetuning.artefact import save
+        from evenhand.finetuning.save_artefact import save
 
         return save(self, folder)
 

@@ -38,7 +38,6 @@ def hidden_rows(problem: Problem, rank: int) -> HiddenRows:
     Raises:
         InputError: only features are at hand, or a rank the layer cannot have.
     """
-    from evenhand.finetuning.mlp_adapter import last_hidden
 
     network = network_of(problem)
     hidden = last_hidden(network.model)
@@ -66,7 +65,6 @@ def network_of(problem: Problem) -> Network:
 
 def hidden_inputs_of(network: Network, inputs: Any) -> Any:
     """(N, in) what the network's last hidden layer reads for its (N, inputs) rows."""
-    from evenhand.finetuning.mlp_adapter import hidden_inputs
 
     return hidden_inputs(network.model, inputs)
 

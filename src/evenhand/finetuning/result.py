@@ -66,8 +66,8 @@ class Result:
         from evenhand._base.asked import write_config
         from evenhand._base.run_folder import run_folder
         from evenhand._base.seals import write_sums
-        from evenhand.finetuning.artefact import save
         from evenhand.finetuning.card import card_facts
+        from evenhand.finetuning.save_artefact import save
         from evenhand.report.files import write_run
         from evenhand.report.model_card import write as write_card
 

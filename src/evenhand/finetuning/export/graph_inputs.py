@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,11 +12,14 @@ from torch import Tensor, nn
 
 from evenhand._base.torch_calls import call, model_logits
 from evenhand.errors import InputError
-from evenhand.finetuning.fair_model import FairModel
 from evenhand.finetuning.frames import as_frame
 from evenhand.tasks.column_values import categories_of, days_of, numbers_of
 from evenhand.tasks.encoded_columns import MISSING_NAME, CategoryColumn, NumberColumn
 from evenhand.tasks.table_encoder import TableEncoder
+
+if TYPE_CHECKING:
+    from evenhand.finetuning.fair_model import FairModel
+
 
 Feeds = dict[str, npt.NDArray[Any]]
 

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from evenhand.errors import InputError
-from evenhand.finetuning.fair_model import FairModel
 from evenhand.models.mlp import MLP
 from evenhand.tasks.encoded_columns import BinColumn, CategoryColumn, Column, NumberColumn
 from evenhand.tasks.table_encoder import TableEncoder
+
+if TYPE_CHECKING:
+    from evenhand.finetuning.fair_model import FairModel
+
 
 OPSET, ML_OPSET, IR_VERSION = 17, 3, 9
 

@@ -9,13 +9,14 @@ import pandas as pd
 
 from evenhand.errors import InputError
 from evenhand.finetuning.export.graph_inputs import table_feeds
-from evenhand.finetuning.fair_model import FairModel
 from evenhand.models.mlp import MLP
 from evenhand.tasks.encoded_columns import RARE_NAME, CategoryColumn, NumberColumn
 from evenhand.tasks.table_encoder import TableEncoder
 
 if TYPE_CHECKING:
     from sklearn.pipeline import Pipeline
+
+    from evenhand.finetuning.fair_model import FairModel
 
 
 TRUSTED = ("evenhand.finetuning.export.sklearn_pipeline.plain_columns", "numpy.dtype")
