@@ -19,6 +19,10 @@ if TYPE_CHECKING:
     from evenhand.tasks.task import Task
 
 
+KINDS = {"celeba": "images", "lfwa": "images", "adult": "table"}
+"""What the built-in tasks decide."""
+
+
 @dataclass(frozen=True)
 class Recipe:
     """A task with its data and model, for any number of seeds.
@@ -67,8 +71,10 @@ class Recipe:
         Raises:
             InputError: the data cannot be read, or groups asked for are not in them.
         """
+        from evenhand.finetuning.carry_on import require_unseen_test_rows
         from evenhand.finetuning.regroup import regrouped
 
+        require_unseen_test_rows(self.config, seed)
         return regrouped(self._stage(seed, world), self.config.regrouping)
 
     def _stage(self, seed: int, world: World) -> Stage:
@@ -104,7 +110,7 @@ class Recipe:
         from evenhand.finetuning.artefact import load
 
         old = load(self.config.from_run)
-        kind = "images" if self.config.task in ("celeba", "lfwa") else self.config.task
+        kind = KINDS.get(self.config.task, self.config.task)
         found = "arrays" if old.raw is None else old.raw.kind
         if found != kind:
             raise InputError(
@@ -135,8 +141,11 @@ class Recipe:
         )
 
     def _adult(self, seed: int) -> Stage:
+        from evenhand.finetuning.carry_on import adult_carried_on
         from evenhand.finetuning.stage import adult_stage
 
+        if self._old is not None:
+            return adult_carried_on(self._old, self.config, seed)
         return adult_stage(
             seed=seed,
             group=",".join(self.config.groups) or "sex",

@@ -128,7 +128,6 @@ class FinetuneRequest:
         None,
         check.path,
         "A run to carry on from: its model is the one before, its columns are read as it does.",
-        only=WITH_MODEL,
         flag="--from",
     )
     layers: int = option(2, check.whole(2, 5), "Layers of Adult's MLP.", only=("adult",))
@@ -265,6 +264,8 @@ class FinetuneRequest:
             found = [("split", "adult has the paper's split; only the seed can be chosen")]
         if "from_run" in given and self.model is not None:
             found.append(("from_run", "brings its own model: leave out 'model'"))
+        if "layers" in given and self.from_run is not None:
+            found.append(("layers", "are those of the run that is carried on"))
         if "weights" in given and self.model is None and "weights" not in dict(found):
             found.append(("weights", "are those of a model: give that too"))
         return found
