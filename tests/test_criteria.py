@@ -1,6 +1,10 @@
+import copy
+import json
+import pickle
+
 import pytest
 
-from evenhand.criteria import Criterion, parse_limit
+from evenhand.criteria import STANDARD, Criterion, parse_limit
 from evenhand.errors import InputError
 
 
@@ -28,8 +32,8 @@ def test_an_unknown_criterion_is_named_with_the_nearest():
 
 
 def test_signs():
-    assert [c.symbol for c in Criterion] == ["ΔDP", "ΔEO", "ΔEOpp"]
-    assert [c.abbreviation for c in Criterion] == ["dp", "eo", "eopp"]
+    assert [c.symbol for c in STANDARD] == ["ΔDP", "ΔEO", "ΔEOpp"]
+    assert [c.abbreviation for c in STANDARD] == ["dp", "eo", "eopp"]
 
 
 def test_a_limit_is_a_criterion_and_a_number():
@@ -38,3 +42,19 @@ def test_a_limit_is_a_criterion_and_a_number():
     for text in ("eo", "eo=", "eo=a", "eo=nan", "=0.1", "", "xx=0.1"):
         with pytest.raises(InputError, match=r"criterion"):
             parse_limit(text)
+
+
+def test_a_criterion_is_its_name_and_does_not_change():
+    criterion = Criterion.EQUALIZED_ODDS
+    assert {criterion: 1}["equalized_odds"] == 1
+    assert json.loads(json.dumps({"criterion": criterion})) == {"criterion": "equalized_odds"}
+    assert f"{criterion}" == criterion.name == criterion.value == "equalized_odds"
+    assert criterion.words == "equalized odds"
+    with pytest.raises(AttributeError, match="symbol of equalized_odds cannot be set"):
+        criterion.symbol = "EO"
+
+
+@pytest.mark.parametrize("criterion", STANDARD)
+def test_a_criterion_is_the_same_after_a_journey_to_another_process(criterion):
+    for again in (pickle.loads(pickle.dumps(criterion)), copy.deepcopy(criterion)):
+        assert again is criterion

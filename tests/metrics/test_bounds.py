@@ -230,7 +230,7 @@ def test_bounds_are_written_and_read():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("eo", "criterion=limit, as equalized_odds=0.1, not 'eo'"),
+        ("eo", "criterion=number, as equalized_odds=0.1, not 'eo'"),
         ("eo=small", "not 'eo=small'"),
         ("oe=0.1", "unknown criterion 'oe'"),
         ("eo=0", r"\(0, 2\), found 0.0"),

@@ -16,7 +16,7 @@ from evenhand._base.files import write_atomically
 from evenhand._base.text import frame_to_csv, listed, number, plural, visible
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.request import AuditRequest
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
@@ -80,7 +80,7 @@ class Audit:
     def gaps(self, *, level: float = 0.95) -> dict[str, dict[Criterion, Interval]]:
         """Every gap with its interval, by what is grouped by."""
         return {
-            name: {c: gap_interval(counts, c, level=level) for c in Criterion}
+            name: {c: gap_interval(counts, c, level=level) for c in STANDARD}
             for name, counts in self.counts.items()
         }
 

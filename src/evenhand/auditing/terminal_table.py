@@ -7,7 +7,7 @@ import numpy as np
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.report.group_table import group_table
 from evenhand.report.uncertainty import small_cells
@@ -76,11 +76,10 @@ def _groups(part: Grouping) -> list[str]:
 
 def _gaps(part: Grouping) -> list[str]:
     lines = []
-    for criterion in Criterion:
+    for criterion in STANDARD:
         gap, low, high = gap_interval(part.counts, criterion)
         ends = "" if np.isnan(low) else f"  95 % interval {number(low)} to {number(high)}"
-        name = criterion.value.replace("_", " ")
-        lines.append(f"  {criterion.symbol:<6}{name:<20}{number(gap):>7}{ends}")
+        lines.append(f"  {criterion.symbol:<6}{criterion.words:<20}{number(gap):>7}{ends}")
     return lines
 
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD, Criterion
 from evenhand.finetuning.fitting import Fitting
 from evenhand.finetuning.given import backbone_given, task_given
 from evenhand.finetuning.request import FinetuneRequest
@@ -246,7 +246,7 @@ def _verdict(choice: Choice) -> str | None:
 def _floors(rows: Rows, rule: Rule) -> dict[Criterion, float]:
     by_all = {
         criterion: Rule(criterion=criterion, confidence=rule.confidence, min_rows=rule.min_rows)
-        for criterion in Criterion
+        for criterion in STANDARD
     }
     return {criterion: smallest_bounds(rows, one)[criterion] for criterion, one in by_all.items()}
 

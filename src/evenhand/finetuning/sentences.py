@@ -25,7 +25,7 @@ def asked(stage: Stage, rule: Rule, strength: float | None) -> str:
     what = f"Fine-tune {stage.backbone.name} on {stage.task} ({len(rows):,} rows"
     groups = f"; groups of {rows.groups.attribute}: {known_groups(rows.groups)})"
     if strength is not None:
-        aim = f"with the {rule.criterion.value.replace('_', ' ')} penalty at strength {strength:g}"
+        aim = f"with the {rule.criterion.words} penalty at strength {strength:g}"
     elif rule.bounds:
         limits = " and ".join(f"{b.criterion.symbol} at most {b.limit:g}" for b in rule.bounds)
         aim = f"with {limits} on new rows, at confidence {rule.confidence:g}"

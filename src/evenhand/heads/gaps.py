@@ -127,7 +127,7 @@ def gap_term(
             "a gap's weight and beta must be above 0 and finite, its shrink at least 0, "
             f"found weight {weight}, beta {beta} and shrink {shrink}"
         )
-    by_label = criterion is not Criterion.DEMOGRAPHIC_PARITY
+    by_label = criterion.by_label
     strata = labels if by_label else np.zeros_like(labels)
     cell = np.where(groups.known, strata * g + groups.codes, -1)
     if criterion is Criterion.EQUAL_OPPORTUNITY and k == 2:

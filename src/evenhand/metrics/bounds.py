@@ -10,7 +10,7 @@ from scipy.stats import chi2, norm
 
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.metrics.rates import Array, criterion_rates
+from evenhand.metrics.rates import Array, criterion_rates, rate_rows
 
 ROWS_PER_FEATURE = 100
 
@@ -106,7 +106,7 @@ def counted_groups(
         criterion: what is compared.
         min_rows: the fewest rows a rate may be a share of.
     """
-    enough = _rate_rows(cells, Criterion.parse(criterion)) >= max(1, min_rows)
+    enough = rate_rows(cells, criterion) >= max(1, min_rows)
     return np.asarray(enough.all(axis=-3).any(axis=-1))
 
 
@@ -122,7 +122,7 @@ def rows_short(
         criterion: what is compared.
         min_rows: the fewest rows a rate may be a share of.
     """
-    rows = _rate_rows(cells, Criterion.parse(criterion))
+    rows = rate_rows(cells, criterion)
     with np.errstate(divide="ignore"):
         times = max(1, min_rows) / rows
     return np.asarray(times.max(axis=-3).min(axis=-1), dtype=np.float64)
@@ -130,7 +130,7 @@ def rows_short(
 
 def compared_rows(cells: npt.NDArray[Any], criterion: str | Criterion, min_rows: int) -> int:
     """The fewest rows of any rate of (G, K) ``cells`` that is compared; 0 where none is."""
-    rows = _rate_rows(cells, Criterion.parse(criterion))
+    rows = rate_rows(cells, criterion)
     enough = (rows >= max(1, min_rows)).all(axis=-3)
     with_another = enough.sum(axis=-2, keepdims=True) > 1
     smallest = rows.min(axis=-3)[np.logical_and(enough, with_another)]
@@ -165,7 +165,7 @@ def _pairs(
 ) -> tuple[Array, Array]:
     """(..., R, P, C) differences of the rates of the P pairs of groups, and their variances."""
     rates = criterion_rates(table, criterion)
-    rows = _rate_rows(table.sum(axis=-1), Criterion.parse(criterion))
+    rows = rate_rows(table.sum(axis=-1), criterion)
     smooth = (np.nan_to_num(rates) * rows + 1) / (rows + 2)
     enough = rows >= max(1, min_rows)
     rates = np.where(enough, rates, np.nan)
@@ -175,16 +175,3 @@ def _pairs(
         rates[..., one, :] - rates[..., other, :],
         variance[..., one, :] + variance[..., other, :],
     )
-
-
-def _rate_rows(cells: npt.NDArray[Any], criterion: Criterion) -> Array:
-    """(..., R, G, C) how many rows each rate of ``criterion_rates`` is a share of."""
-    cells = np.asarray(cells, dtype=np.float64)
-    group = cells.sum(axis=-1, keepdims=True)
-    if criterion is Criterion.DEMOGRAPHIC_PARITY:
-        rows = np.broadcast_to(group, cells.shape)[..., None, :, :]
-    elif criterion is Criterion.EQUAL_OPPORTUNITY:
-        rows = cells[..., None, :, :]
-    else:
-        rows = np.stack([cells, group - cells], axis=-3)
-    return rows[..., 1:] if rows.shape[-1] == 2 else rows

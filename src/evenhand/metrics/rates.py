@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand._base.text import visible
-from evenhand.criteria import Criterion
+from evenhand.criteria import Criterion, Rate
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 
@@ -167,6 +167,14 @@ def error_metric(metric: str | ErrorMetric) -> ErrorMetric:
     return ERRORS[metric]
 
 
+RATES: dict[Rate, Callable[[npt.NDArray[Any]], Array]] = {
+    "selection_rate": selection_rate,
+    "true_positive_rate": true_positive_rate,
+    "false_positive_rate": false_positive_rate,
+}
+"""The rates that criteria compare: (..., G, K, K) counts to (..., G, K) shares."""
+
+
 def criterion_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
     """(..., R, G, C): the R rates of each of C classes that ``criterion`` asks to be even.
 
@@ -178,14 +186,28 @@ def criterion_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> Arra
         >>> eh.metrics.criterion_rates(table, "equal_opportunity").ravel()
         array([0.6, 0.8])
     """
-    criterion = Criterion.parse(criterion)
-    if criterion is Criterion.DEMOGRAPHIC_PARITY:
-        rates = selection_rate(table)[..., None, :, :]
-    elif criterion is Criterion.EQUAL_OPPORTUNITY:
-        rates = true_positive_rate(table)[..., None, :, :]
-    else:
-        rates = np.stack([true_positive_rate(table), false_positive_rate(table)], axis=-3)
+    compared = Criterion.parse(criterion).comparison.rates
+    rates = np.stack([RATES[name](table) for name in compared], axis=-3)
     return rates[..., 1:] if rates.shape[-1] == 2 else rates
+
+
+def rate_rows(cells: npt.NDArray[Any], criterion: str | Criterion) -> Array:
+    """(..., R, G, C) how many rows each rate of :func:`criterion_rates` is a share of.
+
+    Args:
+        cells: (..., G, K) rows of each group with each label.
+        criterion: what is compared.
+    """
+    cells = np.asarray(cells, dtype=np.float64)
+    group = np.broadcast_to(cells.sum(axis=-1, keepdims=True), cells.shape)
+    of: dict[Rate, Array] = {
+        "selection_rate": group,
+        "true_positive_rate": cells,
+        "false_positive_rate": group - cells,
+    }
+    compared = Criterion.parse(criterion).comparison.rates
+    rows = np.stack([of[name] for name in compared], axis=-3)
+    return rows[..., 1:] if rows.shape[-1] == 2 else rows
 
 
 def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
@@ -234,7 +256,7 @@ def why_undefined(counts: Counts, criterion: str | Criterion) -> list[str]:
     Groups without any rows are not among them: there is nothing to compare.
     """
     criterion = Criterion.parse(criterion)
-    if criterion is Criterion.DEMOGRAPHIC_PARITY:
+    if not criterion.by_label:
         return []
     cells = counts.cells
     labels = range(cells.shape[1])

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from evenhand._base.text import visible
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD
 from evenhand.errors import ArtefactError
 from evenhand.report.files import plain
 from evenhand.report.record import Run
@@ -104,10 +104,7 @@ def _results(run: Run, name: str, facts: CardFacts) -> list[dict[str, Any]]:
     values = [
         ("accuracy", "Accuracy", record.accuracy / 100),
         ("f1", "Weighted F1", 1 - record.error / 100),
-        *(
-            (kind.value, f"{kind.symbol} ({kind.value.replace('_', ' ')} gap)", record.gap(kind))
-            for kind in Criterion
-        ),
+        *((kind.value, f"{kind.symbol} ({kind.words} gap)", record.gap(kind)) for kind in STANDARD),
     ]
     task = visible(record.task)
     measured = [

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evenhand._base.files import write_atomically
 from evenhand._base.text import as_json, frame_to_csv
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
@@ -63,7 +63,7 @@ def to_json(run: Run) -> str:
 
 def _record(record: Record) -> dict[str, Any]:
     intervals = {"error": error_interval(record.counts)} | {
-        criterion.value: gap_interval(record.counts, criterion) for criterion in Criterion
+        criterion.value: gap_interval(record.counts, criterion) for criterion in STANDARD
     }
     return record.row() | {
         "notes": record.notes,

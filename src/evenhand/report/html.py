@@ -18,7 +18,7 @@ from evenhand.report import charts
 from evenhand.report.group_table import RATES, group_table, score_columns
 from evenhand.report.markup import bounds, percent
 from evenhand.report.record import Record, Run
-from evenhand.report.uncertainty import LIMITS, MEANINGS, doubts
+from evenhand.report.uncertainty import LIMITS, doubts
 from evenhand.report.views import Point, asked_bound, bars, candidates, points
 
 HEADINGS = {
@@ -53,7 +53,7 @@ def render(run: Run) -> str:
         run=run,
         title=TITLES.get(run.command, "Report"),
         symbol=run.criterion.symbol,
-        meaning=MEANINGS[run.criterion],
+        meaning=run.criterion.meaning,
         summary=_summary(run),
         label=label,
         bars=drawn,

@@ -17,7 +17,7 @@ from evenhand.report.card_metadata import CardFacts, merged
 from evenhand.report.group_table import RATES, group_table
 from evenhand.report.markup import bounds, markdown
 from evenhand.report.record import UNCONVERGED, Record, Run
-from evenhand.report.uncertainty import LIMITS, MEANINGS, doubts
+from evenhand.report.uncertainty import LIMITS, doubts
 
 BEGIN = "<!-- evenhand:begin (what stands between these marks is replaced at the next run) -->"
 
@@ -119,7 +119,7 @@ def _body(run: Run, facts: CardFacts) -> str:
         "## Fairness on demographic groups",
         f"{markdown(run.asked)} {markdown(run.decided)}",
         _main_table(run),
-        f"In plain words: {MEANINGS[run.criterion].replace('|', chr(92) + '|')}. "
+        f"In plain words: {run.criterion.meaning.replace('|', chr(92) + '|')}. "
         "Figures are on the test rows, with 95 % intervals.",
         f"### Groups ({markdown(record.counts.attribute)})",
         _group_rows(record),

@@ -100,14 +100,3 @@ LIMITS = (
     "still be a wrong one to use.",
 )
 """What the metrics cannot tell."""
-
-
-MEANINGS = {
-    Criterion.EQUALIZED_ODDS: "equalized odds asks for the same true- and false-positive rates in "
-    "every group; the gap ΔEO is |ΔTPR| + |ΔFPR|, the largest over pairs of groups (0 to 2)",
-    Criterion.DEMOGRAPHIC_PARITY: "demographic parity asks for the same share of positive "
-    "decisions in every group; the gap ΔDP is the largest difference between two groups (0 to 1)",
-    Criterion.EQUAL_OPPORTUNITY: "equal opportunity asks for the same true-positive rate in every "
-    "group; the gap ΔEOpp is the largest difference between two groups (0 to 1)",
-}
-"""The criteria in plain words."""

@@ -10,12 +10,12 @@ from typing import Any
 
 import numpy as np
 
-from evenhand.criteria import Criterion
+from evenhand.criteria import Criterion, Rate
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import UNDEFINED, Interval, error_interval
 from evenhand.metrics.intervals import rate_interval as wilson
-from evenhand.metrics.rates import criterion_rates
+from evenhand.metrics.rates import criterion_rates, rate_rows
 from evenhand.report.group_table import widest_class
 from evenhand.report.record import PathPoint, Record, Run
 from evenhand.report.setting import Setting
@@ -105,26 +105,24 @@ def points(run: Run) -> list[Point]:
     ]
 
 
+RATE_NAMES: dict[Rate, str] = {
+    "selection_rate": "Selection rate",
+    "true_positive_rate": "True-positive rate",
+    "false_positive_rate": "False-positive rate",
+}
+
+
 def rate_names(criterion: Criterion) -> tuple[str, ...]:
     """What the criterion compares, in words."""
-    return {
-        Criterion.DEMOGRAPHIC_PARITY: ("Selection rate",),
-        Criterion.EQUAL_OPPORTUNITY: ("True-positive rate",),
-        Criterion.EQUALIZED_ODDS: ("True-positive rate", "False-positive rate"),
-    }[criterion]
+    return tuple(RATE_NAMES[rate] for rate in criterion.comparison.rates)
 
 
 def group_rates(counts: Counts, criterion: Criterion, label: int) -> list[list[Interval]]:
     """[R][G] the rates of one class the criterion compares, with Wilson's intervals."""
     table = np.asarray(counts.table, dtype=np.float64)
-    rates = criterion_rates(table, criterion)[..., 0 if table.shape[-1] == 2 else label]
-    rows = table.sum(axis=(1, 2))
-    positives = table[:, label].sum(axis=1)
-    of = {
-        Criterion.DEMOGRAPHIC_PARITY: [rows],
-        Criterion.EQUAL_OPPORTUNITY: [positives],
-        Criterion.EQUALIZED_ODDS: [positives, rows - positives],
-    }[criterion]
+    place = 0 if table.shape[-1] == 2 else label
+    rates = criterion_rates(table, criterion)[..., place]
+    of = rate_rows(table.sum(axis=-1), criterion)[..., place]
     intervals = []
     for rate, below in zip(rates, of, strict=True):
         low, high = wilson(np.nan_to_num(rate) * below, below)

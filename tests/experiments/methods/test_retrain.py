@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from peer_problems import make_problem, measured, queries
 
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 from evenhand.experiments.methods.retrain import retrain, retrain_head, soft_gap
 from evenhand.finetuning.problem import Network, Problem, Queries
@@ -20,7 +20,7 @@ from evenhand.models.mlp import MLP, mlp_features, mlp_head
     st.lists(
         st.tuples(st.integers(-1, 1), st.integers(0, 1), st.integers(0, 1)), min_size=1, max_size=30
     ),
-    st.sampled_from(list(Criterion)),
+    st.sampled_from(STANDARD),
 )
 def test_of_certain_decisions_it_is_the_gap_itself(rows, criterion):
     codes, labels, decided = (np.array(each) for each in zip(*rows, strict=True))

@@ -228,7 +228,7 @@ def _record(one: dict[str, Any]) -> Record:
         one["attribute"],
     )
     setting = one["setting"]
-    criterion = None if setting["criterion"] is None else Criterion(setting["criterion"])
+    criterion = None if setting["criterion"] is None else Criterion.parse(setting["criterion"])
     return Record(
         one["task"],
         one["method"],

@@ -33,9 +33,9 @@ class Bound:
     def __init__(self, criterion: str | Criterion, limit: float) -> None:
         parsed = Criterion.parse(criterion)
         limit = real_number(limit, f"a bound on {parsed}")
-        highest = 2 if parsed is Criterion.EQUALIZED_ODDS else 1
+        highest = parsed.highest
         if not 0 < limit < highest:
-            raise InputError(f"a bound on {parsed} must lie in (0, {highest}), found {limit}")
+            raise InputError(f"a bound on {parsed} must lie in (0, {highest:g}), found {limit}")
         object.__setattr__(self, "criterion", parsed)
         object.__setattr__(self, "limit", limit)
 

@@ -150,7 +150,7 @@ def noise_of_labels(rows: Rows, family: Candidates) -> str | None:
 
 def _small_groups(counts: Counts, criteria: Sequence[Criterion], min_rows: int) -> list[str]:
     """The groups that steer nothing, each told once with what it lacks."""
-    by_label: list[Criterion] = [c for c in criteria if c is not Criterion.DEMOGRAPHIC_PARITY]
+    by_label: list[Criterion] = [c for c in criteria if c.by_label]
     asked: list[Criterion] = by_label or list(criteria)
     if not asked:
         return []
