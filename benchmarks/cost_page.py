@@ -7,6 +7,7 @@ from pathlib import Path
 
 from benchmarks.cost_measured import Measured
 from benchmarks.machine import describe
+from evenhand._base.markdown import markdown_table
 
 FACES, WIDTH = 202_599, 512
 GPU_FLOPS, DECODERS = 20e12, 8
@@ -48,24 +49,20 @@ def _rates(measured: Measured) -> str:
 
 
 def _steps(measured: Measured) -> str:
-    lines = [
-        "| step | size | GB | GFLOP | calls | predicted s | measured s | measured / predicted |",
-        "|---|---|---|---|---|---|---|---|",
-    ]
+    rows: list[tuple[str, ...]] = []
     for step in measured.steps:
         predicted = measured.model.seconds(step)
-        lines.append(
-            f"| {step.name} | {step.size} | {step.bytes / 1e9:.3g} | {step.flops / 1e9:.3g} | "
-            f"{step.calls} | {predicted:.3g} | {step.seconds:.3g} | "
-            f"{step.seconds / predicted:.2f} |"
-        )
+        gb, gflop = f"{step.bytes / 1e9:.3g}", f"{step.flops / 1e9:.3g}"
+        took = (f"{predicted:.3g}", f"{step.seconds:.3g}", f"{step.seconds / predicted:.2f}")
+        rows.append((step.name, str(step.size), gb, gflop, str(step.calls), *took))
     found = measured.extraction
     if found is not None:
-        lines.append(
-            f"| extraction, at {found.flops_per_second / 1e9:.3g} GFLOP/s | {found.what} | | | | "
-            f"{found.predicted:.3g} | {found.seconds:.3g} | {found.seconds / found.predicted:.2f} |"
-        )
-    return "\n".join(lines)
+        speed = f"extraction, at {found.flops_per_second / 1e9:.3g} GFLOP/s"
+        ratio = f"{found.seconds / found.predicted:.2f}"
+        took = (f"{found.predicted:.3g}", f"{found.seconds:.3g}", ratio)
+        rows.append((speed, found.what, "", "", "", *took))
+    heads = "step, size, GB, GFLOP, calls, predicted s, measured s, measured / predicted"
+    return markdown_table(heads.split(", "), rows)
 
 
 def _predictions(measured: Measured) -> list[str]:
@@ -140,8 +137,9 @@ def _predictions(measured: Measured) -> list[str]:
 
 
 def _table(rows: list[tuple[str, str, float]]) -> str:
-    lines = ["| step | how | predicted |", "|---|---|---|"]
-    return "\n".join([*lines, *(f"| {what} | {how} | {_time(s)} |" for what, how, s in rows)])
+    return markdown_table(
+        ("step", "how", "predicted"), ((what, how, _time(s)) for what, how, s in rows)
+    )
 
 
 def _time(seconds: float) -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from benchmarks import BENCHMARKS
 from benchmarks.measure import Spread, ratio
+from evenhand._base.markdown import markdown_table
 
 FASTER = "× faster"
 """The other's time over ours."""
@@ -129,10 +130,7 @@ def as_page(rows: list[Row], machine: str, command: str) -> str:
 
 def _table(rows: list[Row]) -> list[str]:
     notes = list(dict.fromkeys(row.note for row in rows if row.note))
-    lines = [
-        "| what | against | ratio | lowest – highest | ours | theirs | memory MB | bar | met |",
-        "|---|---|---|---|---|---|---|---|---|",
-    ]
+    cells = []
     for row in rows:
         mark = f" [{notes.index(row.note) + 1}]" if row.note else ""
         spread = "" if row.low is None else f"{_short(row.low)} – {_short(row.high)}"
@@ -140,12 +138,12 @@ def _table(rows: list[Row]) -> list[str]:
         memory = " / ".join(
             "?" if one is None else f"{one:.0f}" for one in (row.memory, row.their_memory)
         )
-        lines.append(
-            f"| {row.what} | {row.against}{mark} | {number} | {spread} | {_seconds(row.ours)} | "
-            f"{_seconds(row.theirs)} | {'' if memory == '? / ?' else memory} | "
-            f"{row.bar.replace('>=', '≥').replace('<=', '≤')} | "
-            f"{'' if row.met is None else 'yes' if row.met else '**no**'} |"
-        )
+        met = "" if row.met is None else "yes" if row.met else "**no**"
+        bar = row.bar.replace(">=", "≥").replace("<=", "≤")
+        times = (_seconds(row.ours), _seconds(row.theirs), "" if memory == "? / ?" else memory)
+        cells.append((row.what, f"{row.against}{mark}", number, spread, *times, bar, met))
+    heads = "what, against, ratio, lowest – highest, ours, theirs, memory MB, bar, met"
+    lines = [markdown_table(heads.split(", "), cells)]
     if notes:
         lines += ["", *(f"[{number}] {note}" + "  " for number, note in enumerate(notes, 1))]
     return lines

@@ -16,6 +16,7 @@ from pathlib import Path
 import pandas as pd
 import yaml
 
+from evenhand._base.markdown import markdown_table
 from evenhand.experiments.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -116,10 +117,7 @@ def write_page(folder: Path, path: Path) -> None:
 
 
 def table(results: pd.DataFrame, rows: tuple | list) -> str:
-    lines = [
-        "| method | Err % | ΔEO | ΔDP | accuracy % | trained | s |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    lines = []
     for method, setting, title in rows:
         part = results[(results["method"] == method) & (results["setting"] == setting)]
         if part.empty:
@@ -132,40 +130,31 @@ def table(results: pd.DataFrame, rows: tuple | list) -> str:
             f"{part['trainable_parameters'].mean():.0f}",
             f"{part['seconds'].mean():.2f}",
         ]
-        lines.append(f"| {title} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append((title, *cells))
+    heads = ("method", "Err %", "ΔEO", "ΔDP", "accuracy %", "trained", "s")
+    return markdown_table(heads, lines)
 
 
 def paired(folder: Path) -> str:
     frame = pd.read_csv(folder / "paired.csv", dtype={"setting": str}, keep_default_na=False)
     frame = frame[~frame["setting"].str.startswith("level:")]
     metrics = ["error", "delta_eo", "delta_dp"]
-    lines = ["| method | setting | " + " | ".join(f"d {m}" for m in metrics) + " |"]
-    lines.append("|---|---|" + "---|" * len(metrics))
+    lines = []
     for (method, setting), part in frame.groupby(["method", "setting"], sort=False):
         cells = []
         for metric in metrics:
             one = part[part["metric"] == metric].iloc[0]
             star = "*" if str(one["significant"]) == "True" else ""
             cells.append(f"{float(one['difference']):+.3f}±{float(one['half_width']):.3f}{star}")
-        lines.append(f"| {method} | {setting} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        lines.append((method, setting, *cells))
+    return markdown_table(("method", "setting", *(f"d {m}" for m in metrics)), lines)
 
 
 def duel(folder: Path) -> str:
     """evenhand's best against the best peer that needs no group at prediction."""
     frame = pd.read_csv(folder / "frontier.csv").dropna(subset=["error"])
     frame = frame[frame["level"].isin(LEVELS) & (frame["method"] != NOT_BLIND)]
-    lines = [
-        "## evenhand against the best peer",
-        "",
-        "At a share of transfer learning's gap, the lowest mean error of evenhand's methods and of "
-        "the peers that need no group at prediction. Each side's best is picked by these same "
-        "figures. A positive difference: the peer is ahead.",
-        "",
-        "| gap | error | share | evenhand's best | best peer | difference |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for (criterion, metric, level), part in frame.groupby(
         ["criterion", "error_metric", "level"], sort=False
     ):
@@ -173,11 +162,21 @@ def duel(folder: Path) -> str:
         if own.all() or not own.any():
             continue
         ours, peer = (some.loc[some["error"].idxmin()] for some in (part[own], part[~own]))
-        lines.append(
-            f"| {criterion} | {metric} | {level:.0%} | {ours['method']} {ours['error']:.2f} | "
-            f"{peer['method']} {peer['error']:.2f} | {ours['error'] - peer['error']:+.2f} |"
+        both = (f"{ours['method']} {ours['error']:.2f}", f"{peer['method']} {peer['error']:.2f}")
+        apart = f"{ours['error'] - peer['error']:+.2f}"
+        rows.append((criterion, metric, f"{level:.0%}", *both, apart))
+    if not rows:
+        return ""
+    return (
+        "## evenhand against the best peer\n\n"
+        "At a share of transfer learning's gap, the lowest mean error of evenhand's methods and of "
+        "the peers that need no group at prediction. Each side's best is picked by these same "
+        "figures. A positive difference: the peer is ahead.\n\n"
+        + markdown_table(
+            ("gap", "error", "share", "evenhand's best", "best peer", "difference"), rows
         )
-    return "\n".join([*lines, "", ""]) if len(lines) > 6 else ""
+        + "\n\n"
+    )
 
 
 def frontiers(folder: Path) -> str:
@@ -186,16 +185,12 @@ def frontiers(folder: Path) -> str:
     for (criterion, metric), part in frame.groupby(["criterion", "error_metric"], sort=False):
         wide = part.pivot(index="method", columns="level", values="error")
         wide = wide[sorted(wide.columns, reverse=True)].sort_values(wide.columns.min())
-        lines += [
-            f"### {criterion}, {metric}",
-            "",
-            "| method | " + " | ".join(f"{level:.0%}" for level in wide.columns) + " |",
-            "|---|" + "---|" * len(wide.columns),
+        rows = [
+            (method, *("n/a" if pd.isna(value) else f"{value:.2f}" for value in row))
+            for method, row in wide.iterrows()
         ]
-        for method, row in wide.iterrows():
-            cells = ["n/a" if pd.isna(value) else f"{value:.2f}" for value in row]
-            lines.append(f"| {method} | " + " | ".join(cells) + " |")
-        lines.append("")
+        heads = ("method", *(f"{level:.0%}" for level in wide.columns))
+        lines += [f"### {criterion}, {metric}", "", markdown_table(heads, rows), ""]
     return "\n".join(lines)
 
 

@@ -14,9 +14,10 @@ import numpy as np
 import pandas as pd
 
 from evenhand.errors import InputError, MissingExtraError
-from evenhand.finetuning.artefact import load, save
+from evenhand.finetuning.artefact import load
 from evenhand.finetuning.fair_model import Decisions, FairModel
 from evenhand.finetuning.result import Result
+from evenhand.finetuning.save_artefact import save
 from evenhand.tasks.example_row import example_row
 from evenhand.tasks.raw import TextColumn
 from evenhand.tasks.table_encoder import TableEncoder

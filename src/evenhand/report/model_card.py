@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 
 from evenhand._base.files import write_atomically
+from evenhand._base.markdown import markdown_table
 from evenhand._base.text import number
 from evenhand.errors import ArtefactError
 from evenhand.metrics.gap_intervals import gap_interval
@@ -148,19 +149,24 @@ def _fenced(code: str) -> str:
 
 def _main_table(run: Run) -> str:
     symbol = run.criterion.symbol
-    lines = [f"| | method | error (100 − weighted F1), % | {symbol} | accuracy, % |"]
-    lines += ["|---|---|---|---|---|"]
+    rows = []
     for when, record in (("before", run.before), ("after", run.after)):
         if record is None:
             continue
         error, gap = error_interval(record.counts), gap_interval(record.counts, run.criterion)
         name = markdown(f"{record.method} {record.setting}".strip())
         name += "" if record.converged else f" ({UNCONVERGED})"
-        lines.append(
-            f"| {when} | {name} | {number(error.estimate, 2)} ({bounds(error, 2)}) | "
-            f"{number(gap.estimate)} ({bounds(gap)}) | {number(record.accuracy, 2)} |"
+        rows.append(
+            (
+                when,
+                name,
+                f"{number(error.estimate, 2)} ({bounds(error, 2)})",
+                f"{number(gap.estimate)} ({bounds(gap)})",
+                number(record.accuracy, 2),
+            )
         )
-    return "\n".join(lines)
+    heads = ("", "method", "error (100 − weighted F1), %", symbol, "accuracy, %")
+    return markdown_table(heads, rows)
 
 
 def _group_rows(record: Record) -> str:
@@ -168,7 +174,7 @@ def _group_rows(record: Record) -> str:
     many = frame["class"].nunique() > 1
     heads = ["group", *(["class"] if many else []), "rows"]
     heads += ["base rate", "selection rate", "TPR", "FPR", "precision", "accuracy"]
-    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
+    rows = []
     for row in frame.head(MOST_GROUPS).to_dict(orient="records"):
         names = [row["group"], *([row["class"]] if many else [])]
         cells = [markdown(name) for name in names] + [f"{row['rows']:,}"]
@@ -177,10 +183,11 @@ def _group_rows(record: Record) -> str:
             cells.append(
                 f"{number(row[rate])} ({bounds(ends, 2)})" if ends[0] == ends[0] else "n/a"
             )
-        lines.append(f"| {' | '.join(cells)} |")
+        rows.append(cells)
+    table = markdown_table(heads, rows)
     if len(frame) > MOST_GROUPS:
-        lines.append(f"\n{len(frame) - MOST_GROUPS} more rows are in result.json.")
-    return "\n".join(lines)
+        table += f"\n\n{len(frame) - MOST_GROUPS} more rows are in result.json."
+    return table
 
 
 def _provenance(made: dict[str, Any], prefix: str = "") -> list[str]:

@@ -11,6 +11,7 @@ import jinja2
 import pandas as pd
 
 from evenhand._base.files import write_atomically
+from evenhand._base.markdown import markdown_table
 from evenhand._base.text import columns, fitted, visible
 
 TITLE = "Zhang & Zhou (2024), run again"
@@ -92,7 +93,7 @@ def as_markdown(page: Page) -> str:
         for path, alt in section.figures:
             lines += [f"![{alt}]({path.name})", ""]
         for caption, table in section.tables:
-            lines += [f"*{caption}*", "", *_markdown_table(table), ""]
+            lines += [f"*{caption}*", "", _markdown_table(table), ""]
     return "\n".join([*lines, page.footer, ""])
 
 
@@ -105,13 +106,9 @@ def _address(path: Path) -> str:
     return "data:image/svg+xml;base64," + base64.b64encode(path.read_bytes()).decode("ascii")
 
 
-def _markdown_table(table: pd.DataFrame) -> list[str]:
-    def line(values: Sequence[object]) -> str:
-        return "| " + " | ".join(visible(value).replace("|", "\\|") for value in values) + " |"
-
-    heads = list(table.columns)
-    body = [line(list(row)) for row in table.itertuples(index=False)]
-    return [line(heads), line(["---"] * len(heads)), *body]
+def _markdown_table(table: pd.DataFrame) -> str:
+    rows = ([visible(value) for value in row] for row in table.itertuples(index=False))
+    return markdown_table([visible(name) for name in table.columns], rows)
 
 
 def as_text(table: pd.DataFrame) -> str:

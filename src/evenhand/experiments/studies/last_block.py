@@ -15,6 +15,7 @@ import pandas as pd
 from scipy.stats import t as student
 
 from evenhand._base.arrays import IntArray
+from evenhand._base.markdown import markdown_table
 from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
 from evenhand.criteria import Criterion
@@ -170,19 +171,27 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         "seeds with a split of their own; both fitted on the train rows at the same ridge, decided "
         f"at the same threshold. Made by `{command}` on {machine}.",
         "",
-        "| head alone, strength | Err % | ΔEO |",
-        "|---|---|---|",
-        *(
-            f"| {strength:g} | {row['error']:.2f} | {row['delta_eo']:.3f} |"
-            for strength, row in heads.iterrows()
+        markdown_table(
+            ("head alone, strength", "Err %", "ΔEO"),
+            (
+                (f"{strength:g}", f"{row['error']:.2f}", f"{row['delta_eo']:.3f}")
+                for strength, row in heads.iterrows()
+            ),
         ),
         "",
-        "| adapter, strength | Err % | ΔEO | the head's Err at that ΔEO | adapter - head |",
-        "|---|---|---|---|---|",
+        markdown_table(
+            ("adapter, strength", "Err %", "ΔEO", "the head's Err at that ΔEO", "adapter - head"),
+            (
+                (
+                    f"{row['strength']:g}",
+                    f"{row['error']:.2f}",
+                    f"{row['delta_eo']:.3f}",
+                    f"{row['head_error']:.2f}",
+                    f"{row['difference']:+.2f}±{row['half_width']:.2f}",
+                )
+                for row in at_equal_gap(rows).to_dict("records")
+            ),
+        ),
+        "",
     ]
-    for row in at_equal_gap(rows).to_dict("records"):
-        lines.append(
-            f"| {row['strength']:g} | {row['error']:.2f} | {row['delta_eo']:.3f} | "
-            f"{row['head_error']:.2f} | {row['difference']:+.2f}±{row['half_width']:.2f} |"
-        )
-    return "\n".join([*lines, ""])
+    return "\n".join(lines)
