@@ -285,3 +285,59 @@ def test_a_start_far_worse_than_none_is_left(make_rows, monkeypatch, classes):
         assert warm.value == pytest.approx(cold.value, abs=1e-6)
     near = fit_path(rows, HeadSpec(ridge=1e-3), control=FitControl(start=cold.head))[0]
     assert near.evaluations < cold.evaluations
+
+
+@pytest.mark.parametrize(("classes", "rank"), [(2, None), (3, None), (3, 2), (2, 1)])
+def test_an_anchored_ridge_draws_towards_the_old_head(make_rows, classes, rank):
+    """At a ridge that outweighs everything it is the anchor, at a light one it is not felt."""
+    rows = make_rows(n=300, classes=classes)
+    draw = np.random.default_rng(1)
+    d = rows.features.shape[1]
+    down, up = draw.normal(size=(d, rank or 1)), draw.normal(size=(rank or 1, classes))
+    up -= up.mean(axis=1, keepdims=True)
+    anchor = Head(down @ up, np.zeros(classes), (down, up))
+
+    def weights(ridge, anchor):
+        spec = HeadSpec(ridge=ridge, rank=rank, anchor=anchor)
+        control = FitControl(start=anchor_start)
+        weight = fit_path(rows, spec, control=control)[0].head.weight
+        return weight - weight.mean(axis=1, keepdims=True)
+
+    anchor_start = anchor
+    np.testing.assert_allclose(weights(1e4, anchor), anchor.weight, atol=1e-3)
+    light = weights(1e-6, None)
+    np.testing.assert_allclose(weights(1e-6, anchor), light, atol=1e-2 * np.abs(light).max())
+
+
+def test_an_anchored_ridge_is_its_value_and_its_gradient():
+    """Against differences, for every form."""
+    draw = np.random.default_rng(0)
+    x = torch.as_tensor(draw.normal(size=(40, 3)))
+    for classes in (2, 3):
+        anchor = Head(draw.normal(size=(3, classes)), np.zeros(classes))
+        forms = [
+            Dense(x, classes, 0.7, anchor=anchor),
+            LowRank(x, classes, 0.7, 2, anchor=anchor),
+            Adapted(x, classes, 0.7, Hidden(draw.normal(size=(3, 3)), np.zeros(3)), 1, 0, anchor),
+        ]
+        for form in forms:
+            start = Head(
+                np.zeros((3, classes)),
+                np.zeros(classes),
+                (np.zeros((3, 2)), np.zeros((2, classes))),
+            )
+            theta = form.pack(start)
+            theta = theta + draw.normal(size=theta.shape)
+            value, slope = form.ridge(theta)
+            assert value > 0
+            for at in range(0, len(theta), 2):
+                step = np.zeros_like(theta)
+                step[at] = 1e-5
+                ahead, behind = form.ridge(theta + step)[0], form.ridge(theta - step)[0]
+                assert slope[at] == pytest.approx((ahead - behind) / 2e-5, abs=1e-6)
+
+
+def test_an_anchor_of_another_shape_is_named(make_rows):
+    anchor = Head(np.zeros((9, 2)), np.zeros(2))
+    with pytest.raises(InputError, match="the head to anchor to has weight"):
+        fit_path(make_rows(n=50), HeadSpec(ridge=1e-2, anchor=anchor))

@@ -80,7 +80,7 @@ def transfer_tuned(problem: Problem) -> Sequence[tuple[str, Fitted]]:
         control=FitControl(start=problem.head, seed=problem.seed),
     )
     error = np.asarray(f1_error(family.totals[0]))
-    return [("tuned", as_fitted(family.fit((0, tuned_offset(family, error, "f1")))))]
+    return [("tuned", as_fitted(family.head_fit((0, tuned_offset(family, error, "f1")))))]
 
 
 def as_fitted(fit: HeadFit, *notes: str) -> Fitted:

@@ -14,7 +14,9 @@ from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, netwo
 from evenhand.finetuning.problem import Fitted, fitted_head
 from evenhand.finetuning.score import score
 from evenhand.finetuning.stage import Stage
-from evenhand.heads.selection.fair_head import FairHead, frontier
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.fair_head import FairHead
+from evenhand.heads.selection.frontier import frontier
 from evenhand.heads.selection.rule import Rule
 from evenhand.metrics.counts import Counts
 from evenhand.report.record import UNCONVERGED, PathPoint, Record
@@ -23,7 +25,7 @@ from evenhand.report.record import UNCONVERGED, PathPoint, Record
 def tuned_record(stage: Stage, fair: FairHead) -> Record:
     """Transfer learning with its threshold tuned by the choice's own counts."""
     began = time.perf_counter()
-    fit = fair.families[0].fit(fair.choice.tuned)
+    fit = fair.families[0].head_fit(fair.choice.tuned)
     stored = replace(fit, head=stage.backbone.as_stored(fit.head))
     offset = fair.families[0].offsets[fair.choice.tuned[1]]
     setting = f"dense at {offset:+.2f}" if offset else "dense"
@@ -32,7 +34,7 @@ def tuned_record(stage: Stage, fair: FairHead) -> Record:
 
 def as_chosen(stage: Stage, fair: FairHead) -> Fitted:
     """The chosen head or adapter as it decides rows."""
-    if fair.fit is None or fair.fit.adapter is None:
+    if not isinstance(fair.fit, HeadFit) or fair.fit.adapter is None:
         unsure = fair.fit is not None and not fair.fit.converged
         notes = (UNCONVERGED,) if unsure else ()
         head = stage.backbone.as_stored(fair.head)
@@ -46,7 +48,7 @@ def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint
         family = fair.families[point.family]
         fit = family.fit(point.index)
         features = stage.test.features
-        if fit.adapter:
+        if isinstance(fit, HeadFit) and fit.adapter:
             features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
         decisions = fit.logits(features).argmax(axis=1)
         yield PathPoint(

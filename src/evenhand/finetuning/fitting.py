@@ -11,7 +11,7 @@ from evenhand.finetuning.stage import Stage
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
 from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid, Candidates
-from evenhand.heads.selection.fair_head import FairHead, HiddenRows, fit_fair_head
+from evenhand.heads.selection.fair_head import FairHead, HiddenRows, choose_head, fit_fair_head
 from evenhand.heads.selection.rank import choose_rank
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import FitControl, HeadSpec
@@ -78,13 +78,14 @@ class Fitting:
             InputError: no two groups can be compared by a criterion of the rule, or too few rows.
         """
         problem = self.stage.problem
+        if families is not None:
+            return choose_head(problem.development, rule, families, old=self.old)
         return fit_fair_head(
             problem.development,
             rule,
             self.spec,
             old=self.old,
-            families=families,
-            adapter=self.hidden if families is None else None,
+            adapter=self.hidden,
             grid=self.grid,
             control=FitControl(start=self.start, seed=problem.seed, on_fit=on_fit),
         )

@@ -11,9 +11,10 @@ if TYPE_CHECKING:
     from evenhand.head import Head
     from evenhand.heads.fit import fit_path
     from evenhand.heads.gaps import gap_terms
-    from evenhand.heads.selection.candidates import CandidateGrid
+    from evenhand.heads.selection.candidates import CandidateGrid, Candidates
     from evenhand.heads.selection.crossfit import crossfit
-    from evenhand.heads.selection.fair_head import FairHead, fit_fair_head
+    from evenhand.heads.selection.fair_head import FairHead, choose_head, fit_fair_head
+    from evenhand.heads.selection.menu import head_families
     from evenhand.heads.selection.ridge import choose_ridge
     from evenhand.heads.selection.select import select
     from evenhand.heads.spec import FitControl, HeadSpec
@@ -33,20 +34,26 @@ _HOMES = {
     "select": "evenhand.heads.selection.select",
     "fit_fair_head": "evenhand.heads.selection.fair_head",
     "FairHead": "evenhand.heads.selection.fair_head",
+    "Candidates": "evenhand.heads.selection.candidates",
+    "choose_head": "evenhand.heads.selection.fair_head",
+    "head_families": "evenhand.heads.selection.menu",
 }
 
 __all__ = [
     "CandidateGrid",
+    "Candidates",
     "FairHead",
     "FitControl",
     "Head",
     "HeadSpec",
     "Rows",
+    "choose_head",
     "choose_ridge",
     "crossfit",
     "fit_fair_head",
     "fit_path",
     "gap_terms",
+    "head_families",
     "select",
     "together",
 ]

@@ -89,6 +89,7 @@ class Adapted:
         hidden: Hidden,
         rank: int,
         seed: int,
+        anchor: Head | None = None,
     ) -> None:
         width = hidden.weight.shape[1]
         hidden.require_rank(rank)
@@ -99,6 +100,9 @@ class Adapted:
         self.x, self.hidden, self.rank, self.classes = inputs, hidden, rank, classes
         self.outputs = 1 if classes == 2 else classes
         self.ridge_weight, self.seed = ridge, seed
+        self.anchor = np.zeros((1, 1)) if anchor is None else np.asarray(anchor.weight)
+        if anchor is not None and self.outputs == 1:
+            self.anchor = self.anchor[:, 1:] - self.anchor[:, :1]
         self.base = torch.addmm(
             torch.as_tensor(hidden.bias, dtype=inputs.dtype),
             inputs,
@@ -154,6 +158,7 @@ class Adapted:
         """The ridge on the head's weight and on the change D E, and its gradient."""
         down, up, weight, bias = self._unpack(theta)
         change = down @ up
+        weight = weight - self.anchor
         value = 0.5 * self.ridge_weight * float((weight**2).sum() + (change**2).sum())
         parts = (change @ up.T, down.T @ change, weight, np.zeros_like(bias))
         slopes = [self.ridge_weight * part for part in parts]

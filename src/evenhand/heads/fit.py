@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,7 +73,8 @@ def fit_path(
         >>> fits[0].converged, fits[0].head.weight.shape
         (True, (3, 2))
     """
-    _check_start(control.start, rows, spec.hidden)
+    _check_shape(control.start, rows, spec.hidden, "to start from")
+    _check_shape(spec.anchor, rows, spec.hidden, "to anchor to")
     _check_strengths(strengths)
     _check_weights(weights, rows)
     if spec.hidden is None and wants_passes(rows):
@@ -130,18 +132,19 @@ def _fit_in_memory(
 def _form(x: torch.Tensor, classes: int, spec: HeadSpec, seed: int) -> Dense | LowRank | Adapted:
     ridge = spec.require_ridge()
     if spec.hidden is not None:
-        return Adapted(x, classes, ridge, spec.hidden, spec.rank or 1, seed)
+        return Adapted(x, classes, ridge, spec.hidden, spec.rank or 1, seed, spec.anchor)
+    more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
     if spec.rank is not None:
-        return LowRank(x, classes, ridge, spec.rank, intercept=spec.intercept)
-    return Dense(x, classes, ridge, intercept=spec.intercept)
+        return LowRank(x, classes, ridge, spec.rank, **more)
+    return Dense(x, classes, ridge, **more)
 
 
-def _check_start(start: Head | None, rows: Rows, hidden: Hidden | None) -> None:
+def _check_shape(head: Head | None, rows: Rows, hidden: Hidden | None, purpose: str) -> None:
     width = rows.features.shape[1] if hidden is None else len(hidden.bias)
     expected = (width, len(rows.classes))
-    if start is not None and start.weight.shape != expected:
+    if head is not None and head.weight.shape != expected:
         raise InputError(
-            f"the head to start from has weight {start.weight.shape}, the rows need {expected} "
+            f"the head {purpose} has weight {head.weight.shape}, the rows need {expected} "
             "(features, classes)"
         )
 

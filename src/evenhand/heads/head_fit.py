@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -66,6 +66,14 @@ class HeadFit:
     def logits(self, inputs: FloatArray) -> FloatArray:
         """(N, K) logits: of features, or of the hidden layer's inputs where there is an adapter."""
         return self.head.logits(self.adapter(inputs) if self.adapter else inputs)
+
+    def shifted(self, offset: float) -> HeadFit:
+        """The same fit with ``offset`` added to the log-odds of the second of two classes.
+
+        Raises:
+            InputError: the head is not of two classes.
+        """
+        return replace(self, head=self.head.shifted(offset))
 
     @property
     def trainable_parameters(self) -> int:

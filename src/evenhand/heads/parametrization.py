@@ -14,7 +14,7 @@ import numpy as np
 import scipy.linalg
 import torch
 
-from evenhand._base.arrays import Float64
+from evenhand._base.arrays import Float64, FloatArray
 from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.heads.preconditioner import preconditioner, solved
@@ -50,11 +50,18 @@ class Dense:
     """
 
     def __init__(
-        self, x: torch.Tensor, classes: int, ridge: float, *, intercept: bool = True
+        self,
+        x: torch.Tensor,
+        classes: int,
+        ridge: float,
+        *,
+        intercept: bool = True,
+        anchor: Head | None = None,
     ) -> None:
         self.x, self.ridge_weight, self.classes = x, ridge, classes
         self.outputs = 1 if self.classes == 2 else self.classes
         self.intercept = intercept
+        self.anchor = drawn_to(anchor, self.classes)
         self.factor = self._factor()
         self.stiff: tuple[Float64, Float64] | None = None
 
@@ -132,6 +139,7 @@ class Dense:
         """The ridge term and its gradient."""
         plain = self.plain(theta)
         plain[-1] = 0
+        plain[:-1] -= self.anchor
         return 0.5 * self.ridge_weight * float((plain**2).sum()), self._whiten(
             self.ridge_weight * plain
         )
@@ -145,6 +153,20 @@ class Dense:
         if self.outputs == 1:
             plain = np.hstack([-plain / 2, plain / 2])
         return Head(plain[:-1], plain[-1])
+
+
+def drawn_to(anchor: Head | None, classes: int) -> Float64:
+    """(d, m) the weights that a ridge draws towards; 0 where there is no anchor."""
+    if anchor is None:
+        return np.zeros((1, 1))
+    weight = np.asarray(anchor.weight, dtype=np.float64)
+    return weight[:, 1:] - weight[:, :1] if classes == 2 else weight
+
+
+def centred(weight: FloatArray) -> Float64:
+    """The same head without what its columns share, which no decision sees."""
+    plain = np.asarray(weight, dtype=np.float64)
+    return np.asarray(plain - plain.mean(axis=1, keepdims=True))
 
 
 def start_or_zero(form: Dense, start: Head | None, value: Callable[[Float64], float]) -> Float64:
@@ -166,13 +188,21 @@ class LowRank:
     """theta -> A (d, r), B (r, K) and b (K,), W = A B; without an intercept b stays 0."""
 
     def __init__(
-        self, x: torch.Tensor, classes: int, ridge: float, rank: int, *, intercept: bool = True
+        self,
+        x: torch.Tensor,
+        classes: int,
+        ridge: float,
+        rank: int,
+        *,
+        intercept: bool = True,
+        anchor: Head | None = None,
     ) -> None:
         self.x, self.rank, self.classes = x, rank, classes
         self.intercept = intercept
         self.width = x.shape[1]
         # The dense binary ridge is on the difference of two opposite columns: twice their norm.
         self.ridge_weight = 2 * ridge if self.classes == 2 else ridge
+        self.anchor = centred(np.zeros((1, 1)) if anchor is None else anchor.weight)
         self.factor = preconditioner(x, ridge, intercept=False)
 
     def _unpack(self, theta: Float64) -> tuple[Float64, Float64, Float64]:
@@ -222,8 +252,7 @@ class LowRank:
     def ridge(self, theta: Float64) -> tuple[float, Float64]:
         """The ridge term and its gradient."""
         down, up, bias = self._unpack(theta)
-        weight = down @ up
-        weight = weight - weight.mean(axis=1, keepdims=True)
+        weight = centred(down @ up) - self.anchor
         slope = self.ridge_weight * weight
         value = 0.5 * self.ridge_weight * float((weight**2).sum())
         return value, self._collect(slope @ up.T, down.T @ slope, np.zeros_like(bias))

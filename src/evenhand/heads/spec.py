@@ -27,6 +27,9 @@ class HeadSpec:
         intercept: fit a bias; without one it stays 0 (an adapter's head always has one).
         beta: steepness of the soft decisions; the criterion's own by default.
         left_out: the numbers of groups that no penalty looks at.
+        anchor: the ridge draws towards this head instead of towards 0, as for the labels the old
+            head was trained on; of the features' width.
+        name: how candidates fitted so are called; by what they are where none is given.
 
     Raises:
         InputError: a ridge or rank out of range.
@@ -42,6 +45,8 @@ class HeadSpec:
     intercept: bool = True
     beta: float | None = None
     left_out: tuple[int, ...] = ()
+    anchor: Head | None = None
+    name: str | None = None
 
     def __post_init__(self) -> None:
         if self.ridge is not None and not 0 <= self.ridge <= HEAVIEST:

@@ -13,12 +13,18 @@ from evenhand.heads.selection.candidates import (
     OFFSETS,
     STRENGTHS,
     CandidateGrid,
-    count_differing,
-    count_offsets,
 )
 from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.selection.decisions import Judging, count_offsets
 from evenhand.heads.selection.folds import folds
-from evenhand.heads.selection.ridge import RIDGES, choose_ridge, log_loss
+from evenhand.heads.selection.ridge import (
+    RIDGES,
+    WIDE_RIDGES,
+    choose_ridge,
+    log_loss,
+    mean_variance,
+    ridge_grid,
+)
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
@@ -94,17 +100,36 @@ def test_ridge_is_heavy_where_features_say_nothing_and_light_where_they_say_much
     rng = np.random.default_rng(0)
     rows = make_rows(n=300, d=40)
     nothing = rows.with_features(rng.normal(size=(300, 40)))
-    assert choose_ridge(nothing) == max(RIDGES)
+    assert choose_ridge(nothing) == max(ridge_grid(nothing))
     assert choose_ridge(make_rows(n=4000, d=3)) <= 1e-2
     assert choose_ridge(nothing, ridges=(0.5,)) == 0.5
     wide = make_rows(n=60, d=520)
     assert choose_ridge(wide) >= 0.03
+    assert ridge_grid(wide) == pytest.approx(np.array(WIDE_RIDGES) * mean_variance(wide))
+
+
+def test_a_ridge_weighs_the_same_in_other_units(make_rows):
+    rows = make_rows(n=300, d=7)
+    assert mean_variance(rows) == pytest.approx(rows.features.var(axis=0).mean())
+    metres = rows.with_features(1000 * rows.features + 50)
+    assert mean_variance(metres) == pytest.approx(1e6 * mean_variance(rows))
+    assert choose_ridge(metres) == pytest.approx(1e6 * choose_ridge(rows))
+    assert mean_variance(rows.with_features(np.ones((300, 2)))) == 1
+    assert ridge_grid(rows.with_features(np.ones((300, 2)))) == RIDGES
+
+
+def test_a_ridge_is_chosen_for_what_will_be_fitted(make_rows):
+    """Towards a head that is right already, the heaviest ridge is the best."""
+    rows = make_rows(n=400, d=4)
+    right = fit_path(rows, HeadSpec(ridge=1e-6))[0].head
+    assert choose_ridge(rows, HeadSpec(anchor=right)) == max(ridge_grid(rows))
+    assert choose_ridge(rows) < max(ridge_grid(rows))
 
 
 def test_ridge_is_the_lowest_cross_validated_log_loss(make_rows):
     rows = make_rows(n=150, d=20)
     losses = []
-    for ridge in RIDGES:
+    for ridge in ridge_grid(rows):
         parts = [
             log_loss(
                 fit_path(rows[fit], HeadSpec(ridge=ridge))[0].head.logits(rows[judge].features),
@@ -114,7 +139,7 @@ def test_ridge_is_the_lowest_cross_validated_log_loss(make_rows):
             for fit, judge in folds(rows)
         ]
         losses.append(sum(parts))
-    assert choose_ridge(rows) == RIDGES[int(np.argmin(losses))]
+    assert choose_ridge(rows) == ridge_grid(rows)[int(np.argmin(losses))]
 
 
 def test_log_loss():
@@ -179,20 +204,47 @@ def test_transfer_learning_must_be_among_the_candidates(make_rows, bad):
         CandidateGrid(**bad)
 
 
-@given(st.integers(0, 99), st.integers(2, 4))
-def test_differing_decisions_are_those_of_a_loop(seed, classes):
+@given(st.integers(0, 99), st.integers(2, 4), st.integers(0, 30))
+def test_decisions_of_held_out_rows_are_those_of_a_loop(seed, classes, n):
+    rows, _ = judged(seed, n, 3, classes)
     draw = np.random.default_rng(seed)
-    logits = draw.normal(size=(30, classes))
-    plain = draw.normal(size=(30, classes))
+    heads = [draw.normal(size=(n, classes)) for _ in range(2)]
     offsets = (-0.5, 0.0, 0.7, 0.1) if classes == 2 else (0.0,)
-    labels = draw.integers(0, classes, 30)
-    counted = count_differing(logits, plain, labels, offsets)
+    judging = Judging(rows, 2, offsets)
+    for part in (np.arange(0, n, 2), np.arange(1, n, 2)):  # in two parts, as of folds
+        judging.add(part, (logits[part] for logits in heads))
+    found = judging.decisions()
+    plain = draw.integers(0, classes, n)
+    weights = draw.random((n, classes))
     one = np.eye(classes)[1]
-    for i, offset in enumerate(offsets):
-        for j, other in enumerate(offsets):
-            differ = (logits + offset * one).argmax(axis=1) != (plain + other * one).argmax(axis=1)
-            expected = [differ[labels == label].sum() for label in range(classes)]
-            assert counted[i, j].tolist() == expected
+    tables, differing = found.tables(), found.differing(plain)
+    weighted = found.weighted(weights)
+    for s, logits in enumerate(heads):
+        for o, offset in enumerate(offsets):
+            decided = (logits + offset * one).argmax(axis=1)
+            np.testing.assert_array_equal(found.at((s, o)), decided)
+            counts = Counts.of(rows.labels, decided, rows.groups, rows.classes)
+            np.testing.assert_array_equal(tables[s, o, :-1], counts.table)
+            np.testing.assert_array_equal(tables[s, o, -1], counts.unknown)
+            differ = decided != plain
+            expected = [(differ & (rows.labels == label)).sum() for label in range(classes)]
+            assert differing[s, o].tolist() == expected
+            sums = [weights[decided == to].sum(axis=0) for to in range(classes)]
+            np.testing.assert_allclose(weighted[s, o], np.transpose(sums), atol=1e-12)
+    if n:
+        losses = [log_loss(logits, rows.labels) for logits in heads]
+        np.testing.assert_allclose(judging.log_loss(), losses)
+
+
+def test_log_odds_say_what_two_logits_say(make_rows):
+    rows, logits = judged(3, 50, 2, 2)
+    odds = logits[:, 1] - logits[:, 0]
+    one, other = Judging(rows, 1, OFFSETS), Judging(rows, 1, OFFSETS)
+    one.add(np.arange(50), iter([logits]))
+    other.add(np.arange(50), iter([odds]))
+    np.testing.assert_array_equal(one.passed, other.passed)
+    np.testing.assert_allclose(one.log_loss(), other.log_loss())
+    np.testing.assert_array_equal(one.log_odds, odds)
 
 
 def test_groups_of_few_rows_are_counted_and_steer_no_penalty(make_rows):

@@ -469,10 +469,23 @@ def test_a_cost_counts_at_its_bound():
     few, many = [int((0.5 / (1.6449 * price)) ** 2 * factor) for factor in (0.99, 1.02)]
     rows = int(UNFAIR.sum())
 
+    class Counted:
+        """Decisions of which only this is known: how many rows differ from transfer learning's."""
+
+        def __init__(self, differing):
+            self.counts = np.zeros((4, 1, 2))
+            self.counts[1:, 0, 0] = differing, rows, rows
+
+        def at(self, index):
+            assert index == (0, 0)
+            return "transfer learning"
+
+        def differing(self, plain):
+            assert plain == "transfer learning"
+            return self.counts
+
     def chosen(differing):
-        counts = np.zeros((4, 1, 1, 2))
-        counts[1:, 0, 0, 0] = differing, rows, rows
-        return choose(rule, [replace(candidates(PATH), differing=counts)]).index
+        return choose(rule, [replace(candidates(PATH), decisions=Counted(differing))]).index
 
     assert few > 20
     assert chosen(few) == (1, 0)

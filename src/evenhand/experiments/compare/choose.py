@@ -20,11 +20,11 @@ from evenhand.finetuning.problem import Fitted, Problem, Queries
 from evenhand.finetuning.score import count_decisions
 from evenhand.head import Head
 from evenhand.heads.selection.candidates import OFFSETS, Candidates
-from evenhand.heads.selection.fair_head import fit_fair_head
+from evenhand.heads.selection.fair_head import adapter_families
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import select
-from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.heads.spec import FitControl
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import error_metric, gap
 from evenhand.report.setting import Setting
@@ -68,18 +68,15 @@ def menu(
 
 def _own_menu(entry: Entry, problem: Problem, criterion: Criterion) -> Menu:
     adapter = entry.network
-    fair = fit_fair_head(
-        problem.development,
-        Rule(criterion=criterion, guard=False),
-        HeadSpec(ridge=problem.ridge),
-        families=[problem.path(criterion)],
-        adapter=hidden_rows(problem, 1) if adapter else None,
-        control=FitControl(start=problem.head, seed=problem.seed),
-    )
-    candidates = fair.families[-1]
+    candidates = problem.path(criterion)
+    if adapter:
+        rule, control = Rule(criterion=criterion), FitControl(problem.head, problem.seed)
+        (candidates,) = adapter_families(
+            hidden_rows(problem, 1), rule, problem.ridge, control=control
+        )
 
     def pick(index: tuple[int, int]) -> Fitted:
-        fit = candidates.fit(index)
+        fit = candidates.head_fit(index)
         return adapted_fit(fit, network_of(problem)) if adapter else as_fitted(fit)
 
     return Menu(candidates, pick)

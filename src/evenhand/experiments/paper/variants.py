@@ -122,7 +122,7 @@ def adapter_chosen(stage: Stage) -> Settings:
     grid = CandidateGrid(ADAPTER_STRENGTHS, (0.0,))
     family = crossfit(rows, spec, Criterion.EQUALIZED_ODDS, grid=grid, control=control)
     choice = select([family], Rule(guard=False), features=rows.features.shape[1])
-    fit = family.fit(choice.index or (0, 0))
+    fit = family.head_fit(choice.index or (0, 0))
     return [("cross-fitted", adapted_fit(fit, network_of(problem)))]
 
 

@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
-import numpy.typing as npt
 
-from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.head import Head
 from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.decisions import Decisions, Judging
 from evenhand.heads.spec import HeadSpec
-from evenhand.rows import Rows
 
 STRENGTHS = (0.0, *np.geomspace(0.03, 100, 17).tolist())
 OFFSETS = tuple(np.linspace(-1, 1, 25).tolist())
@@ -23,12 +24,17 @@ Criteria = str | Criterion | dict[str | Criterion, float]
 
 @dataclass(frozen=True)
 class CandidateGrid:
-    """Which candidates there are: every strength with every offset.
+    """Which candidates there are: paths of strengths, merges with a group's score, offsets.
 
     Attributes:
         strengths: of the penalty, ascending from 0.
         offsets: of the log-odds, for two classes; 0 is among them.
         forced: the last strength is taken, without choosing.
+        every_criterion: the paths of all three criteria are on the menu whatever the rule asks for,
+            since the lowest error within a bound on one gap may lie on another's path.
+        merged: so are merges (:mod:`evenhand.heads.selection.merges`), for two classes.
+        heavier: where a bound is below half of transfer learning's gap, so is a second path at this
+            many times the ridge, which follows small gaps less closely; 0 for none.
 
     Raises:
         InputError: transfer learning is not among them.
@@ -41,6 +47,9 @@ class CandidateGrid:
     strengths: tuple[float, ...] = STRENGTHS
     offsets: tuple[float, ...] = OFFSETS
     forced: bool = False
+    every_criterion: bool = True
+    merged: bool = True
+    heavier: float = 10.0
 
     def __post_init__(self) -> None:
         if 0 not in self.offsets or not self.strengths or self.strengths[0] != 0:
@@ -58,39 +67,125 @@ class CandidateGrid:
         """
         if not 0 <= strength < np.inf:
             raise InputError(f"the strength must be finite and at least 0, found {strength}")
-        return cls((0.0, float(strength)), forced=True)
+        return cls(
+            (0.0, float(strength)), forced=True, every_criterion=False, merged=False, heavier=0.0
+        )
 
 
 DEFAULT_GRID = CandidateGrid()
 
 
+class Refitted(Protocol):
+    """A candidate fitted on all rows, of whatever kind: a head, or more of the network."""
+
+    @property
+    def head(self) -> Head:
+        """The last layer."""
+        ...
+
+    @property
+    def strength(self) -> float:
+        """Of the penalty."""
+        ...
+
+    @property
+    def converged(self) -> bool:
+        """Whether its fit came to an end."""
+        ...
+
+    @property
+    def trainable_parameters(self) -> int:
+        """What was free to move."""
+        ...
+
+    def logits(self, inputs: FloatArray) -> FloatArray:
+        """(N, K) logits of what it reads: the features, or what lies before them."""
+        ...
+
+    def shifted(self, offset: float) -> Refitted:
+        """The same with ``offset`` added to the log-odds of the second of two classes."""
+        ...
+
+
 @dataclass(frozen=True, eq=False)
 class Candidates:
-    """Heads at strengths × offsets, with how they decided on held-out rows.
+    """A family: heads at strengths × offsets, with how they decided on held-out rows.
+
+    Everything that is to be chosen among comes as a family, however it was fitted: its counts are
+    of rows kept from it, and ``fits`` are what is shipped.
 
     Attributes:
         strengths: (S,) of the penalty.
         offsets: (O,) added to the log-odds; (0,) for more than two classes.
         tables: (S, O, G, K, K) cross-fitted counts.
         unknown: (S, O, K, K) the same for rows of unknown group.
-        fits: S heads refitted on all rows.
+        fits: S candidates refitted on all rows.
         criteria: what the penalty evened out.
         family: how the candidates were made, such as ``"head"``.
         log_loss: (S,) cross-fitted mean log-loss at offset 0.
-        differing: (S, O, P, K) rows of each label whose held-out decisions differ from those of the
-            first strength at the P = O offsets; they tell how sure a difference in error is. None
-            where they were not counted.
+        decisions: of every held-out row; they tell how sure a difference in error is, how wide a
+            bound must stand, and the error expected of rows whose labels are known in part. None
+            where only counts are at hand.
+        parts: the same S heads fitted without each fold, fold by fold, and last on all rows; empty
+            where candidates were judged otherwise, or are no heads.
+        ridge: they were fitted with.
+        merges: (S,) what of a group's score was added; all 0 by default.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0), offsets=(-0.2, 0.0, 0.2))
+        >>> path = eh.heads.crossfit(rows, eh.heads.HeadSpec(ridge=1e-3), "eo", grid=grid)
+        >>> path.family, path.fit((1, 2)).head.weight.shape  # strength 1 at an offset of .2
+        ('head', (3, 2))
     """
 
     strengths: tuple[float, ...]
     offsets: tuple[float, ...]
     tables: IntArray
     unknown: IntArray
-    fits: tuple[HeadFit, ...]
+    fits: tuple[Refitted, ...]
     criteria: Criteria
     family: str
-    log_loss: npt.NDArray[np.float64]
-    differing: IntArray | None = None
+    log_loss: Float64
+    decisions: Decisions | None = None
+    parts: tuple[tuple[HeadFit, ...], ...] = ()
+    ridge: float | None = None
+    merges: tuple[float, ...] = ()
+
+    @classmethod
+    def judged(
+        cls,
+        judging: Judging,
+        fits: Sequence[Refitted],
+        *,
+        criteria: Criteria,
+        family: str,
+        ridge: float | None = None,
+        parts: Sequence[Sequence[HeadFit]] = (),
+        merges: tuple[float, ...] = (),
+    ) -> Candidates:
+        """A family of what was judged on held-out rows, in every process that shares them.
+
+        Args:
+            judging: what each candidate gave for each row, judged without it.
+            fits: the candidates fitted on all rows, in the same order.
+            criteria, family, ridge, parts, merges: see the attributes.
+        """
+        decisions = judging.decisions()
+        tables = decisions.tables()
+        return cls(
+            tuple(float(fit.strength) for fit in fits),
+            decisions.offsets,
+            tables[:, :, :-1],
+            tables[:, :, -1],
+            tuple(fits),
+            criteria,
+            family,
+            judging.log_loss(),
+            decisions,
+            tuple(tuple(of_part) for of_part in parts),
+            ridge,
+            merges,
+        )
 
     @property
     def totals(self) -> IntArray:
@@ -98,66 +193,28 @@ class Candidates:
         totals: IntArray = self.tables.sum(axis=2) + self.unknown
         return totals
 
-    def fit(self, index: tuple[int, int]) -> HeadFit:
+    def fit(self, index: tuple[int, int]) -> Refitted:
         """The refitted candidate (strength, offset), the offset moved into its bias."""
         fit = self.fits[index[0]]
         offset = self.offsets[index[1]]
-        return replace(fit, head=fit.head.shifted(offset)) if offset else fit
+        return fit.shifted(offset) if offset else fit
 
+    def head_fit(self, index: tuple[int, int]) -> HeadFit:
+        """The refitted candidate of a family of heads.
 
-def count_differing(
-    logits: FloatArray, plain: FloatArray, labels: IntArray, offsets: Sequence[float]
-) -> IntArray:
-    """(O, P, K) rows of each label decided otherwise than ``plain`` at each of the P = O offsets.
-
-    Args:
-        logits, plain: (N, K).
-        labels: (N,) in [0, K).
-        offsets: added to the log-odds of both, for two classes.
-    """
-    k = logits.shape[1]
-    if k > 2:
-        differ = logits.argmax(axis=1) != plain.argmax(axis=1)
-        return np.bincount(labels[differ], minlength=k).reshape(1, 1, k).astype(np.int64)
-    thresholds = np.sort(-np.asarray(offsets))
-    width = len(thresholds) + 1
-    mine, other = (
-        np.searchsorted(thresholds, each[:, 1] - each[:, 0], side="left")
-        for each in (logits, plain)
-    )
-    joint = np.bincount((labels * width + mine) * width + other, minlength=k * width * width)
-    joint = joint.reshape(k, width, width)
-    # rows with mine <= i and other <= j: neither is above its threshold
-    below = joint.cumsum(axis=1).cumsum(axis=2)
-    neither = below[:, :-1, :-1]
-    no_mine, no_other = below[:, :-1, -1:], below[:, -1:, :-1]
-    order = np.argsort(np.argsort(-np.asarray(offsets)))
-    differing = (no_mine + no_other - 2 * neither)[:, order][:, :, order]
-    return np.moveaxis(differing, 0, -1).astype(np.int64)
+        Raises:
+            InputError: the family's candidates are no heads.
+        """
+        fit = self.fit(index)
+        if not isinstance(fit, HeadFit):
+            raise InputError(f"{self.family!r} are no heads on features")
+        return fit
 
 
 def family_name(spec: HeadSpec) -> str:
     """How candidates made in this way are called."""
+    if spec.name is not None:
+        return spec.name
     if spec.hidden is not None:
         return f"rank-{spec.rank or 1} adapter + head"
     return "head" if spec.rank is None else f"rank-{spec.rank} head"
-
-
-def count_offsets(logits: FloatArray, rows: Rows, offsets: Sequence[float]) -> IntArray:
-    """(O, G + 1, K, K) counts of the decisions at each offset; the last group is the unknown."""
-    g, k = rows.groups.number, len(rows.classes)
-    group = np.where(rows.groups.known, rows.groups.codes, g)
-    cell = group * k + rows.labels
-    if k > 2:
-        flat = np.bincount(cell * k + logits.argmax(axis=1), minlength=(g + 1) * k * k)
-        return flat.reshape(1, g + 1, k, k).astype(np.int64)
-    thresholds = np.sort(-np.asarray(offsets))
-    bins = np.searchsorted(thresholds, logits[:, 1] - logits[:, 0], side="left")
-    width = len(thresholds) + 1
-    histogram = np.bincount(cell * width + bins, minlength=(g + 1) * k * width)
-    histogram = histogram.reshape(g + 1, k, width)
-    below = histogram.cumsum(axis=-1)[..., :-1]
-    above = histogram.sum(axis=-1, keepdims=True) - below
-    by_threshold = np.moveaxis(np.stack([below, above], axis=-1), 2, 0)
-    order = np.argsort(np.argsort(-np.asarray(offsets)))
-    return by_threshold[order].astype(np.int64)

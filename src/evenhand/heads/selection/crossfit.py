@@ -2,26 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from evenhand._base.arrays import FloatArray
-from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
     CandidateGrid,
     Candidates,
     Criteria,
-    count_differing,
-    count_offsets,
     family_name,
 )
+from evenhand.heads.selection.decisions import Judging
+from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.parts import fit_parts_of
-from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import MIN_ROWS
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
+from evenhand.heads.streaming.folds import held_out
 from evenhand.metrics.bounds import counted_groups
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
@@ -62,52 +59,33 @@ def crossfit(
         >>> candidates.tables.shape  # (strengths, offsets, groups, labels, decisions)
         (2, 1, 2, 2, 2)
     """
-    strengths = grid.strengths
     offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)
-    g, k = rows.groups.number, len(rows.classes)
-    counts = np.zeros((len(strengths), len(offsets), g + 1, k, k), dtype=np.int64)
-    losses = np.zeros(len(strengths))
-    differing = np.zeros((len(strengths), len(offsets), len(offsets), k), dtype=np.int64)
-    spec = replace(spec, left_out=_too_small(rows, criteria, min_rows))
-
-    def judge(fits: Sequence[HeadFit], judged: Rows) -> None:
-        plain: FloatArray | None = None
-        for index, fit in enumerate(fits):
-            logits = fit.logits(judged.features)
-            plain = logits if plain is None else plain
-            differing[index] += count_differing(logits, plain, judged.labels, offsets)
-            counts[index] += count_offsets(logits, judged, offsets)
-            losses[index] += log_loss(logits, judged.labels) * len(judged)
-
-    refitted: Sequence[HeadFit] = ()
-    for fits, judged in fit_parts_of(
+    spec = replace(spec, left_out=too_small(rows, criteria, min_rows))
+    numbers = fold_numbers(rows, seed=control.seed)
+    parts = fit_parts_of(
         rows,
+        numbers,
         spec,
         criteria,
         ridges=(spec.require_ridge(),),
-        strengths=strengths,
+        strengths=grid.strengths,
         refit=True,
         control=control,
-    ):
-        if judged is None:
-            refitted = fits
-        else:
-            judge(fits, judged)
-    counts, losses, differing = (rows.world.sum(each) for each in (counts, losses, differing))
-    return Candidates(
-        strengths,
-        offsets,
-        counts[:, :, :g],
-        counts[:, :, g],
-        tuple(refitted),
-        criteria,
-        family_name(spec),
-        losses / int(counts[0, 0].sum()),
-        differing,
+    )
+    judging = Judging(rows, len(grid.strengths), offsets)
+    for fold, places, judged in held_out(rows, numbers):
+        judging.add(places, (fit.logits(judged.features) for fit in parts[fold]))
+    return Candidates.judged(
+        judging,
+        parts[-1],
+        criteria=criteria,
+        family=family_name(spec),
+        ridge=spec.ridge,
+        parts=parts,
     )
 
 
-def _too_small(rows: Rows, criteria: Criteria, min_rows: int) -> tuple[int, ...]:
+def too_small(rows: Rows, criteria: Criteria, min_rows: int) -> tuple[int, ...]:
     """The numbers of the groups that no criterion of ``criteria`` has the rows to compare."""
     counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
     listed = [criteria] if isinstance(criteria, str) else list(criteria)

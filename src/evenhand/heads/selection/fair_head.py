@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand.criteria import Criterion
 from evenhand.head import Head
 from evenhand.heads.adapter import Adapter, Hidden
 from evenhand.heads.head_fit import HeadFit
@@ -15,19 +14,19 @@ from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
     CandidateGrid,
     Candidates,
-    Criteria,
+    Refitted,
 )
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.folds import FOLDS
+from evenhand.heads.selection.menu import fits_needed as head_fits_needed
+from evenhand.heads.selection.menu import head_families, paths, with_ridge
 from evenhand.heads.selection.requirements import require_gap
-from evenhand.heads.selection.ridge import choose_ridge, log_loss
+from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import select
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
-from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.rates import error_metric
 from evenhand.rows import Rows
 
 ADAPTER_STRENGTHS = (0.0, 0.1, 0.3, 1.0, 3.0)
@@ -50,7 +49,6 @@ class FairHead:
         fit: the chosen fit; None where the old head is kept.
         head: the chosen head, the old one where it is kept.
         families: every candidate with its cross-fitted counts.
-        ridge: the head's ridge.
 
     Example:
         >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0, 10.0), offsets=(0.0,))
@@ -60,15 +58,27 @@ class FairHead:
     """
 
     choice: Choice
-    fit: HeadFit | None
+    fit: Refitted | None
     head: Head
     families: tuple[Candidates, ...]
-    ridge: float
+
+    @property
+    def ridge(self) -> float:
+        """The head's ridge."""
+        return self.families[0].ridge or 0.0
 
     @property
     def adapter(self) -> Adapter | None:
         """The chosen change to the last hidden layer, if there is one."""
-        return self.fit.adapter if self.fit else None
+        return self.fit.adapter if isinstance(self.fit, HeadFit) else None
+
+    @property
+    def merge(self) -> float:
+        """What of a group's score was added to the chosen head; 0 where nothing was."""
+        if self.choice.family is None or self.choice.index is None:
+            return 0.0
+        merges = self.families[self.choice.family].merges
+        return merges[self.choice.index[0]] if merges else 0.0
 
     @property
     def trainable_parameters(self) -> int:
@@ -98,8 +108,9 @@ class FairHead:
         if self.strength is None:
             return "old head kept"
         name = "adapter " if self.adapter else ""
+        merge = f" merged {self.merge:+.2g}" if self.merge else ""
         shift = f" at {self.offset:+.2f}" if self.offset else ""
-        return f"{name}{self.strength:.3g}{shift}"
+        return f"{name}{self.strength:.3g}{merge}{shift}"
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +137,14 @@ def fit_fair_head(
     *,
     old: Head | None = None,
     grid: CandidateGrid = DEFAULT_GRID,
-    families: Sequence[Candidates] | None = None,
+    families: Sequence[Candidates] = (),
     adapter: HiddenRows | None = None,
     control: FitControl = DEFAULT_CONTROL,
 ) -> FairHead:
     """Fit, cross-fit, choose and refit: one call from features to a head and what it promises.
 
-    Each criterion of the rule has a path of its own, and several have an equal mix too.
+    What is chosen among is the menu of :func:`head_families`: the paths of all criteria, merges
+    with groups' scores, every offset; and whatever families were made elsewhere.
 
     Args:
         rows: all development rows (train and validation together); never test rows. In a world each
@@ -142,7 +154,8 @@ def fit_fair_head(
         old: the pre-trained head for the same labels; None for a new label space.
         grid: the candidates' strengths and offsets; :meth:`CandidateGrid.only` takes one strength
             (of an adapter's penalty where one is asked for) without choosing.
-        families: candidates fitted on these rows before, taken instead of fitting heads.
+        families: further families to choose among, judged on these rows by the same folds or
+            otherwise without the rows they are judged on: of a deeper readout, of whole networks.
         adapter: fit adapters on the last hidden layer as well.
         control: how to fit; fits begin at ``old`` unless it says otherwise.
 
@@ -163,50 +176,88 @@ def fit_fair_head(
     require_gap(rows, rule.criteria)
     if control.start is None:
         control = replace(control, start=old)
-    ridge = spec.ridge
-    if ridge is None:
-        begin = replace(control, start=None) if spec.rank else control
-        ridge = choose_ridge(rows, control=replace(begin, on_fit=None))
-    spec = replace(spec, ridge=ridge)
+    spec = with_ridge(rows, spec, control)
+    found = head_families(rows, rule, spec, grid=grid, control=control)
     taken = 0
-    candidates = list(families or ())
-    if families is None:
-        candidates += [
-            crossfit(rows, spec, criteria, grid=grid, control=control, min_rows=rule.min_rows)
-            for criteria in paths(rule.criteria)
-        ]
     if adapter is not None:
-        taken = len(candidates)
-        of_adapters = grid if grid.forced else replace(grid, strengths=adapter.strengths)
-        adapter_spec = HeadSpec(
-            max(ridge, ADAPTER_RIDGE), adapter.rank, adapter.layer, beta=ADAPTER_BETA
+        taken = len(found)
+        found += adapter_families(adapter, rule, spec.require_ridge(), grid=grid, control=control)
+    forced = (taken, (1, found[taken].offsets.index(0.0))) if grid.forced else None
+    return choose_head(rows, rule, [*found, *families], old=old, force=forced)
+
+
+def adapter_families(
+    adapter: HiddenRows,
+    rule: Rule,
+    ridge: float,
+    *,
+    grid: CandidateGrid = DEFAULT_GRID,
+    control: FitControl = DEFAULT_CONTROL,
+) -> list[Candidates]:
+    """The families of low-rank adapters on the last hidden layer, a path a criterion of the rule.
+
+    Args:
+        adapter: the layer, its inputs and the strengths.
+        rule: what will be chosen by.
+        ridge: the head's.
+        grid: the offsets, and the strength where one is forced.
+        control: how to fit.
+    """
+    strengths = grid.strengths if grid.forced else adapter.strengths
+    spec = HeadSpec(max(ridge, ADAPTER_RIDGE), adapter.rank, adapter.layer, beta=ADAPTER_BETA)
+    return [
+        crossfit(
+            adapter.rows,
+            spec,
+            criteria,
+            grid=replace(grid, strengths=strengths),
+            control=control,
+            min_rows=rule.min_rows,
         )
-        candidates += [
-            crossfit(
-                adapter.rows,
-                adapter_spec,
-                criteria,
-                grid=of_adapters,
-                control=control,
-                min_rows=rule.min_rows,
-            )
-            for criteria in paths(rule.criteria)
-        ]
-    forced = (taken, (1, candidates[taken].offsets.index(0.0))) if grid.forced else None
+        for criteria in paths(rule.criteria)
+    ]
+
+
+def choose_head(
+    rows: Rows,
+    rule: Rule,
+    families: Sequence[Candidates],
+    *,
+    old: Head | None = None,
+    force: tuple[int, tuple[int, int]] | None = None,
+) -> FairHead:
+    """Choose among families that were judged on these rows before.
+
+    Args:
+        rows: all development rows, as the heads of the first family read them.
+        rule: what to choose by.
+        families: what to choose among; the first begins with transfer learning.
+        old: the pre-trained head for the same labels; None for a new label space.
+        force: (family, (strength, offset)) to describe instead of choosing.
+
+    Raises:
+        InputError: there are no candidates, or the rule's error is undefined for all of them.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0, 10.0), offsets=(0.0,))
+        >>> path = eh.heads.crossfit(rows, eh.heads.HeadSpec(ridge=1e-3), "eo", grid=grid)
+        >>> eh.heads.choose_head(rows, eh.Rule((eh.Bound("eo", 0.4),)), [path]).choice.promised
+        True
+    """
     counts, loss = (None, None) if old is None else _as_it_is(old, rows)
     choice = select(
-        candidates,
+        families,
         rule,
         features=rows.features.shape[1],
         old=counts,
         old_loss=loss,
-        force=forced,
+        force=force,
     )
     if choice.family is None or choice.index is None:
-        head = old or candidates[0].fits[0].head
-        return FairHead(choice, None, head, tuple(candidates), ridge)
-    fit = candidates[choice.family].fit(choice.index)
-    return FairHead(choice, fit, fit.head, tuple(candidates), ridge)
+        head = old or families[0].fits[0].head
+        return FairHead(choice, None, head, tuple(families))
+    fit = families[choice.family].fit(choice.index)
+    return FairHead(choice, fit, fit.head, tuple(families))
 
 
 def _as_it_is(old: Head, rows: Rows) -> tuple[Counts, float]:
@@ -218,59 +269,7 @@ def _as_it_is(old: Head, rows: Rows) -> tuple[Counts, float]:
     return rows.world.merge(counts), float(rows.world.sum(np.array([own_loss]))[0] / number)
 
 
-def paths(criteria: Sequence[Criterion]) -> tuple[Criteria, ...]:
-    """The paths to run: each criterion alone, and their equal mix where there are several."""
-    alone: tuple[Criteria, ...] = tuple(criteria)
-    if len(criteria) < 2:
-        return alone
-    return (*alone, dict.fromkeys(criteria, 1.0))
-
-
 def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID, *, adapter: bool = False) -> int:
     """How many fits :func:`fit_fair_head` will make, for a progress bar."""
-    each = len(grid.strengths) + (len(ADAPTER_STRENGTHS) if adapter else 0)
-    return (FOLDS + 1) * each * len(paths(rule.criteria))
-
-
-@dataclass(frozen=True)
-class PathEstimate:
-    """One strength of a family, as cross-fitting sees it.
-
-    Attributes:
-        family: its number.
-        index: (strength, offset), by number.
-        error: in the rule's metric, in %.
-        gap, upper: of the rule's first criterion, and its upper bound.
-        chosen: it was.
-    """
-
-    family: int
-    index: tuple[int, int]
-    error: float
-    gap: float
-    upper: float
-    chosen: bool
-
-
-def frontier(fair: FairHead, rule: Rule) -> list[PathEstimate]:
-    """Every family's path: for each strength its cross-fitted error, gap and upper bound.
-
-    Offsets are folded away: of each strength the offset with the lowest upper bound among those
-    within ``max_cost`` of the strength's lowest error is shown.
-    """
-    metric = error_metric("f1" if rule.error == "log_loss" else rule.error)
-    criterion = rule.criteria[0]
-    points = []
-    for number, family in enumerate(fair.families):
-        error = np.asarray(metric(family.totals))
-        upper = upper_bound(family.tables, criterion, fair.choice.z, rule.min_rows)
-        gaps = upper_bound(family.tables, criterion, 0.0, rule.min_rows)
-        for s in range(len(family.strengths)):
-            chosen = number == fair.choice.family and s == (fair.choice.index or (-1,))[0]
-            near = error[s] <= error[s].min() + rule.max_cost
-            o = int(np.where(near, np.nan_to_num(upper[s], nan=np.inf), np.inf).argmin())
-            if chosen and fair.choice.index:
-                o = fair.choice.index[1]
-            figures = float(error[s, o]), float(gaps[s, o]), float(upper[s, o])
-            points.append(PathEstimate(number, (s, o), *figures, chosen))
-    return points
+    of_adapters = (FOLDS + 1) * len(ADAPTER_STRENGTHS) * len(paths(rule.criteria))
+    return head_fits_needed(rule, grid) + (of_adapters if adapter else 0)

@@ -2,34 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import NamedTuple
+
+import numpy as np
 
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import GapTerm, gap_terms
 from evenhand.heads.head_fit import HeadFit, wants_passes
 from evenhand.heads.selection.candidates import Criteria
-from evenhand.heads.selection.folds import fold_numbers, folds
 from evenhand.heads.spec import FitControl, HeadSpec
-from evenhand.heads.streaming.folds import fit_folds, held_out
+from evenhand.heads.streaming.folds import Folds, fit_folds
 from evenhand.rows import Rows
-
-
-class PartFits(NamedTuple):
-    """The heads of one part of the rows.
-
-    Attributes:
-        fits: strengths within ridges.
-        judged: rows that were kept from them, some or all; None where they saw every row.
-    """
-
-    fits: Sequence[HeadFit]
-    judged: Rows | None
 
 
 def fit_parts_of(
     rows: Rows,
+    folds: Folds,
     spec: HeadSpec,
     criteria: Criteria | None,
     *,
@@ -37,22 +26,25 @@ def fit_parts_of(
     strengths: Sequence[float],
     refit: bool,
     control: FitControl,
-) -> Iterator[PartFits]:
+) -> list[list[HeadFit]]:
     """Heads for every ridge and strength without each fold, and last on all rows.
 
     Args:
         rows: all development rows.
+        folds: (N,) the fold that holds each of this process's rows.
         spec: what is fitted; its ridge is not looked at.
         criteria: what is to be even; None where there is no penalty.
         ridges, strengths: every combination is fitted.
         refit: fit on all rows too.
-        control: where to begin, when to stop, the folds' seed.
+        control: where to begin, when to stop.
+
+    Returns:
+        For each fold its fits, strengths within ridges, and last those of all rows where asked for.
     """
     if spec.hidden is None and wants_passes(rows):
-        numbers = fold_numbers(rows, seed=control.seed)
-        by_part = fit_folds(
+        return fit_folds(
             rows,
-            numbers,
+            folds,
             spec,
             criteria,
             ridges=ridges,
@@ -60,11 +52,6 @@ def fit_parts_of(
             refit=refit,
             control=control,
         )
-        for fold, judged in held_out(rows, numbers, len(by_part) - refit):
-            yield PartFits(by_part[fold], judged)
-        if refit:
-            yield PartFits(by_part[-1], None)
-        return
 
     def fit(part: Rows) -> list[HeadFit]:
         terms: tuple[GapTerm, ...] = ()
@@ -77,7 +64,6 @@ def fit_parts_of(
             found += fit_path(part, of_ridge, strengths, terms, control=control)
         return found
 
-    for train_rows, judged_rows in folds(rows, seed=control.seed):
-        yield PartFits(fit(rows[train_rows]), rows[judged_rows])
-    if refit:
-        yield PartFits(fit(rows), None)
+    number = int(folds.max(initial=-1)) + 1
+    found = [fit(rows[np.flatnonzero(folds != fold)]) for fold in range(number)]
+    return [*found, fit(rows)] if refit else found

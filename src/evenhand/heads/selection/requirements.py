@@ -57,6 +57,12 @@ def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
             )
 
 
+def has_gap(rows: Rows, criterion: Criterion) -> bool:
+    """Whether two groups of the rows (of all processes) can be compared by ``criterion``."""
+    counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
+    return not bool(np.isnan(gap(counts.table, criterion)))
+
+
 def smallest_bounds(rows: Rows, rule: Rule) -> dict[Criterion, float]:
     """The smallest bound the rows could support by each criterion, before anything is fitted.
 

@@ -3,27 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import torch
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand.heads.selection.decisions import Judging
+from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.parts import fit_parts_of
-from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
+from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
+from evenhand.heads.streaming.folds import chunks, held_out, origin
 from evenhand.rows import Rows
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
 
 
-WIDE_RIDGES = (0.03, 0.1, 0.3, 1.0)
+WIDE_RIDGES = (3e-3, 1e-2, 0.03, 0.1, 0.3, 1.0)
 
 
 WIDE = 512
 """Above this many features an untuned, small ridge over-fits: heavier ones are tried."""
 
 
+LARGEST_VARIANCE = 1e28
+
+
 def choose_ridge(
     rows: Rows,
+    spec: HeadSpec = DEFAULT_SPEC,
     *,
     ridges: Sequence[float] | None = None,
     control: FitControl = DEFAULT_CONTROL,
@@ -32,8 +40,9 @@ def choose_ridge(
 
     Args:
         rows: what the head will be fitted on.
-        ridges: to choose from; by default five from 1e-5 to 1e-1, or from .03 to 1 above 512
-            features.
+        spec: what will be fitted: whether with an intercept, towards which anchor.
+        ridges: to choose from; by default five from 1e-5 to 1e-1 times the features' mean variance,
+            or six from .003 to 1 times it above 512 features.
         control: where to begin, the folds' seed.
 
     Raises:
@@ -43,16 +52,44 @@ def choose_ridge(
         >>> 1e-5 <= eh.heads.choose_ridge(rows) <= 1e-1
         True
     """
-    tried = tuple(ridges or (WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES))
-    losses = np.zeros(len(tried))
-    for fits, judged in fit_parts_of(
-        rows, HeadSpec(), None, ridges=tried, strengths=(0.0,), refit=False, control=control
-    ):
-        if judged is not None:
-            for index, fit in enumerate(fits):
-                loss = log_loss(fit.head.logits(judged.features), judged.labels)
-                losses[index] += loss * len(judged)
-    return float(tried[int(rows.world.sum(losses).argmin())])
+    spec = replace(spec, rank=None, left_out=())
+    tried = ridges or ridge_grid(rows)
+    numbers = fold_numbers(rows, seed=control.seed)
+    by_fold = fit_parts_of(
+        rows, numbers, spec, None, ridges=tried, strengths=(0.0,), refit=False, control=control
+    )
+    judging = Judging(rows, len(tried), (0.0,))
+    for fold, places, judged in held_out(rows, numbers):
+        judging.add(places, (fit.logits(judged.features) for fit in by_fold[fold]))
+    return float(tried[int(judging.log_loss().argmin())])
+
+
+def ridge_grid(rows: Rows) -> tuple[float, ...]:
+    """The ridges to choose from: shares of the features' mean variance, heavier for wide ones.
+
+    A ridge weighs against w what the features' variance weighs against it: in other units the same
+    shares give the same decisions.
+    """
+    shares = WIDE_RIDGES if rows.features.shape[1] > WIDE else RIDGES
+    variance = mean_variance(rows)
+    return tuple(float(share * variance) for share in shares)
+
+
+def mean_variance(rows: Rows) -> float:
+    """The mean, over the features, of their variance over the rows of all processes.
+
+    1 where they do not vary, and where their squares overflow: fits refuse such features by name.
+    """
+    shift = origin(rows)
+    sums = np.zeros((2, len(shift)))
+    with np.errstate(all="ignore"):
+        for part in chunks(rows.features):
+            values = part - shift
+            sums += values.sum(axis=0), (values**2).sum(axis=0)
+        number = max(1, int(rows.world.sum(np.array([len(rows)]))[0]))
+        first, second = rows.world.sum(sums) / number
+        variance = float((second - first**2).mean()) if len(shift) else 0.0
+    return variance if 0 < variance < LARGEST_VARIANCE else 1.0
 
 
 def log_loss(logits: FloatArray, labels: IntArray) -> float:

@@ -122,16 +122,16 @@ def tuned_offset(family: Candidates, error: Array, metric: str | ErrorMetric) ->
 
 
 def _differing(families: Sequence[Candidates], tuned: int, with_old: bool) -> Array:
-    """(M, K) rows decided otherwise than by tuned transfer learning; 0 where not counted."""
-    offset = families[0].offsets[tuned]
+    """(M, K) rows decided otherwise than by tuned transfer learning; 0 where not known."""
+    reference = families[0].decisions
+    plain = None if reference is None else reference.at((0, tuned))
     found = []
     for family in families:
         strengths, offsets, _, _, classes = family.tables.shape
-        if family.differing is None or offset not in family.offsets:
+        if family.decisions is None or plain is None:
             found.append(np.zeros((strengths * offsets, classes)))
         else:
-            against = family.differing[:, :, family.offsets.index(offset)]
-            found.append(np.concatenate(against).astype(np.float64))
+            found.append(family.decisions.differing(plain).reshape(-1, classes))
     if with_old:
         found.append(np.zeros((1, families[0].tables.shape[-1])))
-    return np.concatenate(found)
+    return np.concatenate(found).astype(np.float64)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -69,9 +70,10 @@ def fit_parts(
     )
 
     def make(sample: torch.Tensor, which: int) -> Dense | LowRank:
+        more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
         if spec.rank is None:
-            return Dense(sample, classes, ridges[which], intercept=spec.intercept)
-        return LowRank(sample, classes, ridges[which], spec.rank, intercept=spec.intercept)
+            return Dense(sample, classes, ridges[which], **more)
+        return LowRank(sample, classes, ridges[which], spec.rank, **more)
 
     tolerance = TOLERANCE[torch.float64] if exact else PASS_TOLERANCE
     if spec.rank is not None and classes > 2:

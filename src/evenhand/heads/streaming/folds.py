@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from evenhand._base.arrays import IntArray, release
+from evenhand._base.arrays import Float64, FloatArray, IntArray, release
 from evenhand.criteria import Criterion
 from evenhand.groups import UNKNOWN, Groups
 from evenhand.heads.gaps import GapTerm, gap_terms
@@ -23,6 +23,10 @@ Criteria = str | Criterion | Mapping[str | Criterion, float]
 
 
 Folds = npt.NDArray[np.int16]
+
+
+ENOUGH = 1_000
+"""Rows that say about where features lie."""
 
 
 def fit_folds(
@@ -86,19 +90,35 @@ def fit_folds(
     return [fits[first : first + each_part] for first in range(0, len(fits), each_part)]
 
 
-def held_out(rows: Rows, folds: Folds, number: int) -> Iterator[tuple[int, Rows]]:
-    """The rows of each fold, a chunk in memory at a time."""
-    step = max(1, CHUNK_BYTES // (8 * max(1, rows.features.shape[1])))
-    for first in range(0, len(rows), step):
-        chunk = rows[first : first + step]
-        features = chunk.features
-        chunk = chunk.with_features(np.array(features))
-        release(features)
-        inside = folds[first : first + step]
-        for fold in range(number):
+def held_out(rows: Rows, folds: Folds) -> Iterator[tuple[int, IntArray, Rows]]:
+    """The rows of each fold and their places among ``rows``, a chunk in memory at a time."""
+    first = 0
+    for features in chunks(rows.features):
+        chunk = rows[first : first + len(features)].with_features(features)
+        inside = folds[first : first + len(features)]
+        for fold in np.unique(inside):
             which = np.flatnonzero(inside == fold)
-            if len(which):
-                yield fold, chunk[which]
+            yield int(fold), (first + which).astype(np.int64), chunk[which]
+        first += len(features)
+
+
+def chunks(features: FloatArray) -> Iterator[FloatArray]:
+    """Features (N, d) that may be on disk, some rows in memory at a time."""
+    step = max(1, CHUNK_BYTES // (8 * max(1, features.shape[1])))
+    for first in range(0, len(features), step):
+        part = features[first : first + step]
+        held = np.array(part)
+        release(part)
+        yield held
+
+
+def origin(rows: Rows) -> Float64:
+    """(d,) about where the features lie, the same in all processes: sums of squares around it keep
+    their digits."""
+    some = np.asarray(rows.features[:ENOUGH], dtype=np.float64)
+    with np.errstate(all="ignore"):
+        about = some.mean(axis=0) if len(some) else np.zeros(rows.features.shape[1])
+    return np.asarray(rows.world.broadcast(about), dtype=np.float64)
 
 
 def _cells(rows: Rows) -> IntArray:

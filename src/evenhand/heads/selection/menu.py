@@ -1,0 +1,147 @@
+"""The menu: every family of heads on some features that a choice is made among."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+
+from evenhand.criteria import STANDARD, Criterion
+from evenhand.heads.selection.candidates import (
+    DEFAULT_GRID,
+    CandidateGrid,
+    Candidates,
+    Criteria,
+)
+from evenhand.heads.selection.crossfit import crossfit, too_small
+from evenhand.heads.selection.folds import FOLDS
+from evenhand.heads.selection.merges import group_directions, mergeable, merged
+from evenhand.heads.selection.requirements import has_gap
+from evenhand.heads.selection.ridge import choose_ridge
+from evenhand.heads.selection.rule import Rule
+from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
+from evenhand.metrics.rates import gap
+from evenhand.rows import Rows
+
+FAR_BELOW = 0.5
+"""Bounds below this share of transfer learning's gap have a second path, at a heavier ridge."""
+
+
+def head_families(
+    rows: Rows,
+    rule: Rule,
+    spec: HeadSpec,
+    *,
+    grid: CandidateGrid = DEFAULT_GRID,
+    control: FitControl = DEFAULT_CONTROL,
+    known: Mapping[Criterion, Candidates] | None = None,
+) -> list[Candidates]:
+    """The families of heads on one set of features, cross-fitted and refitted.
+
+    First the path of the rule's first criterion; its first strength is transfer learning. Then
+    those of the rule's other criteria and of their equal mix, of the criteria left, at a heavier
+    ridge, and the merges of each (:class:`CandidateGrid` says which are wanted).
+
+    Args:
+        rows: all development rows; of a deeper or wider readout, where that is to be tried.
+        rule: what will be chosen by.
+        spec: what is fitted; the ridge is chosen by cross-validation where none is given, and a
+            name tells these families from those on other features.
+        grid: the candidates' strengths and offsets, and which paths and merges.
+        control: how to fit.
+        known: paths that were cross-fitted before on the same rows with the same spec and control.
+
+    Raises:
+        InputError: too few rows or classes, or features that are not finite.
+
+    Example:
+        >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0), offsets=(-0.2, 0.0, 0.2))
+        >>> spec = eh.heads.HeadSpec(ridge=1e-3)
+        >>> [one.family for one in eh.heads.head_families(rows, eh.Rule(), spec, grid=grid)][:2]
+        ['head', 'head']
+    """
+    spec = with_ridge(rows, spec, control)
+    done = 0
+
+    def fitted(criteria: Criteria, of: HeadSpec) -> Candidates:
+        nonlocal done
+        done += (FOLDS + 1) * len(grid.strengths)
+        return crossfit(rows, of, criteria, grid=grid, control=control, min_rows=rule.min_rows)
+
+    found: list[Candidates] = []
+    for criteria in _wanted_paths(rows, rule, grid):
+        before = (known or {}).get(criteria) if isinstance(criteria, Criterion) else None
+        found.append(before or fitted(criteria, spec))
+    light = len(found)
+    if grid.heavier and rule.bounds and _far_below(found[0], rule):
+        heavy = replace(spec, ridge=spec.require_ridge() * grid.heavier)
+        found += [fitted(criteria, heavy) for criteria in paths(rule.criteria)]
+    if control.on_fit:
+        for _ in range(fits_needed(rule, grid) - done):  # what need not be fitted counts as done
+            control.on_fit()
+    if grid.merged and mergeable(rows, found[0]):
+        found += _merges(rows, rule, list(found), light, control.seed)
+    return found
+
+
+def with_ridge(rows: Rows, spec: HeadSpec, control: FitControl) -> HeadSpec:
+    """The same with its ridge, chosen by cross-validation where it has none."""
+    if spec.ridge is not None:
+        return spec
+    begin = replace(control, start=None) if spec.rank else control
+    return replace(spec, ridge=choose_ridge(rows, spec, control=replace(begin, on_fit=None)))
+
+
+def paths(criteria: Sequence[Criterion]) -> tuple[Criteria, ...]:
+    """The paths that a rule asks for: each criterion alone, and their equal mix where several."""
+    alone: tuple[Criteria, ...] = tuple(criteria)
+    if len(criteria) < 2:
+        return alone
+    return (*alone, dict.fromkeys(criteria, 1.0))
+
+
+def _wanted_paths(rows: Rows, rule: Rule, grid: CandidateGrid) -> list[Criteria]:
+    asked = list(paths(rule.criteria))
+    if grid.every_criterion:
+        asked += [c for c in STANDARD if c not in rule.criteria and has_gap(rows, c)]
+    return asked
+
+
+def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID) -> int:
+    """How often :func:`head_families` calls ``on_fit``, for a progress bar.
+
+    A path that turns out not to be needed counts as done.
+    """
+    asked = len(paths(rule.criteria))
+    number = asked
+    if grid.every_criterion:
+        number += sum(criterion not in rule.criteria for criterion in STANDARD)
+    if grid.heavier and rule.bounds:
+        number += asked
+    return (FOLDS + 1) * len(grid.strengths) * number
+
+
+def _far_below(path: Candidates, rule: Rule) -> bool:
+    """Whether a bound lies far below transfer learning's cross-fitted gap."""
+    table = path.tables[0, path.offsets.index(0.0)]
+    gaps = {bound: float(gap(table, bound.criterion)) for bound in rule.bounds}
+    return any(bound.limit < FAR_BELOW * value for bound, value in gaps.items())
+
+
+def _merges(
+    rows: Rows,
+    rule: Rule,
+    found: Sequence[Candidates],
+    light: int,
+    seed: int,
+) -> Iterator[Candidates]:
+    left_out = set(range(rows.groups.number))
+    for criterion in rule.criteria:
+        left_out &= set(too_small(rows, criterion, rule.min_rows))
+    directions = group_directions(rows, sorted(left_out), seed=seed)
+    if directions is None:
+        return
+    for number, path in enumerate(found):
+        transfer = number in (0, light)  # paths at one ridge share their first head
+        one = merged(rows, path, directions, transfer=transfer, seed=seed)
+        if one is not None:
+            yield one

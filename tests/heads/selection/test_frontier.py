@@ -1,0 +1,42 @@
+"""What each bound would be answered with."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evenhand.heads.selection.candidates import CandidateGrid
+from evenhand.heads.selection.fair_head import fit_fair_head
+from evenhand.heads.selection.frontier import frontier, undominated
+from evenhand.heads.selection.rule import Bound, Rule
+from evenhand.heads.spec import HeadSpec
+
+VALUES = st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, np.nan, np.inf]), min_size=0, max_size=12)
+
+
+@given(VALUES, st.integers(0, 99))
+def test_what_nothing_betters_is_that_of_a_loop(error, seed):
+    error = np.array(error)
+    upper = np.random.default_rng(seed).permutation(error)
+    found = undominated(error, upper)
+    finite = np.isfinite(error) & np.isfinite(upper)
+    expected = set()
+    for at in np.flatnonzero(finite):
+        no_worse = finite & (error <= error[at]) & (upper <= upper[at])
+        if not (no_worse & ((error < error[at]) | (upper < upper[at]))).any():
+            expected.add((error[at], upper[at]))
+    assert {(error[at], upper[at]) for at in found} == expected
+    assert len(found) == len(expected)
+    assert (np.diff(upper[found]) < 0).all()
+
+
+def test_the_frontier_falls_from_the_largest_bound_on_and_holds_the_choice(make_rows):
+    rule = Rule((Bound("eo", 0.4),))
+    grid = CandidateGrid((0.0, 1.0, 10.0), (-0.5, 0.0, 0.5))
+    found = fit_fair_head(make_rows(n=900), rule, HeadSpec(1e-2), grid=grid)
+    points = frontier(found, rule)
+    uppers = [point.upper for point in points]
+    assert uppers == sorted(uppers, reverse=True)
+    assert sum(point.chosen for point in points) == 1
+    rest = [point.error for point in points if not point.chosen]
+    assert rest == sorted(rest)
+    assert len(frontier(found, rule, most=3)) <= 4
