@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Quiet, Share, Task
+from evenhand.cli.options import OF_THE_TASK, Backend, Cache, Given, Json, Quiet, Share, Task
 from evenhand.cli.request_options import takes
 
 
@@ -28,6 +28,7 @@ def compare(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Seeds to run at a time; default: one a core.")
     ] = None,
+    backend: Backend = "loky",
     share: Share = False,
     cache: Cache = None,
     json: Json = False,
@@ -48,6 +49,7 @@ def compare(
     asked = recipe(task, cache=cache, progress=not quiet, **given)
     request = asked.config
 
+    from evenhand._base.processes import backend_of
     from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, echo_comparison
     from evenhand.experiments.compare.as_run import as_run
@@ -60,8 +62,10 @@ def compare(
     ]
     folder = output or Path("runs") / f"compare-{asked.task}"
     name, _, setting = reference.partition(":")
+    jobs = jobs or os.cpu_count() or 1
     with (
         run_folder(folder, "compare", shared=share),
+        backend_of(backend, jobs),
         bar("comparing", None, quiet) as progress,
     ):
 
@@ -76,7 +80,7 @@ def compare(
             methods=[m.strip() for m in methods.split(",")] if methods else None,
             rules=rules,
             reference=(name, setting or "dense"),
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs,
             on_cells=on_cells,
         )
     echo_comparison(as_run(result), result, json=json, quiet=quiet)

@@ -58,3 +58,12 @@ OF_THE_TASK = (
     "layers",
 )
 """Options that say what is fine-tuned; every command that runs a task has them."""
+
+
+Backend = Annotated[
+    str,
+    typer.Option(
+        help="Where the processes are: loky (here), dask or ray (a cluster, see docs/how-to/"
+        "cluster.md)."
+    ),
+]

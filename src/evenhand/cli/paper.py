@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from evenhand.cli.options import Backend
+
 
 def paper(
     what: Annotated[
@@ -25,6 +27,7 @@ def paper(
     jobs: Annotated[
         int | None, typer.Option(min=1, help="Processes at a time; default: one a core.")
     ] = None,
+    backend: Backend = "loky",
     cache: Annotated[
         Path | None, typer.Option(help="Cache folder; default: $EVENHAND_CACHE or the platform's.")
     ] = None,
@@ -43,12 +46,14 @@ def paper(
     """
     import os
 
+    from evenhand._base.processes import backend_of
     from evenhand.cli.terminal import bar, say
     from evenhand.experiments.paper.run import run_paper
 
     named = [task.strip() for task in tasks.split(",") if task.strip()]
     folder = output or Path("runs") / "paper"
-    with bar("paper", None, quiet) as progress:
+    jobs = jobs or os.cpu_count() or 1
+    with backend_of(backend, jobs), bar("paper", None, quiet) as progress:
 
         def on_cells(done: int, total: int) -> None:
             progress.total = total
@@ -61,7 +66,7 @@ def paper(
             data,
             folder,
             cache=cache,
-            jobs=jobs or os.cpu_count() or 1,
+            jobs=jobs,
             on_cells=on_cells,
         )
     if json:

@@ -102,7 +102,7 @@ def test_an_error_of_a_missing_package_goes_from_process_to_process():
 @pytest.mark.parametrize("named", [False, True])
 def test_side_by_side_seeds_leave_out_what_one_at_a_time_does(tmp_path, monkeypatch, jobs, named):
     monkeypatch.setitem(METHODS, "svd", replace(METHODS["svd"], widest=9))
-    monkeypatch.setattr(run, "run_all", lambda job, many, jobs, tell: [job(*one) for one in many])
+    monkeypatch.setattr(run, "spread", lambda job, many, **_: [job(*one) for one in many])
     monkeypatch.setattr(TinyRecipe, "extract", lambda self, seed: None, raising=False)
     asked = CompareRequest(FinetuneRequest(), (0, 1), tuple(NAMES) if named else None)
     monkeypatch.setattr(CompareRequest, "names", NAMES)

@@ -11,7 +11,7 @@ import pandas as pd
 
 from evenhand._base.files import write_atomically
 from evenhand._base.made_from import claim
-from evenhand._base.processes import run_all
+from evenhand._base.processes import spread
 from evenhand._base.run_folder import run_folder
 from evenhand.errors import InputError
 from evenhand.experiments.compare.as_run import as_run
@@ -50,7 +50,8 @@ def compare(
             all but those that take minutes on features this wide.
         rules: rules with bounds, each a further row of every method that has a knob.
         reference: (method, setting) of the paired differences.
-        jobs: seeds to run at a time, each in a process of its own.
+        jobs: seeds to run at a time, each in a process of its own; within
+            ``joblib.parallel_config`` they go where that says, such as to a cluster.
         on_cells: called with (cells done, cells in all) as they are kept.
 
     Raises:
@@ -135,13 +136,9 @@ def _run(
     if missing:
         # Once and on every core, before the seeds, which have a thread each, wait for each other.
         recipe.extract(missing[0])
-    if jobs <= 1 or len(missing) <= 1:
-        for seed in missing:
-            run_seed(recipe, seed, names, rules, folder, named=named)
-            tell()
-        return
     run = partial(run_seed, named=named)
-    run_all(run, [(recipe, seed, names, rules, folder) for seed in missing], jobs, tell)
+    units = [(recipe, seed, names, rules, folder) for seed in missing]
+    spread(run, units, jobs=jobs, while_running=tell)
 
 
 def _paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pandas as pd
 
 from evenhand._base.made_from import claim
-from evenhand._base.processes import run_all
+from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
 from evenhand.experiments.compare.results import read_cell
 from evenhand.experiments.paper.figure_arrays import ARRAYS
@@ -74,12 +74,7 @@ def run_plan(
     tell()
     for units in _rounds(plan, seeds):
         left = [u for u in units if not all(is_kept(folder, u[0], u[1], name) for name in u[2])]
-        if jobs <= 1 or len(left) <= 1:
-            for unit in left:
-                run_unit(unit, folder, cache)
-                tell()
-            continue
-        run_all(run_unit, [(unit, folder, cache) for unit in left], jobs, tell)
+        spread(run_unit, [(unit, folder, cache) for unit in left], jobs=jobs, while_running=tell)
 
 
 def _rounds(plan: Plan, seeds: Sequence[int]) -> list[list[Unit]]:
