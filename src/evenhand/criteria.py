@@ -6,18 +6,19 @@ import difflib
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
-
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeAlias
 
 from evenhand.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
 
 Rate = Literal[
     "selection_rate",
     "true_positive_rate",
     "false_positive_rate",
 ]
-Measure = Callable[[npt.NDArray[Any]], npt.ArrayLike]
+Measure: TypeAlias = "Callable[[npt.NDArray[Any]], npt.ArrayLike]"
 """(..., G, K, K) counts [group, label, decision] to (...,) figures; NaN where undefined."""
 
 
