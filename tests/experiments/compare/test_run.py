@@ -6,8 +6,10 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from evenhand._base.processes import backend_of
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError, InputError
+from evenhand.experiments.agreement import differences
 from evenhand.experiments.compare.as_run import as_run, pooled
 from evenhand.experiments.compare.choose import LEVELS, levelled, menu
 from evenhand.experiments.compare.results import cell_path, read_cell, run_cell
@@ -100,3 +102,16 @@ def test_no_seed_and_unknown_methods_are_refused(tmp_path):
         compare(recipe("adult"), [], tmp_path)
     with pytest.raises(InputError, match="unknown method 'magic'"):
         compare(recipe("adult"), [0], tmp_path, methods=["magic"])
+
+
+def test_a_dask_cluster_writes_the_same_rows_as_processes_here(tmp_path):
+    pytest.importorskip("distributed")
+    with backend_of("dask", 2):
+        compare(recipe("adult"), [0, 1], tmp_path / "dask", methods=["transfer", "svd"], jobs=2)
+    compare(recipe("adult"), [0, 1], tmp_path / "here", methods=["transfer", "svd"], jobs=2)
+    rows = [
+        pd.read_csv(tmp_path / name / "results.csv", dtype=str).drop(columns="seconds")
+        for name in ("dask", "here")
+    ]
+    pd.testing.assert_frame_equal(*rows)
+    assert differences(tmp_path / "dask", tmp_path / "here") == []
