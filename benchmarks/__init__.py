@@ -7,6 +7,7 @@ BENCHMARKS = {
     "solver": "heads of many rows: evaluations, passes over the features, growth with the rows",
     "distributed": "extraction and fits by two processes against one",
     "intervals": "intervals of a gap against MetricFrame's bootstrap",
+    "audit": "an audit of ten million rows against the bare group by of its engine",
     "cache": "fine-tuning on cached features against running the frozen backbone every epoch",
     "svd": "randomised SVD of a 4096 × 32000 weight against the full one",
     "startup": "import and command line",

@@ -183,7 +183,7 @@ def test_scores_are_rounded_only_when_there_are_too_many(monkeypatch):
     table = frame_of(4000)
     table["score"] = rng.normal(size=4000) + (table["y"] == "yes")
     exact = audit(table, label="y", score="score", groups="sex")
-    monkeypatch.setattr(tallying, "MOST_ENTRIES", 3000)
+    monkeypatch.setattr(tallying, "MOST_SCORES", 3000)
     rough = audit(table, label="y", score="score", groups="sex")
     assert exact.scores_exact
     assert not rough.scores_exact

@@ -324,7 +324,7 @@ def test_the_nearest_point_of_a_gap_is_the_nearest():
 
 
 def test_the_normals_are_spread_as_normals_are():
-    drawn = whole._normals(2)
+    drawn = whole._normals()
     assert np.allclose(np.sort(drawn, axis=0), norm.ppf((np.arange(1024) + 0.5) / 1024)[:, None])
     assert abs((drawn[:, 0] * drawn[:, 1]).mean()) < 0.01
 

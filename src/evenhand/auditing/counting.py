@@ -1,149 +1,257 @@
-"""Count rows as they stream by: groups × label × prediction, and scores in order."""
+"""Count the rows of a relation in one query: groups × label × decision, and scores in order."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evenhand._base.text import visible
+from evenhand.auditing.request import AuditRequest
+from evenhand.auditing.tables.by_batches import not_a_number
+from evenhand.auditing.tables.relation import FLOATS, TEXT, Relation
 from evenhand.errors import InputError
+from evenhand.tasks.missing import Missing
 
 MOST_VALUES = 2000
 """More values than this in a column are no groups or classes but numbers or identifiers."""
 
 
 MOST_ENTRIES = 3_000_000
+"""Combinations of values that are taken from an engine."""
+
+
+MOST_SCORES = 1_000_000
+"""Combinations of a cell and a score that are kept apart; beyond, scores are rounded."""
 
 
 MISSING = -1
 
 
 Ints = npt.NDArray[np.int64]
+Floats = npt.NDArray[np.float64]
+MADE = "decided"
+"""What the decision that a score makes is called where a column would be."""
 
 
-class Coder:
-    """The codes of the values of one column, in order of appearance over all chunks."""
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """How many rows there are of each combination of values.
 
-    def __init__(self, column: str, role: str) -> None:
-        self.column, self.role = column, role
-        self.codes: dict[str, int] = {}
-
-    def __call__(self, codes: Ints, values: Sequence[str]) -> Ints:
-        """(n,) chunk codes to (n,) codes that hold over all chunks; missing stays -1.
-
-        Raises:
-            InputError: there are more different values than a column may hold.
-        """
-        known = np.empty(len(values) + 1, dtype=np.int64)
-        for i, value in enumerate(values):
-            known[i] = self.codes.setdefault(value, len(self.codes))
-        known[-1] = MISSING
-        if len(self.codes) > MOST_VALUES:
-            advice = (
-                "give it as the score" if self.role == "prediction" else "bin it or choose another"
-            )
-            raise InputError(
-                f"{self.role} column {visible(self.column)!r} holds more than {MOST_VALUES:,} "
-                f"different values: {advice}"
-            )
-        return known[codes]
-
-    @property
-    def names(self) -> list[str]:
-        """The values by code."""
-        return list(self.codes)
-
-
-class Tally:
-    """How many rows fell in each combination of codes, and the sum of a value over them."""
-
-    def __init__(self) -> None:
-        self.keys: Ints = np.empty((0, 0), dtype=np.int64)
-        self.rows: npt.NDArray[np.float64] = np.empty(0)
-        self.sums: npt.NDArray[np.float64] = np.empty(0)
-
-    def add(self, parts: Sequence[Ints], values: npt.NDArray[np.float64] | None = None) -> None:
-        """Count rows whose codes are ``parts``, each (n,) and at least -1."""
-        shape = [int(part.max(initial=-1)) + 2 for part in parts]
-        flat = np.zeros(len(parts[0]), dtype=np.int64)
-        for part, size in zip(parts, shape, strict=True):
-            flat *= size
-            flat += part + 1
-        total = int(np.prod([float(s) for s in shape])) if shape else 0
-        if total <= 4 * len(flat) + 1024:
-            rows = np.bincount(flat, minlength=total).astype(np.float64)
-            sums = np.zeros(total) if values is None else np.bincount(flat, values, total)
-            found = np.flatnonzero(rows)
-            rows, sums = rows[found], sums[found]
-        else:
-            found, inverse = np.unique(flat, return_inverse=True)
-            rows = np.bincount(inverse).astype(np.float64)
-            sums = np.zeros(len(found)) if values is None else np.bincount(inverse, values)
-        keys = np.stack(np.unravel_index(found, shape), axis=1).astype(np.int64) - 1
-        self._merge(keys, rows, sums)
-
-    def _merge(self, keys: Ints, rows: Any, sums: Any) -> None:
-        if len(self.rows):
-            keys = np.concatenate([self.keys, keys])
-            rows, sums = np.concatenate([self.rows, rows]), np.concatenate([self.sums, sums])
-        order = np.lexsort(keys.T[::-1])
-        keys, rows, sums = keys[order], rows[order], sums[order]
-        first = np.ones(len(keys), dtype=bool)
-        first[1:] = (keys[1:] != keys[:-1]).any(axis=1)
-        at = np.flatnonzero(first)
-        self.keys = keys[at]
-        self.rows, self.sums = np.add.reduceat(rows, at), np.add.reduceat(sums, at)
-
-
-class ScoreTally:
-    """Scores counted by combination, exact until too many differ, then ever coarser.
-
-    A float64 becomes an integer of the same order; dropping its low bits coarsens every score by
-    the same relative step, so that memory stays bounded whatever the number of rows.
+    Attributes:
+        names: column to the names of its values, by code.
+        codes: column to (n,) codes, -1 where the value is missing; ``MADE`` is the decision where
+            it is made from the score.
+        rows: (n,) how many.
+        unscored: (n,) True where there is no score.
+        sums: (n,) of the scores.
+        outside: (n,) rows with a score below 0 or above 1.
     """
 
-    def __init__(self) -> None:
-        self.shift = 0
-        self.cell = np.empty(0, dtype=np.int64)
-        self.key = np.empty(0, dtype=np.int64)
-        self.rows = np.empty(0)
-        self._waiting: list[tuple[Ints, Ints]] = []
-        self._held = 0
+    names: dict[str, list[str]]
+    codes: dict[str, Ints]
+    rows: Ints
+    unscored: npt.NDArray[np.bool_]
+    sums: Floats
+    outside: Ints
 
-    def add(self, cells: Ints, scores: npt.NDArray[np.float64]) -> None:
-        """Count (n,) scores of rows in (n,) cells."""
-        bits = (scores + 0.0).view(np.int64)
-        ordered = np.where(bits < 0, np.int64(-(2**63)) - bits, bits)
-        self._waiting.append((cells, ordered >> self.shift))
-        self._held += len(cells)
-        if self._held >= MOST_ENTRIES:
-            self.settle()
 
-    def settle(self) -> None:
-        """Merge what waits, and coarsen while there are too many entries."""
-        if self._waiting:
-            cell = np.concatenate([self.cell, *(c for c, _ in self._waiting)])
-            key = np.concatenate([self.key, *(k for _, k in self._waiting)])
-            rows = np.concatenate([self.rows, np.ones(self._held)])
-            self._waiting, self._held = [], 0
-            self._unite(cell, key, rows)
-        while len(self.rows) > MOST_ENTRIES // 3:
-            step = 40 if self.shift == 0 else 2
-            self.shift += step
-            self._unite(self.cell, self.key >> step, self.rows)
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """Scores in ascending order, with how many rows have them.
 
-    def _unite(self, cell: Ints, key: Ints, rows: npt.NDArray[np.float64]) -> None:
-        order = np.lexsort((cell, key))
-        cell, key, rows = cell[order], key[order], rows[order]
-        first = np.ones(len(key), dtype=bool)
-        first[1:] = (key[1:] != key[:-1]) | (cell[1:] != cell[:-1])
-        at = np.flatnonzero(first)
-        self.cell, self.key, self.rows = cell[at], key[at], np.add.reduceat(rows, at)
+    Attributes:
+        codes: column to (n,) codes, as of the cells.
+        key: (n,) the scores, or numbers in the same order.
+        rows: (n,) how many.
+        exact: no score was rounded.
+    """
 
-    @property
-    def exact(self) -> bool:
-        """True while no score was rounded."""
-        return self.shift == 0
+    codes: dict[str, Ints]
+    key: Floats
+    rows: Ints
+    exact: bool
+
+
+def count(table: Relation, asked: AuditRequest) -> Cells:
+    """The cells of a relation, in one query.
+
+    Raises:
+        InputError: no rows, a score that is no number, a column of too many values.
+    """
+    missing = Missing(asked.missing)
+    keys = _keys(asked)
+    selected = [f"{table.places[column]} as k{at}" for at, column in enumerate(keys)]
+    score = _score(table, asked, missing)
+    if score is not None:
+        selected += [f"{score.absent} as absent", f"{score.stray} as stray"]
+        if asked.prediction is None:
+            selected.append(f"{score.decided} as decided")
+        outside = f"case when {score.value} < 0 or {score.value} > 1 then {table.weight} else 0 end"
+        sums = [
+            f"cast(sum({score.value} * {table.weight}) as double) as total",
+            f"cast(sum({outside}) as bigint) as beyond",
+        ]
+    grouped = ", ".join(str(at + 1) for at in range(len(selected)))
+    summed = [f"cast(sum({table.weight}) as bigint) as n", *(sums if score is not None else ())]
+    answer = table.run(
+        f"select {', '.join([*selected, *summed])} from {table.origin} group by {grouped} "
+        f"limit {MOST_ENTRIES + 1}"
+    )
+    if not answer.num_rows:
+        raise InputError(f"{table.label} has a header and no rows")
+    codes, names = {}, {}
+    for at, column in enumerate(keys):
+        encoded = answer.column(f"k{at}").combine_chunks().dictionary_encode()
+        _check_values(len(encoded.dictionary), 10 * MOST_VALUES, column, asked)
+        codes[column], names[column] = _coded(encoded, missing)
+        _check_values(len(names[column]), MOST_VALUES, column, asked)
+    if answer.num_rows > MOST_ENTRIES:
+        raise InputError(
+            f"{table.label} holds more than {MOST_ENTRIES:,} combinations of groups, labels and "
+            "decisions: join groups or classes first"
+        )
+    rows = _numbers(answer.column("n")).astype(np.int64)
+    nothing = np.zeros(len(rows))
+    if score is None:
+        return Cells(names, codes, rows, nothing.astype(bool), nothing, nothing.astype(np.int64))
+    _check_numbers(answer, missing, asked, table)
+    if asked.prediction is None:
+        codes[MADE] = _numbers(answer.column("decided")).astype(np.int64)
+    return Cells(
+        names,
+        codes,
+        rows,
+        _numbers(answer.column("absent")).astype(bool),
+        np.nan_to_num(_numbers(answer.column("total"))),
+        _numbers(answer.column("beyond")).astype(np.int64),
+    )
+
+
+def count_scores(table: Relation, asked: AuditRequest, cells: Cells) -> Scores:
+    """How many rows have each score, in each cell.
+
+    Beyond ``MOST_SCORES`` combinations every score is rounded by the same relative step, so that
+    what an engine sends stays small whatever the number of rows.
+
+    Raises:
+        InputError: too many groups and labels for scores in each.
+    """
+    missing = Missing(asked.missing)
+    keys, score = _keys(asked), _score(table, asked, missing)
+    if score is None:
+        raise InputError("there is no score column")
+    selected = [f"{table.places[column]} as k{at}" for at, column in enumerate(keys)]
+    step = f"(floor(ln(abs({score.value})) * {STEPS}) + {2000 * STEPS})"  # ln(1e-308) is -709
+    rounded = f"case when {score.value} = 0 then 0 else sign({score.value}) * {step} end"
+    for key, most in ((score.value, MOST_SCORES), (rounded, MOST_ENTRIES)):
+        grouped = ", ".join(str(at + 1) for at in range(len(keys) + 1))
+        answer = table.run(
+            f"select {', '.join([*selected, f'cast({key} as double) as s'])}, "
+            f"cast(sum({table.weight}) as bigint) as n from {table.origin} "
+            f"where not ({score.absent}) group by {grouped} limit {most + 1}"
+        )
+        if answer.num_rows <= most:
+            break
+    else:
+        raise InputError(f"{table.label} has too many groups and labels to rank scores in each")
+    codes = {}
+    for at, column in enumerate(keys):
+        encoded = answer.column(f"k{at}").combine_chunks().dictionary_encode()
+        found, words = _coded(encoded, missing)
+        place = {word: code for code, word in enumerate(cells.names[column])}
+        codes[column] = np.array([*(place[word] for word in words), MISSING])[found]
+    order = np.argsort(_numbers(answer.column("s")), kind="stable")
+    return Scores(
+        {column: found[order] for column, found in codes.items()},
+        _numbers(answer.column("s"))[order],
+        _numbers(answer.column("n")).astype(np.int64)[order],
+        exact=key is score.value,
+    )
+
+
+STEPS = 4096
+"""Rounded scores of one sign that differ by one part in so many stay apart."""
+
+
+@dataclass(frozen=True)
+class _Score:
+    """The score in SQL: its value as a double, whether it is absent, text that is no number."""
+
+    value: str
+    absent: str
+    stray: str
+    decided: str
+
+
+def _score(table: Relation, asked: AuditRequest, missing: Missing) -> _Score | None:
+    if asked.score is None:
+        return None
+    column = table.places[asked.score]
+    stray = "cast(null as varchar)"
+    own = column
+    if table.number == TEXT:
+        plain = f"case when position('_' in {column}) > 0 then null else {column} end"
+        own = f"try_cast({plain} as double)"
+        stray = f"case when {own} is null then {column} end"
+    value = own if own != column else f"cast({column} as double)"
+    absent = f"({own} is null or {table.is_nan.format(value)})"
+    words = [number for word in missing.more if (number := _as_number(word)) is not None]
+    if words:
+        absent = f"({absent} or {value} in ({', '.join(words)}))"
+    limit = f"cast({asked.threshold!r} as double)"
+    if table.number in FLOATS[:2]:
+        kept = np.float16 if table.number == "float16" else np.float32
+        with np.errstate(over="ignore"):
+            limit = f"cast('{float(kept(asked.threshold))!r}' as double)"
+    present = f"case when {absent} then null else {value} end"
+    decided = f"case when {absent} then -1 when {value} >= {limit} then 1 else 0 end"
+    return _Score(f"({present})", absent, stray, decided)
+
+
+def _as_number(word: str) -> str | None:
+    try:
+        number = float(word)
+    except ValueError:
+        return None
+    return f"cast('{number!r}' as double)" if np.isfinite(number) else None
+
+
+def _keys(asked: AuditRequest) -> list[str]:
+    every = (*asked.groups, asked.label, asked.prediction)
+    return list(dict.fromkeys(column for column in every if column is not None))
+
+
+def _coded(encoded: Any, missing: Missing) -> tuple[Ints, list[str]]:
+    """(n,) codes and the names of the values they stand for; -1 where there is none."""
+    codes = encoded.indices.fill_null(MISSING).to_numpy(zero_copy_only=False).astype(np.int64)
+    named = [missing.name(value) for value in encoded.dictionary.to_pylist()]
+    words = list(dict.fromkeys(one for one in named if one is not None))
+    place = {one: at for at, one in enumerate(words)}
+    known = np.array([*(MISSING if one is None else place[one] for one in named), MISSING])
+    return known[codes], words
+
+
+def _numbers(column: Any) -> Floats:
+    return np.asarray(column.to_numpy(), dtype=np.float64)
+
+
+def _check_values(found: int, most: int, column: str, asked: AuditRequest) -> None:
+    if found <= most:
+        return
+    role = "label" if column == asked.label else "group"
+    role = "prediction" if column == asked.prediction else role
+    advice = "give it as the score" if role == "prediction" else "bin it or choose another"
+    raise InputError(
+        f"{role} column {visible(column)!r} holds more than {MOST_VALUES:,} different values: "
+        f"{advice}"
+    )
+
+
+def _check_numbers(answer: Any, missing: Missing, asked: AuditRequest, table: Relation) -> None:
+    """Refuse texts of the score column that are neither numbers nor missing."""
+    for text in answer.column("stray").unique().to_pylist():
+        if missing.name(text) is not None:
+            raise not_a_number(text, asked.score or "", table.label)

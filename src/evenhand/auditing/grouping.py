@@ -7,7 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from evenhand.auditing.classes import Classes
+from evenhand.auditing.counting import MADE, MISSING, Cells, Ints, Scores
+from evenhand.auditing.request import AuditRequest
+from evenhand.auditing.scores import above_median, auc_of
+from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
+
+MOST_NUMBERS = 20_000_000
+"""Counts that a grouping may need."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,3 +54,89 @@ class Grouping:
         values = {name: column[kept] for name, column in self.values.items()}
         above = None if self.above is None else self.above[kept]
         return Grouping(shown, values, above), int(small.sum())
+
+
+@dataclass(frozen=True, eq=False)
+class Groupings:
+    """The cells of an audit, to be grouped by one column after the other.
+
+    Attributes:
+        asked: the request.
+        cells: all combinations of values.
+        usable: (n,) True where a cell has all that is counted.
+        classes: of the label and of the decision.
+    """
+
+    asked: AuditRequest
+    cells: Cells
+    usable: npt.NDArray[np.bool_]
+    classes: Classes
+
+    def by(self, span: tuple[str, ...], scores: Scores | None, *, calibrated: bool) -> Grouping:
+        """The counts of one group column, or of a crossing.
+
+        Args:
+            span: the columns.
+            scores: of all rows that have one.
+            calibrated: the scores are probabilities.
+
+        Raises:
+            InputError: more groups and classes than can be judged.
+        """
+        cells, usable, k = self.cells, self.usable, len(self.classes.names)
+        keys = np.stack([cells.codes[column][usable] for column in span], axis=1)
+        known = (keys != MISSING).all(axis=1)
+        present, codes = np.unique(keys[known], axis=0, return_inverse=True)
+        texts = [
+            " × ".join(cells.names[c][k] for c, k in zip(span, row, strict=True)) for row in present
+        ]
+        if (len(texts) + 1) * k * k > MOST_NUMBERS:
+            raise InputError(
+                f"{len(texts):,} groups of {' × '.join(span)} and {k:,} classes are "
+                f"{len(texts) * k * k:,} counts: too many to judge; join groups or classes first"
+            )
+        order = sorted(range(len(texts)), key=lambda at: texts[at])
+        rank = np.empty(len(texts), dtype=np.int64)
+        rank[order] = np.arange(len(texts))
+        group = np.full(len(keys), len(texts), dtype=np.int64)
+        group[known] = rank[codes.reshape(-1)]
+        table = np.zeros((len(texts) + 1, k, k), dtype=np.int64)
+        label = self._class(self.asked.label, cells.codes)[usable]
+        decision = self._class(self.asked.prediction or MADE, cells.codes)[usable]
+        np.add.at(table, (group, label, decision), cells.rows[usable])
+        names = tuple(texts[at] for at in order)
+        counts = Counts(table[:-1], table[-1], names, self.classes.names, " × ".join(span))
+        if scores is None:
+            return Grouping(counts, {}, None)
+        calibration = np.full(len(texts), np.nan)
+        if calibrated:
+            sums = np.bincount(group, cells.sums[usable], minlength=len(texts) + 1)[:-1]
+            with np.errstate(invalid="ignore", divide="ignore"):
+                calibration = (sums - counts.cells[:, 1]) / counts.sizes
+            calibration = np.round(calibration, 10)  # the rows come in any order
+        ranked = {row: int(rank[at]) for at, row in enumerate(map(tuple, present.tolist()))}
+        auc, above = self._ranked(span, scores, ranked)
+        values = {"auc": auc, "calibration": calibration}
+        return Grouping(counts, values, above)
+
+    def _class(self, column: str | None, codes: dict[str, Ints]) -> Ints:
+        """(n,) the class of each cell by one column; -1 where it has none."""
+        if column not in self.classes.of_codes:
+            return codes[MADE]
+        return np.append(self.classes.of_codes[column], MISSING)[codes[column]]
+
+    def _ranked(
+        self, span: tuple[str, ...], scores: Scores, groups: dict[tuple[int, ...], int]
+    ) -> tuple[npt.NDArray[np.float64], Ints]:
+        """The AUC and the rows above the median of all, of each group."""
+        needed = [c for c in (self.asked.label, self.asked.prediction) if c is not None]
+        usable = np.logical_and.reduce([scores.codes[column] != MISSING for column in needed])
+        label = self._class(self.asked.label, scores.codes)[usable]
+        key, rows = scores.key[usable], scores.rows[usable]
+        keys = np.stack([scores.codes[column][usable] for column in span], axis=1)
+        unique, inverse = np.unique(keys, axis=0, return_inverse=True)
+        found = np.array([groups.get(row, len(groups)) for row in map(tuple, unique.tolist())])
+        group = found[inverse.reshape(-1)]
+        high = above_median(key, rows)
+        above = np.bincount(group, rows * high, minlength=len(groups) + 1)[:-1]
+        return auc_of(key, label, rows, group, len(groups)), np.round(above).astype(np.int64)

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import chi2, norm
+from scipy.special import chdtri, ndtri
 
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
@@ -37,7 +37,7 @@ def critical_value(confidence: float, rows: int, features: int) -> float:
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie in (0.5, 1), found {confidence}")
     short = rows < ROWS_PER_FEATURE * features
-    return float(norm.ppf((1 + confidence) / 2 if short else confidence))
+    return float(ndtri((1 + confidence) / 2 if short else confidence))
 
 
 def upper_bound(
@@ -75,7 +75,7 @@ def may_be_noise(
     differences, variances = _pairs(table, criterion, min_rows)
     statistic = (differences**2 / variances).sum(axis=-3)
     tests = max(1, int((~np.isnan(statistic)).sum()))
-    limit = chi2.ppf(1 - (1 - level) / tests, df=differences.shape[-3])
+    limit = chdtri(differences.shape[-3], (1 - level) / tests)
     return bool(np.nanmax(statistic, initial=0) <= limit)
 
 

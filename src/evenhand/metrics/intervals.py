@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.stats import norm
+from scipy.special import ndtri
 
 from evenhand._base.arrays import Table
 from evenhand.errors import InputError
@@ -155,7 +155,7 @@ def normal_quantile(level: float) -> float:
     """
     if not LEAST_LEVEL <= level < 1:
         raise InputError(f"the level of an interval lies between 0 and 1, found {level}")
-    return float(norm.ppf((1 + level) / 2))
+    return float(ndtri((1 + level) / 2))
 
 
 def resampled(table: Table, replicates: int, seed: int, smooth: float = 0.0) -> Array:

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from sklearn.metrics import roc_auc_score
 
 from evenhand.criteria import Criterion
 from evenhand.groups import UNKNOWN
@@ -98,6 +97,8 @@ def score_columns(record: Record, run: Run) -> dict[str, npt.NDArray[np.float64]
         return {name: np.asarray(column) for name, column in record.group_values.items()}
     if record.scores is None or run.test is None or len(record.counts.class_names) != 2:
         return {}
+    from sklearn.metrics import roc_auc_score
+
     labels, codes = np.asarray(run.test.labels), run.test.groups.codes
     auc = np.full(len(record.counts.group_names), np.nan)
     calibration = auc.copy()

@@ -57,7 +57,7 @@ def parquet_table(content: Content) -> TableFile:
         if not rows:
             raise InputError(f"{content.label} has no rows")
 
-    return TableFile(content.label, columns, read)
+    return TableFile(content.label, columns, read, path=content.path, layout=schema)
 
 
 def _selected(batch: Any, wanted: Sequence[str]) -> Any:

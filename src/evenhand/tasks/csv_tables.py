@@ -60,7 +60,7 @@ def csv_table(content: Content, delimiter: str | None, encoding: str | None) -> 
         reader = _Reader(content, dialect, made)
         return without_total(reader.batches(places), reader.last_row, made)
 
-    made.read = read
+    made.read, made.path, made.layout = read, content.path, dialect
     return made
 
 

@@ -48,9 +48,8 @@ def open_table(
         content = Content(_file(source), label or Path(source).name)
     if not content.size:
         raise InputError(f"{content.label} is empty (0 bytes)")
-    digest, size = content.digest(), content.size
     made = _opened(content, delimiter, encoding)
-    made.digest, made.size = digest, size
+    made.hashed, made.size = content.digest, content.size
     return made
 
 

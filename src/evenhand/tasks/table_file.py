@@ -9,6 +9,7 @@ import zlib
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -39,8 +40,10 @@ class TableFile:
         columns: the names of its columns, in order; a name may come more than once.
         read: the positions of columns to batches of them.
         notes: what was left out while reading; complete once the batches are exhausted.
-        digest: sha256 of the file; None for a table in memory.
         size: bytes of the file; None for a table in memory.
+        path: of a Parquet file or CSV that is not packed, which an engine can read itself.
+        layout: what it must know for that: the Arrow schema, or the dialect of the CSV.
+        hashed: makes the digest, which is made when it is first asked for.
         misfits: row of the table, from 0, to why its line cannot be read. Set it to {} to have such
             lines told here instead of left out; they are, before the rows that follow them.
     """
@@ -49,9 +52,16 @@ class TableFile:
     columns: tuple[str, ...]
     read: Callable[[Sequence[int]], Batches]
     notes: list[str] = field(default_factory=list)
-    digest: str | None = None
     size: int | None = None
+    path: Path | None = None
+    layout: Any = None
     misfits: dict[int, str] | None = None
+    hashed: Callable[[], str] | None = None
+
+    @cached_property
+    def digest(self) -> str | None:
+        """sha256 of the file; None for a table in memory."""
+        return None if self.hashed is None else self.hashed()
 
     def place(self, name: str) -> int:
         """The position of the column called ``name``.
@@ -111,6 +121,11 @@ class Content:
         if not self.packed:
             return plain
         return io.BufferedReader(_Unpacked(plain, self.size, self.label), 1 << 20)
+
+    @property
+    def path(self) -> Path | None:
+        """The file, where it holds the content as it is."""
+        return self.held if isinstance(self.held, Path) and not self.packed else None
 
     @property
     def size(self) -> int:
