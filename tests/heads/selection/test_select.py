@@ -529,6 +529,23 @@ def test_no_promise_is_made_by_a_model_that_hardly_decides():
     assert (anyhow.index, anyhow.promised) == ((1, 0), True)
 
 
+def test_half_of_what_tuned_transfer_learning_gives_counts_too():
+    """Where few are positive its threshold moves far: half of the untuned one's is a quarter."""
+    cells = np.array([[4000, 1000], [4000, 1000]])
+    untuned = table((0.20, 0.26), (0.005, 0.01), cells)
+    tuned = table((0.55, 0.65), (0.04, 0.06), cells)
+    few = table((0.2, 0.2), (0.005, 0.005), cells)
+    many = table((0.5, 0.5), (0.09, 0.09), cells)
+    rule = Rule((Bound("eo", 0.06),))
+    family = candidates([untuned, tuned, few, few, many, many], (0.0, 0.5))
+    choice = choose(rule, [family])
+    assert choice.tuned == (0, 1)
+    assert (choice.index[0], choice.promised) == (2, True)
+    only_few = choose(rule, [candidates([untuned, tuned, few, few], (0.0, 0.5))])
+    assert only_few.promised is False
+    assert "gives a class to fewer than half" in only_few.reason
+
+
 def test_levelling_down_is_never_chosen_unasked_and_told_where_it_is_promised():
     cells = np.full((2, 2), 4000)
     transfer = table((0.7, 0.8), (0.1, 0.2), cells)

@@ -130,8 +130,10 @@ def judged(stage: Stage, fair: FairHead, rule: Rule) -> dict[str, Any]:
     differing = np.bincount(test.labels[shipped != tuned], minlength=len(test.classes))
     counted = fair.choice.counted[criterion]
     given, of_tuned = own.total.sum(axis=0), other.total.sum(axis=0)
-    noise_of_given = np.sqrt(np.maximum(given, 1)) / np.maximum(of_tuned, 1)
-    shares = given / np.maximum(of_tuned, 1) + float(norm.ppf(NOISE)) * noise_of_given
+    # the choice was judged by as many decisions in proportion, and they have their noise too
+    both = 1 + len(test) / len(stage.problem.development)
+    most = given + float(norm.ppf(NOISE)) * np.sqrt(np.maximum(given, 1) * both)
+    shares = most / np.maximum(of_tuned, 1)
     paid = np.sqrt(differing @ prices(other.total, f1_error) ** 2)
     return {
         "criterion": str(criterion),

@@ -83,7 +83,8 @@ class Pool:
         """What decides every class, or anything at any cost."""
         if self.rule.at_any_cost:
             return np.ones(len(self.scored.where), dtype=bool)
-        return decides(self.scored.totals, self.scored.totals[self.scored.transfer])
+        references = self.scored.totals[[self.scored.transfer, self.scored.tuned]]
+        return decides(self.scored.totals, references)
 
     @cached_property
     def compared(self) -> dict[Criterion, int]:

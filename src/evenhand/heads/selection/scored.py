@@ -53,7 +53,8 @@ class Scored:
     @property
     def sound(self) -> Mask:
         """What may be chosen unasked: see :func:`~evenhand.heads.selection.soundness.sound`."""
-        return sound(self.totals, self.totals[self.transfer], self.rule_error)
+        transfer, tuned = self.totals[[self.transfer, self.tuned]]
+        return sound(self.totals, transfer, self.rule_error, tuned)
 
 
 def score_candidates(

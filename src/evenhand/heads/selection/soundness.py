@@ -47,9 +47,11 @@ def decides(totals: IntArray, transfer: IntArray) -> Mask:
 
     Args:
         totals: (..., K, K) confusion matrices.
-        transfer: (K, K) transfer learning's.
+        transfer: (K, K) transfer learning's; or (R, K, K), with its threshold where the fit left it
+            and tuned, of which the one that gives a class more often counts.
     """
-    enough: Mask = (totals.sum(axis=-2) >= MIN_GIVEN * transfer.sum(axis=0)).all(axis=-1)
+    given = transfer.sum(axis=-2).reshape(-1, transfer.shape[-1]).max(axis=0)
+    enough: Mask = (totals.sum(axis=-2) >= MIN_GIVEN * given).all(axis=-1)
     return enough
 
 
@@ -67,7 +69,12 @@ def constant(total: IntArray) -> IntArray:
     return always
 
 
-def sound(totals: IntArray, transfer: IntArray, error: str | ErrorMetric) -> Mask:
+def sound(
+    totals: IntArray,
+    transfer: IntArray,
+    error: str | ErrorMetric,
+    tuned: IntArray | None = None,
+) -> Mask:
     """(...,) what decides every class, and is no worse than the constant classifier.
 
     Worse is less accurate (for the balanced error: by that; an error of the user's own is not
@@ -78,8 +85,9 @@ def sound(totals: IntArray, transfer: IntArray, error: str | ErrorMetric) -> Mas
         totals: (..., K, K) confusion matrices.
         transfer: (K, K) transfer learning's.
         error: the rule's.
+        tuned: (K, K) transfer learning's with its threshold tuned, once that is known.
     """
-    deciding = decides(totals, transfer)
+    deciding = decides(totals, transfer if tuned is None else np.stack([transfer, tuned]))
     if callable(error):
         return deciding
     metric = balanced_error if error == "balanced" else accuracy_error
