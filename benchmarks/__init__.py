@@ -10,6 +10,7 @@ BENCHMARKS = {
     "audit": "an audit of ten million rows against the bare group by of its engine",
     "cache": "fine-tuning on cached features against running the frozen backbone every epoch",
     "svd": "randomised SVD of a 4096 × 32000 weight against the full one",
+    "predict": "deciding a file of ten million rows: seconds and memory",
     "startup": "import and command line",
     "cost": "the cost model of docs/explanation/cost.md against the clock",
 }

@@ -73,7 +73,7 @@ def text_run(folder, model="all-MiniLM-L6-v2"):
     return finetune_stage(stage), data
 
 
-def image_run(folder):
+def image_run(folder, model="efficientnet-lite0", size=32):
     """A run on a folder of small images, and its CSV."""
     rng = np.random.default_rng(0)
     n = 150
@@ -92,7 +92,7 @@ def image_run(folder):
     data = folder / "faces.csv"
     frame.to_csv(data, index=False)
     task = images(data, label="light", groups="sex", split="part")
-    stage = task_stage(task, load_model("efficientnet-lite0", size=32), use_cache=False)
+    stage = task_stage(task, load_model(model, size=size), use_cache=False)
     return finetune_stage(stage), data
 
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from small_runs import image_run, own_decisions, people, table_run, text_run
@@ -24,6 +25,7 @@ frame = pd.read_parquet(data) if data.endswith("parquet") else pd.read_csv(data)
 frame = frame[frame.pop("part") == "test"].drop(columns=["sex"])
 if "file" in frame:
     frame["file"] = sys.argv[2].rsplit("/", 1)[0] + "/" + frame["file"]
+eh.predict(model, data, data + ".scored.csv", columns=["part"])
 print(json.dumps([model.predict(frame).tolist(), model.predict_proba(frame)[:, 1].tolist()]))
 """
 
@@ -56,6 +58,8 @@ def test_a_fresh_process_decides_raw_rows_as_the_run_did(kind, tmp_path):
     assert decisions == own_decisions(result)
     np.testing.assert_allclose(scores, result.run.after.scores, atol=1e-6)
     assert len(set(decisions)) == 2
+    table = pd.read_csv(elsewhere / f"{data.name}.scored.csv")
+    assert table["decision"][table["part"] == "test"].tolist() == own_decisions(result)
 
 
 def test_what_a_model_says_of_itself(run):
