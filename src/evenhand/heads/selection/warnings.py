@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from scipy.stats import norm
 
 from evenhand._base.text import listed
 from evenhand.criteria import Criterion
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.choice import Choice
+from evenhand.heads.selection.label_noise import flipped_share
 from evenhand.heads.selection.rule import MIN_ROWS, Rule
 from evenhand.metrics.bounds import counted_groups
 from evenhand.metrics.counts import Counts
@@ -23,13 +22,9 @@ NEAR_CONSTANT = 0.99
 COINCIDENCE = 0.5
 
 
-SUREST = 0.05
-"""The share of rows whose decisions are surest, on which labels are tried."""
-
-
-NOISE_LEVEL, NOISE_SHORTFALL = 0.001, 0.03
-"""Labels are called noisy where the surest decisions are right less often than the model says they
-are, by more than this share, and by chance with no more than this probability."""
+NOISE_LEVEL, NOISE_SHARE = 0.001, 0.03
+"""Labels are called noisy where more than this share looks flipped, and by chance so many would
+with no more than this probability."""
 
 
 def row_warnings(rows: Rows, criteria: Sequence[Criterion], min_rows: int = MIN_ROWS) -> list[str]:
@@ -117,11 +112,7 @@ def result_warnings(
 
 
 def noise_of_labels(rows: Rows, family: Candidates) -> str | None:
-    """Whether the surest decisions are right less often than the model says; two classes.
-
-    A calibration test, not a test of accuracy: people may be hard to predict without any noise. Of
-    decisions with probabilities p of being right, sum p are right, give or take
-    sqrt(sum p (1 - p)).
+    """Whether labels look flipped at random, and how sure that is; two classes.
 
     Args:
         rows: what ``family``'s first head was fitted on.
@@ -129,22 +120,15 @@ def noise_of_labels(rows: Rows, family: Candidates) -> str | None:
     """
     if len(rows.classes) != 2:
         return None
-    logits = family.fits[0].logits(rows.features)
-    shares = torch.softmax(torch.as_tensor(np.asarray(logits, np.float64)), dim=1).numpy()
-    number = max(1, int(SUREST * len(shares) / 2))
-    surest = [np.argsort(-shares[:, label], kind="stable")[:number] for label in (0, 1)]
-    stated = np.concatenate([shares[some, label] for label, some in enumerate(surest)])
-    found = np.concatenate([rows.labels[some] == label for label, some in enumerate(surest)])
-    right = float(found.mean())
-    error = float(np.sqrt((stated * (1 - stated)).sum())) / len(stated)
-    shortfall = float(stated.mean()) - right
-    chance = float(norm.sf(shortfall / error)) if error else float(shortfall <= 0)
-    if chance >= NOISE_LEVEL or shortfall <= NOISE_SHORTFALL:
+    logits = np.asarray(family.fits[0].logits(rows.features), np.float64)
+    share, chance = flipped_share(logits[:, 1] - logits[:, 0], rows.labels)
+    if chance >= NOISE_LEVEL or share <= NOISE_SHARE:
         return None
     return (
-        f"of the {SUREST:.0%} of rows the model is surest of, {right:.1%} have the label it gives, "
-        f"where it says {stated.mean():.1%} (p = {chance:.1g}): the labels look noisy, and noise "
-        "that hits one group harder makes gaps that no training can even out"
+        f"the labels look noisy: where the model is surest they contradict it as if about "
+        f"{share:.0%} of them were flipped (calibration test, p = {chance:.1g}). Outcomes that "
+        "stay open however clear the case look the same, and these rows cannot tell which it is; "
+        "noise that hits one group harder makes gaps that no training can even out"
     )
 
 
