@@ -45,9 +45,11 @@ def test_a_request_is_read_back_as_it_was_written(columns, options):
 
 def test_limits_are_read_from_flags_and_from_mappings():
     flags = AuditRequest.of(
-        groups="g", prediction="p", fail_above=["eo=0.1", "demographic_parity=.2"]
+        groups="g", prediction="p", label="y", fail_above=["eo=0.1", "demographic_parity=.2"]
     )
-    named = AuditRequest.of(groups="g", prediction="p", fail_above={"eo": 0.1, "dp": 0.2})
+    named = AuditRequest.of(
+        groups="g", prediction="p", label="y", fail_above={"eo": 0.1, "dp": 0.2}
+    )
     assert flags.limits == named.limits == {"equalized_odds": 0.1, "demographic_parity": 0.2}
 
 
@@ -67,7 +69,7 @@ def test_limits_are_read_from_flags_and_from_mappings():
 )
 def test_what_cannot_be_asked_is_named(options, message):
     with pytest.raises(InputError, match=message):
-        AuditRequest.of(**({"groups": "g", "prediction": "p"} | options))
+        AuditRequest.of(**({"groups": "g", "prediction": "p", "label": "y"} | options))
 
 
 def test_every_option_has_one_flag_of_its_own_type_and_words_of_help():

@@ -21,6 +21,8 @@ PAIRS = (
     *({"false", "true"}, {"f", "t"}),
 )
 """Two words that are plainly the two classes, though a column may hold one of them alone."""
+OF_A_SCORE = ("below the threshold", "at the threshold or above")
+"""The classes where only a score decides, and no column names them."""
 POSITIVE = frozenset(("1", "yes", "y", "true", "t", "positive", "pos"))
 
 
@@ -51,7 +53,8 @@ def classes_of(
     and yes (0/1, -1/1, no/yes, false/true), where that is unambiguous; it is noted.
 
     Args:
-        named: column to the names of its values, by code; the label's column first.
+        named: column to the names of its values, by code; the label's column first. Empty where a
+            score decides and there is no label.
         positive: the positive class, where it was named.
         scored: decisions come from a score.
 
@@ -59,6 +62,8 @@ def classes_of(
         InputError: numbers in place of classes, no value in common, one class only, no class of
             that name, or more than two where two are needed.
     """
+    if not named:
+        return Classes(OF_A_SCORE if positive is None else (f"not {positive}", positive), {})
     for column, names in named.items():
         if len(names) > MOST_NUMBERS and sum(map(is_fractional, names)) > len(names) / 2:
             raise InputError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -50,7 +50,7 @@ class Grouping:
         kept = ~small
         names = tuple(n for n, keep in zip(counts.group_names, kept, strict=True) if keep)
         hidden = counts.unknown + counts.table[small].sum(axis=0)
-        shown = Counts(counts.table[kept], hidden, names, counts.class_names, counts.attribute)
+        shown = replace(counts, table=counts.table[kept], unknown=hidden, group_names=names)
         values = {name: column[kept] for name, column in self.values.items()}
         above = None if self.above is None else self.above[kept]
         return Grouping(shown, values, above), int(small.sum())
@@ -101,11 +101,12 @@ class Groupings:
         group = np.full(len(keys), len(texts), dtype=np.int64)
         group[known] = rank[codes.reshape(-1)]
         table = np.zeros((len(texts) + 1, k, k), dtype=np.int64)
-        label = self._class(self.asked.label, cells.codes)[usable]
+        label = self._label(cells.codes)[usable]
         decision = self._class(self.asked.prediction or MADE, cells.codes)[usable]
         np.add.at(table, (group, label, decision), cells.rows[usable])
         names = tuple(texts[at] for at in order)
-        counts = Counts(table[:-1], table[-1], names, self.classes.names, " × ".join(span))
+        labelled, called = self.asked.label is not None, " × ".join(span)
+        counts = Counts(table[:-1], table[-1], names, self.classes.names, called, labelled)
         if scores is None:
             return Grouping(counts, {}, None)
         calibration = np.full(len(texts), np.nan)
@@ -116,10 +117,16 @@ class Groupings:
             calibration = np.round(calibration, 10)  # the rows come in any order
         ranked = {row: int(rank[at]) for at, row in enumerate(map(tuple, present.tolist()))}
         auc, above = self._ranked(span, scores, ranked)
-        values = {"auc": auc, "calibration": calibration}
+        values = {"auc": auc, "calibration": calibration} if labelled else {}
         return Grouping(counts, values, above)
 
-    def _class(self, column: str | None, codes: dict[str, Ints]) -> Ints:
+    def _label(self, codes: dict[str, Ints]) -> Ints:
+        """(n,) the label of each cell; 0 where there are no labels."""
+        if self.asked.label is None:
+            return np.zeros(len(next(iter(codes.values()))), dtype=np.int64)
+        return self._class(self.asked.label, codes)
+
+    def _class(self, column: str, codes: dict[str, Ints]) -> Ints:
         """(n,) the class of each cell by one column; -1 where it has none."""
         if column not in self.classes.of_codes:
             return codes[MADE]
@@ -130,8 +137,10 @@ class Groupings:
     ) -> tuple[npt.NDArray[np.float64], Ints]:
         """The AUC and the rows above the median of all, of each group."""
         needed = [c for c in (self.asked.label, self.asked.prediction) if c is not None]
-        usable = np.logical_and.reduce([scores.codes[column] != MISSING for column in needed])
-        label = self._class(self.asked.label, scores.codes)[usable]
+        usable = np.ones(len(scores.rows), dtype=bool)
+        for column in needed:
+            usable &= scores.codes[column] != MISSING
+        label = self._label(scores.codes)[usable]
         key, rows = scores.key[usable], scores.rows[usable]
         keys = np.stack([scores.codes[column][usable] for column in span], axis=1)
         unique, inverse = np.unique(keys, axis=0, return_inverse=True)

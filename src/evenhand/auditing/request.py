@@ -63,10 +63,16 @@ class AuditRequest:
         0.5, check.number(-1e300, 1e300), "Score from which on it is positive; default 0.5."
     )
     positive: str | None = option(None, check.text, "The positive class.")
-    criterion: str = option(
-        Criterion.EQUALIZED_ODDS.value,
-        lambda value: Criterion.parse(check.text(value)).value,
-        "What the report shows: equalized_odds (default), demographic_parity, equal_opportunity.",
+    criterion: str | None = option(
+        None,
+        lambda value: str(Criterion.parse(check.text(value))),
+        "What the report shows: equalized_odds (default; without labels demographic_parity), …",
+    )
+    reference: tuple[str, ...] = option(
+        (),
+        check.words,
+        "Group whose selection rate impact ratios are over; default: the highest. Repeatable.",
+        many=True,
     )
     min_count: int = option(
         100, check.whole(0, MOST_ROWS), "Flag cells with fewer rows; default 100."
@@ -106,7 +112,14 @@ class AuditRequest:
         }
         asked = cls(**{key: OPTIONS.checked(key, value) for key, value in named.items()})
         asked._check_columns()
+        asked._check_labels()
         return asked
+
+    @property
+    def shown(self) -> Criterion:
+        """The criterion that the report shows."""
+        by_default = Criterion.EQUALIZED_ODDS if self.label else Criterion.DEMOGRAPHIC_PARITY
+        return Criterion.parse(self.criterion or by_default)
 
     @property
     def limits(self) -> Mapping[str, float]:
@@ -136,6 +149,16 @@ class AuditRequest:
             )
         if self.score in names:
             raise InputError(f"{visible(self.score)!r} cannot be both a score and a group column")
+
+    def _check_labels(self) -> None:
+        """Refuse to judge by labels where there are none."""
+        wanted = [Criterion.parse(name) for name in (self.criterion, *self.limits) if name]
+        for criterion in wanted:
+            if criterion.by_label and self.label is None:
+                raise InputError(
+                    f"{criterion} compares rows of the same label: give the column of what was "
+                    "true as label (--label), or ask for demographic_parity"
+                )
 
     def to_config(self) -> dict[str, Any]:
         """Everything that was asked, as plain values for config.yaml; defaults are written out."""

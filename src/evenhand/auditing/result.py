@@ -8,19 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.asked import write_asked
 from evenhand._base.files import write_atomically
-from evenhand._base.text import frame_to_csv, listed, number, plural, visible
+from evenhand._base.text import frame_to_csv, listed, number, visible
+from evenhand.auditing import sentences
 from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.ratios import check_references, ratios, reference_of
 from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
-from evenhand.metrics.intervals import Interval, rate_interval
+from evenhand.metrics.intervals import Interval
 from evenhand.metrics.rates import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.record import Record, Run
@@ -67,6 +68,7 @@ class Audit:
     suppressed: dict[str, int] = field(init=False)
 
     def __post_init__(self) -> None:
+        check_references([part.counts for part in self.parts], self.request.reference)
         pairs = [part.without_small(self.request.suppress_below) for part in self.parts]
         object.__setattr__(self, "shown", tuple(part for part, _ in pairs))
         left_out = {part.counts.attribute: n for part, n in pairs if n}
@@ -136,13 +138,24 @@ class Audit:
         return [
             (
                 f"Selection rates by {part.counts.attribute}",
-                f"Decided {self.classes[1]}. Impact ratio: the selection rate over the highest of "
-                "any group. A view for those who must file one (such as New York City's Local Law "
-                "144 for hiring tools); no verdict is meant.",
-                _ratios(part.counts, part.counts.table[..., 1].sum(axis=1), "selected"),
+                f"Decided {self.classes[1]}. Impact ratio: the selection rate over "
+                f"{self._over(part.counts)}, with its 95 % interval. No verdict is meant.",
+                self.ratios(part),
             )
             for part in self.shown
         ]
+
+    def ratios(self, part: Grouping) -> pd.DataFrame:
+        """How often each group was decided positive, and its ratio to the reference's."""
+        hits = part.counts.table[..., 1].sum(axis=1)
+        return ratios(part.counts, hits, "selected", self._reference(part.counts))
+
+    def _reference(self, counts: Counts) -> int | None:
+        return reference_of(counts, self.request.reference)
+
+    def _over(self, counts: Counts) -> str:
+        at = self._reference(counts)
+        return "the highest of any group" if at is None else f"that of {counts.group_names[at]}"
 
     def scoring(self) -> list[tuple[str, str, pd.DataFrame]]:
         """Scoring rates (the share above the median of all rows) and their impact ratios."""
@@ -150,8 +163,8 @@ class Audit:
             (
                 f"Scoring rates by {part.counts.attribute}",
                 "Scoring rate: the share with a score above the median of all rows audited. Impact "
-                "ratio: that rate over the highest of any group. No verdict is meant.",
-                _ratios(part.counts, part.above, "above_median"),
+                f"ratio: that rate over {self._over(part.counts)}. No verdict is meant.",
+                ratios(part.counts, part.above, "above_median", self._reference(part.counts)),
             )
             for part in self.shown
             if part.above is not None
@@ -169,7 +182,7 @@ class Audit:
     def to_run(self, task: str | None = None) -> Run:
         """The audit as a run, for every view; ``task`` is what it is called."""
         task = task or (Path(self.request.file).stem if self.request.file else "predictions")
-        criterion = Criterion.parse(self.request.criterion)
+        criterion = self.request.shown
         records = tuple(
             Record(
                 task,
@@ -185,8 +198,8 @@ class Audit:
         )
         return Run(
             command="audit",
-            asked=self._asked(),
-            decided=self._found(criterion),
+            asked=sentences.asked(self),
+            decided=sentences.found(self, criterion),
             records=records,
             before=records[0],
             criterion=criterion,
@@ -197,72 +210,9 @@ class Audit:
             tables=tuple(self.selection() + self.scoring()),
         )
 
-    def _asked(self) -> str:
-        asked = self.request
-        how = (
-            f"decisions in {asked.prediction}"
-            if asked.prediction
-            else f"scores in {asked.score}, decided at {asked.threshold:g},"
-        )
-        return (
-            f"How do the {how} against {asked.label} fall on groups of {listed(asked.groups)}, "
-            f"over {plural(self.used, 'row')}?"
-        )
-
-    def _found(self, criterion: Criterion) -> str:
-        gaps = {name: gap_interval(counts, criterion) for name, counts in self.counts.items()}
-        defined = {name: gap for name, gap in gaps.items() if np.isfinite(gap.estimate)}
-        if not defined:
-            return "No two groups could be compared."
-        name = max(defined, key=lambda n: defined[n].estimate)
-        gap = defined[name]
-        kind = criterion.value.replace("_", "-")
-        found = f"The largest {kind} gap is {number(gap.estimate)}, by {name}"
-        if np.isnan(gap.low):
-            return f"{found}; there are too many groups for an interval."
-        clear = "" if gap.low > 0 else " (the data do not contradict a gap of 0)"
-        return f"{found}; 95 % interval {number(gap.low)} to {number(gap.high)}{clear}."
-
     def warnings(self) -> list[str]:
         """What was left out or is doubtful, a sentence each."""
-        found = [*self.notes, *self.apart, *self._undefined()]
-        found += [
-            f"{plural(n, 'row')} have no {column}"
-            + (
-                ": left out of its groups."
-                if column in self.request.groups
-                else ": left out of everything."
-            )
-            for column, n in self.missing.items()
-        ]
-        found += [
-            f"By {attribute}, {plural(n, 'group')} with fewer than "
-            f"{self.request.suppress_below} rows in all or with a label are not shown; gaps are "
-            "over the groups shown."
-            for attribute, n in self.suppressed.items()
-        ]
-        if self.scores_outside:
-            found.append(
-                f"{plural(self.scores_outside, 'score')} outside 0 to 1: not probabilities, so no "
-                "calibration is given."
-            )
-        if not self.scores_exact:
-            found.append("Scores were rounded (to one part in 4,096 or coarser) to bound memory.")
-        return found
-
-    def _undefined(self) -> list[str]:
-        """What the gaps leave out, since some group has no rows of a label."""
-        found = []
-        for attribute, counts in self.counts.items():
-            criterion = Criterion.EQUALIZED_ODDS
-            undefined = why_undefined(counts, criterion)
-            if undefined:
-                least = number(float(partial_gap(counts.table, criterion)))
-                found.append(
-                    f"By {attribute}: {listed(undefined)}, so that its rate there is n/a and "
-                    f"left out; {criterion.symbol} over what is defined is at least {least}."
-                )
-        return found
+        return sentences.warnings(self)
 
     def write(self, folder: str | Path) -> dict[str, Path]:
         """Write report.html, result.json, results.csv, groups.csv and what was asked.
@@ -277,22 +227,3 @@ class Audit:
         paths = write_run(self.to_run(), folder) | {"groups.csv": groups}
         write_asked(folder, {"command": "audit", **self.request.to_config()}, list(paths))
         return paths
-
-
-def _ratios(counts: Counts, hits: npt.NDArray[np.int64], name: str) -> pd.DataFrame:
-    rows = counts.sizes
-    rate = np.divide(hits, rows, out=np.full(len(rows), np.nan), where=rows > 0)
-    low, high = rate_interval(hits, rows)
-    highest = np.max(np.nan_to_num(rate), initial=0.0)
-    ratio = rate / highest if highest > 0 else np.full(len(rows), np.nan)
-    return pd.DataFrame(
-        {
-            "group": counts.group_names,
-            "rows": rows,
-            name: hits,
-            "rate": rate,
-            "low": low,
-            "high": high,
-            "impact_ratio": ratio,
-        }
-    )

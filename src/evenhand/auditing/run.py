@@ -33,6 +33,7 @@ class AuditOptions(TypedDict, total=False):
     positive: str | None
     cross: bool
     criterion: str
+    reference: str | Sequence[str]
     min_count: int
     suppress_below: int
     missing: Sequence[Any]
@@ -58,13 +59,15 @@ def audit(
             not), or a table in memory.
         groups: the column or columns of the groups; rows where one is missing count in the error
             only.
-        label: the column of what was true.
+        label: the column of what was true; without it there are selection and scoring rates,
+            impact ratios and demographic parity.
         prediction: the column of what was decided. Without it, ``score >= threshold`` decides.
         score: the column of scores of the positive class (two classes only): gives the AUC, the
             calibration and the scoring rate of each group.
         options: ``threshold`` (.5): of the score, where there is no prediction. ``positive``: the
             positive class; by default the last of the two in order. ``cross`` (True): with several
             group columns, also audit their crossings. ``criterion``: what the report shows.
+            ``reference``: groups whose selection rate impact ratios are over.
             ``min_count`` (100): cells group × label below it are flagged. ``suppress_below`` (0):
             groups with fewer rows, or a label cell with fewer but some, are not shown.
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,

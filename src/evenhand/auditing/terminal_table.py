@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
@@ -9,8 +11,12 @@ from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
 from evenhand.criteria import STANDARD
 from evenhand.metrics.gap_intervals import gap_interval
+from evenhand.metrics.rates import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.uncertainty import small_cells
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 
@@ -18,10 +24,15 @@ BOLD, DIM, PLAIN = "\x1b[1m", "\x1b[2m", "\x1b[0m"
 WIDTH = 80
 
 
-SHOWN = ("base_rate", "selection_rate", "tpr", "fpr", "precision", "accuracy")
-
-
-HEADS = ("base", "select", "TPR", "FPR", "prec", "acc")
+SHOWN = {
+    "base_rate": "base",
+    "selection_rate": "select",
+    "tpr": "TPR",
+    "fpr": "FPR",
+    "precision": "prec",
+    "accuracy": "acc",
+    "auc": "AUC",
+}
 
 
 MOST_LINES = 40
@@ -38,7 +49,9 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
     lines: list[str] = []
     for part in audit.shown:
         lines += [f"{bold}{fitted('By ' + part.counts.attribute, WIDTH).rstrip()}{plain}"]
-        lines += [*_groups(part), "", *_gaps(part), ""]
+        ratios = not part.counts.labelled and len(audit.classes) == 2
+        table = _ratios(audit, part) if ratios else _groups(part)
+        lines += [*table, "", *_gaps(part), ""]
     remarks = audit.warnings()
     for part in audit.shown:
         for sentence in small_cells(part.counts, audit.request.min_count):
@@ -57,18 +70,26 @@ def _groups(part: Grouping) -> list[str]:
     name = frame["group"].map(visible)
     if many:
         name = name + " · " + frame["class"].map(visible)
-    extra = [column for column in ("auc",) if column in part.values]
-    room = WIDTH - 11 - 7 * (len(HEADS) + len(extra))
-    width = min(room, max([5, *(columns(text) for text in name)]))
-    heads = ["rows", *HEADS, *(e.upper() for e in extra)]
-    lines = [
-        fitted("group", width)
-        + "".join(fitted(h, 10 if h == "rows" else 7, right=True) for h in heads)
-    ]
-    for (_, row), shown in list(zip(frame.iterrows(), name, strict=True))[:MOST_LINES]:
-        cells = [f"{int(row['rows']):>10,}"]
-        cells += [f"{number(row[c]):>7}" for c in (*SHOWN, *extra)]
-        lines.append(fitted(shown, width) + "".join(cells))
+    shown = [(column, head) for column, head in SHOWN.items() if column in frame]
+    return _table(frame, name.tolist(), shown)
+
+
+def _ratios(audit: Audit, part: Grouping) -> list[str]:
+    """How many of each group were decided positive, and what share that is of the reference's."""
+    frame = audit.ratios(part)
+    shown = [("rate", "select"), ("low", "from"), ("high", "to"), ("impact_ratio", "ratio")]
+    shown += [("ratio_low", "from"), ("ratio_high", "to")]
+    return _table(frame, frame["group"].map(visible).tolist(), shown)
+
+
+def _table(frame: pd.DataFrame, names: list[str], shown: list[tuple[str, str]]) -> list[str]:
+    room = WIDTH - 11 - 7 * len(shown)
+    width = min(room, max([5, *(columns(text) for text in names)]))
+    heads = [fitted("rows", 10, right=True), *(fitted(h, 7, right=True) for _, h in shown)]
+    lines = [fitted("group", width) + "".join(heads)]
+    for (_, row), name in list(zip(frame.iterrows(), names, strict=True))[:MOST_LINES]:
+        cells = [f"{int(row['rows']):>10,}", *(f"{number(row[c]):>7}" for c, _ in shown)]
+        lines.append(fitted(name, width) + "".join(cells))
     if len(frame) > MOST_LINES:
         lines.append(f"… and {plural(len(frame) - MOST_LINES, 'row')} more (--output, --json)")
     return lines
@@ -77,9 +98,14 @@ def _groups(part: Grouping) -> list[str]:
 def _gaps(part: Grouping) -> list[str]:
     lines = []
     for criterion in STANDARD:
+        if criterion.by_label and not part.counts.labelled:
+            continue
         gap, low, high = gap_interval(part.counts, criterion)
         ends = "" if np.isnan(low) else f"  95 % interval {number(low)} to {number(high)}"
-        lines.append(f"  {criterion.symbol:<6}{criterion.words:<20}{number(gap):>7}{ends}")
+        shown = f"{number(gap):>7}{ends}"
+        if why_undefined(part.counts, criterion):
+            shown = f"at least {number(float(partial_gap(part.counts.table, criterion)))}"
+        lines.append(f"  {criterion.symbol:<6}{criterion.words:<20}{shown}")
     return lines
 
 

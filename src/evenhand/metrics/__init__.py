@@ -5,7 +5,7 @@ from __future__ import annotations
 from evenhand.metrics.bounds import critical_value, may_be_noise, noise_floor, upper_bound
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
-from evenhand.metrics.intervals import Interval, error_interval, rate_interval
+from evenhand.metrics.intervals import Interval, error_interval, rate_interval, ratio_interval
 from evenhand.metrics.rates import (
     accuracy,
     accuracy_error,
@@ -42,6 +42,7 @@ __all__ = [
     "pairwise_gaps",
     "precision",
     "rate_interval",
+    "ratio_interval",
     "selection_rate",
     "true_positive_rate",
     "upper_bound",

@@ -23,6 +23,8 @@ class Counts:
         group_names: the G group names.
         class_names: the K class names; for two classes the second is the positive one.
         attribute: what the groups are groups of.
+        labelled: False where no label is known: all rows then stand at label 0, and only how often
+            each decision was made can be asked.
 
     Example:
         >>> sexes = eh.Groups.from_values(["F", "F", "M", "M"], "sex")
@@ -39,6 +41,7 @@ class Counts:
     group_names: tuple[str, ...]
     class_names: tuple[str, ...]
     attribute: str = "group"
+    labelled: bool = True
 
     def __post_init__(self) -> None:
         g, k = len(self.group_names), len(self.class_names)

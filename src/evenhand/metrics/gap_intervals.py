@@ -76,6 +76,8 @@ def gap_interval(
     criterion = Criterion.parse(criterion)
     normal_quantile(level)
     check_replicates(replicates)
+    if isinstance(counts, Counts) and criterion.by_label and not counts.labelled:
+        return UNDEFINED
     table = counted(counts.table if isinstance(counts, Counts) else counts, "(G, K, K)", 3)
     return _gap_interval(table.tobytes(), table.shape, criterion, level, seed, replicates)
 

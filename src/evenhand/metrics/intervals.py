@@ -79,6 +79,50 @@ def rate_interval(
     return np.clip(centre - half, 0, rate), np.clip(centre + half, rate, 1)
 
 
+def ratio_interval(
+    hits: npt.ArrayLike, rows: npt.ArrayLike, over: tuple[float, float], level: float = 0.95
+) -> tuple[Array, Array]:
+    """An interval of ``hits / rows`` over another rate, from Wilson's intervals of the two.
+
+    The method of variance estimates recovery for a ratio (Donner and Zou, Stat Methods Med Res 21,
+    2012), as Newcombe's is for a difference.
+
+    Args:
+        hits: (n,) how many rows are counted.
+        rows: (n,) out of how many.
+        over: the hits and the rows of the other rate, of other rows.
+        level: the share of uses in which the interval is to hold the true ratio.
+
+    Returns:
+        The low and the high ends; NaN where a rate has no rows, an infinite high end where the
+        other rate may be 0.
+
+    Raises:
+        InputError: a level outside (0, 1), or hits that are not between 0 and the rows.
+
+    Example:
+        >>> low, high = eh.metrics.ratio_interval(40, 100, over=(60, 100))
+        >>> round(float(low), 2), round(float(high), 2)
+        (0.5, 0.88)
+    """
+    k, n = (np.asarray(part, np.float64) for part in (hits, rows))
+    below, above = rate_interval(k, n, level)
+    base_below, base_above = (float(end) for end in rate_interval(*over, level))
+    with np.errstate(invalid="ignore", divide="ignore"):
+        rate, base = k / n, over[0] / over[1] if over[1] else np.nan
+        product = rate * base
+
+        def end(own: Array, other: float, sign: float) -> Array:
+            spread = own * (2 * rate - own) * other * (2 * base - other)
+            root = np.sqrt(np.maximum(product**2 - spread, 0))
+            return (product + sign * root) / (other * (2 * base - other))
+
+        low, high = end(below, base_above, -1), end(above, base_below, 1)
+    known = ~np.isnan(product)
+    low = np.where(known, np.fmax(low, 0), np.nan)
+    return low, np.where(known & (base_below <= 0), np.inf, high)
+
+
 def error_interval(
     counts: Counts | Table,
     metric: str | ErrorMetric = "f1",
@@ -107,6 +151,8 @@ def error_interval(
     measure = error_metric(metric)
     normal_quantile(level)
     check_replicates(replicates)
+    if isinstance(counts, Counts) and not counts.labelled:
+        return UNDEFINED
     confusion = counts.total if isinstance(counts, Counts) else np.asarray(counts)
     if confusion.ndim == 3:
         confusion = confusion.sum(axis=0)

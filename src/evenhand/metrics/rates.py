@@ -256,7 +256,7 @@ def why_undefined(counts: Counts, criterion: str | Criterion) -> list[str]:
     Groups without any rows are not among them: there is nothing to compare.
     """
     criterion = Criterion.parse(criterion)
-    if not criterion.by_label:
+    if not criterion.by_label or not counts.labelled:
         return []
     cells = counts.cells
     labels = range(cells.shape[1])

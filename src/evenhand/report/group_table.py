@@ -15,6 +15,7 @@ from evenhand.metrics.intervals import rate_interval
 from evenhand.metrics.rates import criterion_rates
 from evenhand.report.record import Record, Run
 
+WITHOUT_LABELS = ("group", "class", "rows", "selection_rate")
 RATES = ("base_rate", "selection_rate", "tpr", "fpr", "precision", "accuracy")
 
 
@@ -28,7 +29,8 @@ def group_table(counts: Counts, values: dict[str, npt.NDArray[Any]] | None = Non
     Returns:
         Columns ``group``, ``class``, ``rows``, ``positives`` (rows with the label), and for each of
         base_rate, selection_rate, tpr, fpr, precision and accuracy the rate, ``_low`` and
-        ``_high``. A rate without rows is NaN.
+        ``_high``. A rate without rows is NaN. Without labels there are ``group``, ``class``,
+        ``rows`` and the selection rate alone.
     """
     table = np.asarray(counts.table, dtype=np.float64)
     classes = _classes(counts)
@@ -55,6 +57,8 @@ def group_table(counts: Counts, values: dict[str, npt.NDArray[Any]] | None = Non
             low, high = rate_interval(above, below)
             columns[name] = np.divide(above, below, out=np.full(len(rows), np.nan), where=below > 0)
             columns[f"{name}_low"], columns[f"{name}_high"] = low, high
+        if not counts.labelled:
+            columns = {k: v for k, v in columns.items() if k.startswith(WITHOUT_LABELS)}
         columns |= values or {}
         parts.append(pd.DataFrame(columns))
     return pd.concat(parts, ignore_index=True)

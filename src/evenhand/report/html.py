@@ -232,10 +232,11 @@ def _group_rows(title: str, record: Record, run: Run) -> dict[str, Any]:
                 "group": entry["group"],
                 "class": entry["class"] if many else None,
                 "rows": entry["rows"],
-                "positives": entry["positives"],
+                "positives": entry.get("positives"),
                 "rates": [
                     (HEADINGS[n], entry[n], (entry[n], entry[f"{n}_low"], entry[f"{n}_high"]))
                     for n in RATES
+                    if n in entry
                 ],
                 "values": [(name, entry[name]) for name in values],
             }

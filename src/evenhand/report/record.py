@@ -71,7 +71,9 @@ class Record:
 
     @property
     def error(self) -> float:
-        """100 - weighted F1, in %."""
+        """100 - weighted F1, in %; NaN without labels."""
+        if not self.counts.labelled:
+            return float("nan")
         return float(f1_error(self.counts.total))
 
     @property
@@ -81,11 +83,15 @@ class Record:
 
     @property
     def accuracy(self) -> float:
-        """Accuracy in %."""
+        """Accuracy in %; NaN without labels."""
+        if not self.counts.labelled:
+            return float("nan")
         return 100 * float(accuracy(self.counts.total))
 
     def gap(self, criterion: str | Criterion) -> float:
         """The largest gap over group pairs, NaN where undefined."""
+        if Criterion.parse(criterion).by_label and not self.counts.labelled:
+            return float("nan")
         return float(gap(self.counts.table, criterion))
 
     def row(self) -> dict[str, Any]:

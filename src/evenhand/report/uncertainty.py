@@ -57,6 +57,16 @@ def _of_counts(counts: Counts, criterion: Criterion, small: int) -> list[str]:
 def small_cells(counts: Counts, small: int = SMALL) -> list[str]:
     """A sentence where the cells group × label are too small for the intervals to be trusted."""
     cells = np.asarray(counts.cells)
+    if not counts.labelled:
+        few = [
+            f"{group} ({plural(round(float(rows)), 'row')})"
+            for group, rows in zip(counts.group_names, counts.sizes, strict=True)
+            if rows < small
+        ]
+        return [
+            f"{plural(len(few), 'group')} with fewer than {small} rows: {listed(few)}. Their rates "
+            "are rough."
+        ][: len(few)]
     few = [
         f"{group} with {label} ({plural(round(float(cells[g, k])), 'row')})"
         for g, group in enumerate(counts.group_names)
