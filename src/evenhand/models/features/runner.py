@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -20,13 +21,20 @@ from evenhand.models.backbone import Backbone
 Precision = Literal["float32", "bfloat16", "float16"]
 
 
+MOST_READERS = 8
+"""Threads that read inputs at most: each may hold a whole photo."""
+
+
 UNREADABLE = (InputError, OSError, ValueError, SyntaxError)
 """What an input that cannot be read may raise (PIL raises SyntaxError for a broken PNG)."""
 
 
 @dataclass
 class Runner:
-    """The backbone over rows of the inputs, a batch at a time, the next one read meanwhile."""
+    """The backbone over rows of the inputs, a batch at a time, the next ones read meanwhile.
+
+    Inputs are read and cut to size on every core: decoders of images let go of Python's lock.
+    """
 
     backbone: Backbone
     inputs: Sequence[Any]
@@ -47,10 +55,15 @@ class Runner:
         unreadable: dict[int, str] = {}
         order = self._order(rows)
         batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
-        with ThreadPoolExecutor(1) as reader:
-            coming = deque(reader.submit(self._read, rows[batch]) for batch in batches[:1])
+        with ThreadPoolExecutor(_readers()) as readers, ThreadPoolExecutor(1) as collator:
+
+            def begin(batch: IntArray) -> Future[Any]:
+                items = [readers.submit(self._read, int(row)) for row in rows[batch]]
+                return collator.submit(self._together, rows[batch], items)
+
+            coming = deque(map(begin, batches[:1]))
             for index, batch in enumerate(batches):
-                coming.extend(reader.submit(self._read, rows[b]) for b in batches[index + 1 :][:1])
+                coming.extend(map(begin, batches[index + 1 :][:1]))
                 prepared, readable, bad = coming.popleft().result()
                 unreadable |= bad
                 self.check_share(before + len(unreadable), total, unreadable)
@@ -76,15 +89,20 @@ class Runner:
                 continue
         return False
 
-    def _read(self, rows: IntArray) -> tuple[Any, Any, dict[int, str]]:
+    def _read(self, row: int) -> Any:
+        each = getattr(self.backbone.prepare, "each", _as_it_is)
+        return each(self.inputs[row])
+
+    def _together(
+        self, rows: IntArray, reading: Sequence[Future[Any]]
+    ) -> tuple[Any, Any, dict[int, str]]:
         prepare = self.backbone.prepare
-        each = getattr(prepare, "each", _as_it_is)
         together = getattr(prepare, "together", prepare)
         items, bad = [], {}
         readable = np.ones(len(rows), dtype=bool)
-        for index, row in enumerate(rows):
+        for index, (row, item) in enumerate(zip(rows, reading, strict=True)):
             try:
-                items.append(each(self.inputs[int(row)]))
+                items.append(item.result())
             except UNREADABLE as error:
                 readable[index] = False
                 bad[int(row)] = str(error).splitlines()[0] if str(error) else type(error).__name__
@@ -122,6 +140,12 @@ class Runner:
 
 def _as_it_is(item: Any) -> Any:
     return item
+
+
+def _readers() -> int:
+    """One thread a core that this process may use."""
+    allowed = getattr(os, "sched_getaffinity", None)
+    return min(len(allowed(0)) if allowed else os.cpu_count() or 1, MOST_READERS)
 
 
 @contextmanager
