@@ -14,20 +14,19 @@ from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TRANSFER, baselines
 from evenhand.finetuning.evidence import as_chosen, path_on_test, provenance_of, tuned_record
 from evenhand.finetuning.fitting import Fitting
-from evenhand.finetuning.given import backbone_given, task_given
+from evenhand.finetuning.given import COLUMNS, stage_given
 from evenhand.finetuning.problem import fitted_head
-from evenhand.finetuning.regroup import regrouped
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
 from evenhand.finetuning.sentences import asked, counted_names, decided, empty_cells, floor_notes
 from evenhand.finetuning.shipped_check import require_same_decisions
-from evenhand.finetuning.stage import Stage, task_stage
+from evenhand.finetuning.stage import Stage
 from evenhand.fisher.factorize import rank_of
 from evenhand.fisher.neutralize import alpha_weights
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.requirements import require_gap, require_groups
-from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
+from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
 from evenhand.report.record import Run
 
@@ -39,7 +38,6 @@ if TYPE_CHECKING:
 
 CHOICE = "evenhand"
 DEFAULT = FinetuneRequest()
-SPLITS = ("train", "valid", "test")
 
 
 class Asked(TypedDict, total=False):
@@ -64,6 +62,13 @@ class Asked(TypedDict, total=False):
     seed: int
     name: str
     card: Mapping[str, Any]
+    label: str
+    positive: Any
+    features: Sequence[str]
+    drop: Sequence[str]
+    text: str
+    file: str
+    split: str | Mapping[str, float]
 
 
 def finetune(
@@ -72,6 +77,7 @@ def finetune(
     groups: str = "group",
     classes: Sequence[str] | None = None,
     head: str | None = None,
+    processor: Any = None,
     progress: bool = False,
     **asked: Unpack[Asked],
 ) -> Result:
@@ -87,23 +93,29 @@ def finetune(
         data: a :class:`evenhand.Task`; or train, valid and test, each ``(inputs, labels,
             groups)``, a mapping with ``inputs``, ``labels`` and the groups under the name given by
             ``groups``, or :class:`evenhand.tasks.Examples`. Inputs are N rows of what the model
-            reads; labels are of any kind; groups any labels, None where unknown.
+            reads; labels are of any kind; groups any labels, None where unknown. A split may also
+            be a DataLoader that gives such batches, or ``(ImageFolder, groups)``. Or a table whose
+            column ``label`` is to be predicted: a file, a frame of pandas, polars or Arrow, a
+            ``datasets.Dataset``; whole, in three splits, or as a mapping of splits.
         groups: what the groups are groups of, and their key in mappings.
         classes: the class names; the second of two is the positive one.
         head: the path of the head; the last linear layer by default.
+        processor: the tokenizer or image processor of a transformers model.
         progress: show a bar while features are extracted.
-        asked: ``bound``: gaps to keep below, see :class:`evenhand.Bound`; without one the smallest
-            gap at a cost of at most ``max_cost`` (.5) points of error. ``criterion``: the gap to
-            lessen where no bound is given. ``confidence``: of the bounds (.9). ``error``:
-            ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``. ``at_any_cost``: where no
-            bound can be promised, the smallest gap whatever it costs. ``min_rows``: rates of fewer
-            rows (100) steer nothing. ``fresh_head``: the model's head is new, and nothing to
-            compare with. ``merge_groups``: new group to those it is made of. ``exclude_groups``:
-            those that enter no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups
-            with fewer than ``min_rows``. ``strength``: take this one,
-            without choosing. ``adapter``: rank of an adapter to try, for evenhand's MLPs. ``seed``:
-            of every random choice. ``name``: of the task, in the results. ``card``: what the model
-            card says of ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``.
+        asked: of a table, ``label``, ``positive``, ``features``, ``drop``, ``text`` and ``file``
+            (columns), ``split``, as :mod:`evenhand.tasks` takes them. ``bound``: gaps to keep
+            below, see :class:`evenhand.Bound`; without one the smallest gap at a cost of at most
+            ``max_cost`` (.5) points of error. ``criterion``: the gap to lessen where no bound is
+            given. ``confidence``: of the bounds (.9). ``error``: ``"f1"``, ``"accuracy"``,
+            ``"balanced"`` or ``"log_loss"``. ``at_any_cost``: where no bound can be promised, the
+            smallest gap whatever it costs. ``min_rows``: rates of fewer rows (100) steer nothing.
+            ``fresh_head``: the model's head is new, and nothing to compare with.
+            ``merge_groups``: new group to those it is made of. ``exclude_groups``: those that enter
+            no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups with fewer than
+            ``min_rows``. ``strength``: take this one, without choosing. ``adapter``: rank of an
+            adapter to try, for evenhand's MLPs. ``seed``: of every random choice. ``name``: of the
+            task, in the results. ``card``: what the model card says of ``license``, ``language``,
+            ``datasets``, ``base_model`` and ``intended``.
 
     Returns:
         The model with its new head, and the evidence.
@@ -119,27 +131,20 @@ def finetune(
         >>> result.promised
         True
     """
-    from evenhand.models import Backbone
-
-    given: dict[str, Any] = dict(asked)
-    data = (*data, *(given.pop(split) for split in SPLITS if split in given))
-    name = given.pop("name", "task")
-    bounds = parse_bounds(given.pop("bound", None))
-    given["bound"] = {bound.criterion.value: bound.limit for bound in bounds}
-    if "criterion" in given:
-        given["criterion"] = Criterion.parse(given["criterion"]).value
-    request = FinetuneRequest("table", name=name).changed(given)
-    task = task_given(data, groups, classes, name)
-    stage = task_stage(
-        task,
-        backbone_given(model, head, task),
-        seed=request.seed,
-        use_cache=isinstance(model, Backbone),
+    stage, request = stage_given(
+        model,
+        data,
+        asked,
+        groups=groups,
+        classes=classes,
+        head=head,
+        processor=processor,
         progress=progress,
     )
-    result = finetune_stage(regrouped(stage, request.regrouping), request)
-    config = {**result.run.config, "command": "evenhand.finetune", "task": task.name}
-    return replace(result, run=replace(result.run, config=config | {"groups": groups}))
+    result = finetune_stage(stage, request)
+    config = {**result.run.config, "command": "evenhand.finetune", "task": stage.task}
+    config |= {"groups": groups, **{k: v for k, v in asked.items() if k in COLUMNS}}
+    return replace(result, run=replace(result.run, config=config))
 
 
 def finetune_stage(

@@ -1,10 +1,13 @@
-"""What a caller gives: a model in any form, and a task or its three splits."""
+"""What a caller gives: a model in any form, and a task, its three splits or a table."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.tasks.from_arrays import task_of
 from evenhand.tasks.task import Task
@@ -12,40 +15,132 @@ from evenhand.tasks.task import Task
 if TYPE_CHECKING:
     from torch import nn
 
+    from evenhand.finetuning.request import FinetuneRequest
+    from evenhand.finetuning.stage import Stage
     from evenhand.models.backbone import Backbone
+
+PARTS = ("train", "valid", "test")
+COLUMNS = ("label", "positive", "features", "drop", "text", "file", "split")
+"""What is asked of a table that is given."""
+
+
+def stage_given(
+    model: nn.Module | Backbone | None,
+    data: tuple[Any, ...],
+    asked: Mapping[str, Any],
+    *,
+    groups: str,
+    classes: Sequence[str] | None = None,
+    head: str | None = None,
+    processor: Any = None,
+    progress: bool = False,
+) -> tuple[Stage, FinetuneRequest]:
+    """What :func:`evenhand.finetune` and :func:`evenhand.plan` are called with, made ready.
+
+    Raises:
+        InputError: data of another form, or an option that cannot be.
+        ModelError: no head, or an ambiguous one.
+    """
+    from evenhand.finetuning.regroup import regrouped
+    from evenhand.finetuning.request import FinetuneRequest
+    from evenhand.finetuning.stage import task_stage
+    from evenhand.heads.selection.rule import parse_bounds
+    from evenhand.models import Backbone
+
+    given: dict[str, Any] = dict(asked)
+    data = (*data, *(given.pop(part) for part in PARTS if part in given))
+    columns = {key: given.pop(key) for key in COLUMNS if key in given}
+    name = given.pop("name", "task")
+    bounds = parse_bounds(given.pop("bound", None))
+    given["bound"] = {bound.criterion.value: bound.limit for bound in bounds}
+    if "criterion" in given:
+        given["criterion"] = Criterion.parse(given["criterion"]).value
+    request = FinetuneRequest("table", name=name).changed(given)
+    backbone = backbone_given(model, head, processor)
+    options = columns | {"seed": request.seed, "name": name}
+    task = task_given(data, groups, classes, options, backbone)
+    whole = isinstance(model, Backbone)
+    if backbone is not None and not whole:
+        backbone = replace(backbone, classes=task.classes)
+    stage = task_stage(task, backbone, seed=request.seed, use_cache=whole, progress=progress)
+    return regrouped(stage, request.regrouping), request
 
 
 def task_given(
-    data: tuple[Any, ...], groups: str, classes: Sequence[str] | None, name: str = "task"
+    data: tuple[Any, ...],
+    groups: str,
+    classes: Sequence[str] | None,
+    options: Mapping[str, Any],
+    backbone: Backbone | None = None,
 ) -> Task:
-    """The task that is given, or that of the three splits.
+    """The task that is given, that of the three splits, or that of a table.
+
+    Args:
+        data: what stands beside the model in a call.
+        groups: what the groups are groups of: their key, or their column.
+        classes: the class names, where they are given.
+        options: ``name`` and ``seed``; of a table also ``label`` and what its task takes.
+        backbone: the model, whose inputs say what is read of a table.
 
     Raises:
         InputError: neither is given, or the splits are of another form.
     """
     if len(data) == 1 and isinstance(data[0], Task):
         return data[0]
+    if "label" in options:
+        return _of_table(data, groups, options, backbone)
     if len(data) == 3:
-        return task_of(*data, groups, classes, name)
+        return task_of(*data, groups, classes, options["name"])
     kinds = ", ".join(type(part).__name__ for part in data) or "nothing"
-    raise InputError(f"give a model and a Task, or train, valid and test; found {kinds}")
+    raise InputError(
+        "give a model and a Task, or train, valid and test, or a table and its label; "
+        f"found {kinds}"
+    )
+
+
+def _of_table(
+    data: tuple[Any, ...], groups: str, options: Mapping[str, Any], backbone: Backbone | None
+) -> Task:
+    from evenhand.tasks import load
+
+    if len(data) not in (1, 3):
+        raise InputError(f"give one table, or train, valid and test; found {len(data)} of them")
+    rows = data[0] if len(data) == 1 else dict(zip(PARTS, data, strict=True))
+    given = dict(options)
+    if given["name"] == "task" and isinstance(rows, str | Path):
+        del given["name"]  # the file's own
+    return load(_read_by(backbone), data=rows, groups=groups, **given)
+
+
+def _read_by(backbone: Backbone | None) -> str:
+    """What a model reads of a table: its columns, a text or an image."""
+    from evenhand.models.prepare import PrepareTexts
+
+    if backbone is None:
+        return "table"
+    if isinstance(backbone.prepare, PrepareTexts):
+        return "text"
+    return "images" if hasattr(backbone.prepare, "each") else "table"
 
 
 def backbone_given(
-    model: nn.Module | Backbone | None, head: str | None, task: Task
+    model: nn.Module | Backbone | None, head: str | None, processor: Any = None
 ) -> Backbone | None:
     """The model as a backbone; None where none is given.
 
     Raises:
-        InputError: ``head`` names another head than a backbone's own.
+        InputError: ``head`` names another head than a backbone's own, or there is a processor that
+            nothing takes.
         ModelError: no head, or an ambiguous one.
     """
     from evenhand.models import Backbone, wrap
 
+    if processor is not None and (model is None or isinstance(model, Backbone)):
+        raise InputError("a processor is for a transformers model that is given as such")
     if model is None:
         return None
     if not isinstance(model, Backbone):
-        return wrap(model, head, classes=task.classes)
+        return wrap(model, head, processor=processor)
     if head not in (None, model.head):
         raise InputError(f"{model.name} has the head {model.head!r}, not {head!r}: leave out head")
     return model

@@ -10,14 +10,14 @@ import numpy as np
 
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.finetuning.fitting import Fitting
-from evenhand.finetuning.given import backbone_given, task_given
+from evenhand.finetuning.given import stage_given
 from evenhand.finetuning.request import FinetuneRequest
-from evenhand.finetuning.stage import Stage, task_stage
+from evenhand.finetuning.stage import Stage
 from evenhand.groups import known_groups
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.price import PriceCurve, about, price_curve
 from evenhand.heads.selection.requirements import require_gap, require_groups, smallest_bounds
-from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
+from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.warnings import row_warnings, unknown_groups
 from evenhand.metrics.bounds import rows_short
 from evenhand.metrics.counts import Counts
@@ -139,13 +139,15 @@ def plan(
     groups: str = "group",
     classes: Sequence[str] | None = None,
     head: str | None = None,
+    processor: Any = None,
     progress: bool = False,
     **asked: Unpack[Asked],
 ) -> Plan:
     """Tell what each bound would cost, and which rows are too few: one path, no test row read.
 
     Args:
-        model, data, groups, classes, head, progress: as :func:`evenhand.finetune` takes them.
+        model, data, groups, classes, head, processor, progress: as :func:`evenhand.finetune` takes
+            them.
         asked: options of :func:`evenhand.finetune`: ``bound`` (told beside those that span the
             curve) or ``criterion``, ``confidence``, ``error``, ``min_rows``, ``fresh_head``,
             ``merge_groups``, ``exclude_groups``, ``rare``, ``adapter``, ``seed``, ``name``.
@@ -165,25 +167,17 @@ def plan(
         >>> print(found)  # doctest: +ELLIPSIS
         750 rows to fit and choose on: ...
     """
-    from evenhand.finetuning.regroup import regrouped
-    from evenhand.models import Backbone
-
-    given: dict[str, Any] = dict(asked)
-    name = given.pop("name", "task")
-    bounds = parse_bounds(given.pop("bound", None))
-    given["bound"] = {bound.criterion.value: bound.limit for bound in bounds}
-    if "criterion" in given:
-        given["criterion"] = Criterion.parse(given["criterion"]).value
-    request = FinetuneRequest("table", name=name).changed(given)
-    task = task_given(data, groups, classes, name)
-    stage = task_stage(
-        task,
-        backbone_given(model, head, task),
-        seed=request.seed,
-        use_cache=isinstance(model, Backbone),
+    stage, request = stage_given(
+        model,
+        data,
+        asked,
+        groups=groups,
+        classes=classes,
+        head=head,
+        processor=processor,
         progress=progress,
     )
-    return plan_stage(regrouped(stage, request.regrouping), request)
+    return plan_stage(stage, request)
 
 
 def plan_stage(

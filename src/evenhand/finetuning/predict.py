@@ -20,13 +20,12 @@ from evenhand.finetuning.drift import Drift
 from evenhand.finetuning.fair_model import Decisions, FairModel
 from evenhand.finetuning.scored_file import ScoredFile
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
+from evenhand.tasks.image_folders import IMAGES, image_names
 from evenhand.tasks.image_task import ImageFiles, resolve
 from evenhand.tasks.open_table import open_table
 from evenhand.tasks.raw import ImageColumn, Raw
 from evenhand.tasks.raw_batches import RawBatch, raw_batches
 from evenhand.tasks.table_file import TableFile
-
-IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 
 IMAGE_BATCH = 256
 """Image files decided together."""
@@ -231,7 +230,7 @@ def _image_parts(model: FairModel, archive: Archive, columns: Sequence[str]) -> 
             f"a folder of images has the column 'file' alone, not {', '.join(more)}: give a table "
             "with a column of files"
         )
-    names = sorted(name for name in archive.sizes if name.lower().endswith(IMAGES))
+    names = image_names(archive)
     if not names:
         raise InputError(f"{archive.path} holds no image ({', '.join(IMAGES)})")
     for start in range(0, len(names), IMAGE_BATCH):

@@ -14,6 +14,7 @@ from evenhand.errors import InputError, MissingExtraError, ModelError
 from evenhand.models.backbone import Backbone, fresh_head, set_module
 from evenhand.models.efficientnet_lite import efficientnet_lite0, packaged_weights
 from evenhand.models.find_head import find_head
+from evenhand.models.from_timm import empty_timm
 from evenhand.models.prepare import PrepareImages
 from evenhand.models.weights import load_into, read_weights, with_names_of
 
@@ -139,6 +140,8 @@ def empty_model(source: dict[str, str], head: str, classes: int) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         if library == "evenhand" and name == LITE0:
             return efficientnet_lite0(classes).eval()
+        if library == "timm":
+            return empty_timm(name, classes)
         if library != "torchvision":
             raise InputError(f"no library {library!r} makes models here")
         try:

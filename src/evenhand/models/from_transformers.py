@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
 import inspect
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,6 @@ from evenhand.models.prepare import PreparePixelValues, PrepareTexts
 from evenhand.models.processors import (
     read_processor,
     read_tokenizer,
-    refuse_adapters,
     require_plausible_sizes,
 )
 from evenhand.models.transformers_folder import (
@@ -76,7 +77,6 @@ def load_transformers(
     except ImportError as error:
         raise MissingExtraError("transformers", "text", f"model {str(source)!r}") from error
     where = str(encoder_folder(source)) if Path(source).is_dir() else str(source)
-    refuse_adapters(Path(where))
     require_plausible_sizes(Path(where))
     try:
         return _load(transformers, AutoConfig, where, head, max_length, name or Path(source).name)
@@ -137,6 +137,52 @@ def _load(
     _ensure_padding(tokenizer, model)
     texts = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
     return Backbone(model.eval(), path, texts, label, classes, pretrained_head=brought, source=base)
+
+
+def wrap_transformers(
+    model: nn.Module,
+    processor: Any,
+    head: str | None,
+    label: str,
+    classes: tuple[str, ...] | None,
+) -> Backbone:
+    """A transformers classifier that the caller holds, with what prepares its inputs.
+
+    Args:
+        model: for sequence or image classification.
+        processor: its tokenizer or image processor; neither is changed.
+        head: the head's path; found if None.
+        label: what artefacts call it.
+        classes: of the head, where known.
+
+    Raises:
+        InputError: the processor is neither, or the model has no token to pad with.
+        ModelError: no head.
+    """
+    path = _head(model, head)
+    config: Any = getattr(model, "config", None)
+    origin = str(getattr(config, "_name_or_path", "") or "")
+    hub_name = re.fullmatch(r"[\w.-]+/[\w.-]+", origin) and not Path(origin).exists()
+    source = {"library": "transformers", **({"base_model": origin} if hub_name else {})}
+    if hasattr(processor, "get_vocab"):
+        tokenizer = copy.deepcopy(processor)
+        _leave_out_unread(tokenizer, model)
+        if tokenizer.pad_token is None:
+            tokenizer.pad_token = tokenizer.eos_token
+        if config is not None and getattr(config, "pad_token_id", None) is None:
+            raise InputError(
+                f"{label} has no token to pad texts with: set model.config.pad_token_id, to "
+                f"{tokenizer.pad_token_id} for this tokenizer"
+            )
+        length = _max_length("", tokenizer, config)
+        prepare: Any = PrepareTexts(tokenizer, length, _tokenizer_digest(tokenizer))
+    elif hasattr(processor, "image_mean") or "ImageProcessor" in type(processor).__name__:
+        prepare = PreparePixelValues(processor)
+    else:
+        raise InputError(
+            f"a processor is a tokenizer or an image processor, found {type(processor).__name__}"
+        )
+    return Backbone(model, path, prepare, label, classes, guessed=head is None, source=source)
 
 
 def prepare_pixel_values(where: str | Path) -> PreparePixelValues:

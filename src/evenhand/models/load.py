@@ -24,6 +24,7 @@ def wrap(
     head: str | None = None,
     *,
     prepare: Prepare | None = None,
+    processor: Any = None,
     name: str | None = None,
     classes: tuple[str, ...] | None = None,
 ) -> Backbone:
@@ -35,11 +36,14 @@ def wrap(
             checked against the module's own outputs on the first batch.
         prepare: collates raw inputs into what the module takes; None: rows of numbers to the
             module's own type, and integers as they are where it has an embedding.
+        processor: the tokenizer or image processor of a transformers model, in place of
+            ``prepare``.
         name: what artefacts call it.
         classes: the names of the head's classes, where known.
 
     Raises:
         ModelError: there is no head, or several layers may be it.
+        InputError: a processor that is none, or is not the model's.
 
     Example:
         >>> from torch import nn
@@ -49,8 +53,14 @@ def wrap(
         ('2', 8)
     """
     require_numbers(module)
-    path = find_head(module, head)
     label = name or type(module).__name__
+    if processor is not None:
+        from evenhand.models.from_transformers import wrap_transformers
+
+        if prepare is not None:
+            raise InputError("give prepare or processor, not both")
+        return wrap_transformers(module, processor, head, label, classes)
+    path = find_head(module, head)
     own = prepare or arrays_for(module)
     return Backbone(module, path, own, label, classes, guessed=head is None)
 
@@ -88,8 +98,9 @@ def load(
 
     Args:
         name: torchvision's (``resnet18``, ``vit_b_16``, …), ``efficientnet-lite0``,
-            ``all-MiniLM-L6-v2``, a folder or hub name of transformers, or
-            ``package.module:function``, a function of the user's own that returns an ``nn.Module``.
+            ``all-MiniLM-L6-v2``, ``timm:NAME`` or ``hf-hub:OWNER/NAME`` (timm's), a folder or hub
+            name of transformers, a folder of a PEFT adapter, or ``package.module:function``, a
+            function of the user's own that returns an ``nn.Module``.
         weights: a file (safetensors, or a state dict read weights-only), or the name of
             torchvision's weights; None: the model's own pre-trained weights.
         head: the path of the head; found if None.
@@ -107,6 +118,8 @@ def load(
         >>> backbone.head, backbone.in_features
         ('classifier', 16)
     """
+    from evenhand.models import from_peft as peft
+    from evenhand.models import from_timm as timm
     from evenhand.models import from_torchvision as vision
     from evenhand.models import from_transformers as text
 
@@ -118,12 +131,16 @@ def load(
         _require_path(str(weights), "weights")
     if max_length is not None and not (type(max_length) is int and 0 < max_length < 2**31):
         raise InputError(f"max_length must be a whole number above 0, found {str(max_length)[:40]}")
+    if timm.is_timm(label):
+        return timm.load_timm(label, weights=weights, head=head, size=size)
     if ":" in label and not Path(label).exists():
         return _own(label, weights, head, size)
     if label.lower().replace("_", "-") == vision.LITE0:
         return vision.load_lite0(weights=weights, head=head, size=size)
     if vision.is_torchvision(label):
         return vision.load_torchvision(label, weights=weights, head=head, size=size)
+    if peft.is_adapter(Path(label)):
+        return peft.load_adapter(Path(label), head=head, max_length=max_length)
     folder = text.packaged_folder(label)
     if folder is not None:
         return text.load_transformers(folder, head=head, max_length=max_length, name=text.MINILM)
@@ -138,8 +155,8 @@ def load(
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise InputError(
         f"unknown model {label!r}: give a torchvision name (pip install 'evenhand[vision]'), "
-        f"{vision.LITE0}, {text.MINILM}, a transformers folder or hub name (owner/name), "
-        f"or package.module:function.{hint}"
+        f"{vision.LITE0}, {text.MINILM}, timm:NAME, a transformers folder or hub name "
+        f"(owner/name), or package.module:function.{hint}"
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +10,7 @@ from torch import nn
 
 from evenhand.errors import ArtefactError, InputError
 from evenhand.models.backbone import Prepare
+from evenhand.models.from_timm import PrepareTimm, timm_from_dict
 from evenhand.models.prepare import (
     PrepareArrays,
     PrepareImages,
@@ -31,6 +33,8 @@ def preparation_to_dict(prepare: Prepare) -> dict[str, Any]:
             "mean": list(prepare.mean),
             "std": list(prepare.std),
         }
+    if isinstance(prepare, PrepareTimm):
+        return {"kind": "timm", **asdict(prepare)}
     if isinstance(prepare, PrepareTexts):
         return {"kind": "texts", "max_length": prepare.max_length, "tokenizer": prepare.name}
     if isinstance(prepare, PreparePixelValues):
@@ -63,6 +67,8 @@ def preparation_from_dict(
             case "images":
                 mean, std = (tuple(map(float, document[key])) for key in ("mean", "std"))
                 return PrepareImages(int(document["size"]), mean, std)  # type: ignore[arg-type]
+            case "timm":
+                return timm_from_dict(document)
             case "texts":
                 from evenhand.models.from_transformers import prepare_texts
 

@@ -108,30 +108,5 @@ def require_plausible_sizes(folder: Path) -> None:
             )
 
 
-def refuse_adapters(folder: Path) -> None:
-    """Say how a folder of PEFT's adapters becomes a model.
-
-    Raises:
-        InputError: the folder holds adapters and no model.
-    """
-    stated = folder / "adapter_config.json"
-    try:
-        alone = stated.is_file() and not (folder / "config.json").is_file()
-    except (OSError, ValueError):
-        return
-    if not alone:
-        return
-    try:
-        base = json.loads(stated.read_text(encoding="utf-8")).get("base_model_name_or_path")
-    except (OSError, ValueError, AttributeError):
-        base = None
-    raise InputError(
-        f"{folder} holds a PEFT adapter of {base or 'a base model it does not name'}, not a whole "
-        "model: merge the two first, with peft.AutoPeftModelForSequenceClassification"
-        f".from_pretrained({str(folder)!r}).merge_and_unload().save_pretrained(FOLDER), and save "
-        "the base model's tokenizer into FOLDER too"
-    )
-
-
 def _any_file(folder: Path, names: set[str]) -> bool:
     return any((folder / name).is_file() for name in names)

@@ -13,6 +13,12 @@ from evenhand._base.arrays import Table
 from evenhand._base.columns import columns, names_of, rows
 from evenhand.errors import InputError
 from evenhand.groups import Groups, coded_columns
+from evenhand.tasks.from_torch import (
+    is_dataset,
+    is_loader,
+    parts_of_dataset,
+    parts_of_loader,
+)
 from evenhand.tasks.given_labels import code_splits
 from evenhand.tasks.inputs import digest_of
 from evenhand.tasks.labels import MAX_GROUPS
@@ -78,9 +84,13 @@ def three_parts(value: Any, groups: str, split: str) -> tuple[Any, Any, Any]:
         return value["inputs"], value["labels"], value[groups]
     if isinstance(value, tuple) and len(value) == 3:
         return value
+    if isinstance(value, tuple) and len(value) == 2 and is_dataset(value[0]):
+        return (*parts_of_dataset(value[0]), value[1])
+    if is_loader(value):
+        return parts_of_loader(value, groups, split)
     raise InputError(
-        f"{split} must be (inputs, labels, groups), a mapping or Examples, "
-        f"found {type(value).__name__}"
+        f"{split} must be (inputs, labels, groups), a mapping, Examples or a DataLoader of such "
+        f"batches; or a frame, with label= saying its column; found {type(value).__name__}"
     )
 
 

@@ -14,6 +14,8 @@ from evenhand._base.options import with_defaults
 from evenhand.errors import InputError
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
 from evenhand.tasks.decode_image import decode
+from evenhand.tasks.image_folders import image_names, table_of_folders
+from evenhand.tasks.images_at_hand import ImagesAtHand, images_and_labels, kept
 from evenhand.tasks.inputs import View
 from evenhand.tasks.labelled import Labelled, label_frame
 from evenhand.tasks.labels import column_of, group_columns
@@ -77,13 +79,16 @@ class ImagePaths(Sequence[Any]):
         if not isinstance(index, (int, np.integer)):
             return View(self, np.arange(len(self))[index])
         item = self.items[int(index)]
-        if isinstance(item, (str, Path)):
-            return decode(Path(item).read_bytes(), Path(item).name)
-        return item
+        if not isinstance(item, (str, Path, bytes, dict)):
+            return item
+        held = kept(item)
+        if isinstance(held, bytes):
+            return decode(held, f"image {int(index) + 1}")
+        return decode(held.read_bytes(), held.name)
 
 
 def images(
-    data: str | Path,
+    data: Any,
     *,
     label: str,
     groups: str | Sequence[str],
@@ -94,8 +99,11 @@ def images(
     """A folder or zip file of images with a CSV (or Parquet) of labels as a task.
 
     Args:
-        data: the folder or zip file; or the CSV itself, its files relative to its own folder.
-        metadata: the CSV's name inside ``data``; None: the only CSV there, or ``metadata.csv``.
+        data: the folder or zip file; or the CSV itself, its files relative to its own folder; or
+            rows in memory as ``table`` takes them, whose column ``file`` holds paths or images.
+        metadata: the CSV's name inside ``data``; None: the only CSV there, or ``metadata.csv``;
+            where there is none, the folders: ``folder`` is the one an image lies in, ``folder 2``
+            the one above, and so on, to be named as ``label``, ``groups`` and ``split``.
         file: its column of file names, relative to the CSV or to the top.
         label, groups, options: as for ``table``.
 
@@ -108,6 +116,11 @@ def images(
         (36, (24, 20))
     """
     how = with_defaults(FILE_OPTIONS, options, "tasks.images")
+    if not isinstance(data, str | Path):
+        at_hand, made, notes = images_and_labels(
+            data, label=label, groups=groups, file=file, how=how
+        )
+        return image_task(at_hand, made, label=label, notes=notes, file=file)
     path = Path(data)
     archive: Archive
     if path.is_file() and path.name.lower().endswith((".csv", ".tsv", ".csv.gz", ".parquet")):
@@ -115,10 +128,16 @@ def images(
     else:
         archive = open_archive(path)
     listing = metadata or _only_table(archive)
-    content, label_file = archive.read(listing), PurePosixPath(listing)
-    opened = open_table(
-        content, label=label_file.name, delimiter=how["delimiter"], encoding=how["encoding"]
-    )
+    label_file = PurePosixPath(listing or "the folders")
+    if listing is None:
+        opened = table_of_folders(archive, file)
+    else:
+        opened = open_table(
+            archive.read(listing),
+            label=label_file.name,
+            delimiter=how["delimiter"],
+            encoding=how["encoding"],
+        )
     listed = group_columns(groups, opened.columns)
     frame, notes, digest = frame_of(
         opened, texts=[file], names=[label, *listed], missing=how["missing"]
@@ -146,7 +165,7 @@ def images(
 
 
 def image_task(
-    parent: ImageFiles,
+    parent: ImageFiles | ImagesAtHand,
     made: Labelled,
     *,
     label: str,
@@ -176,12 +195,15 @@ def resolve(archive: Archive, names: Iterable[Any], folder: str) -> list[str | N
     return found
 
 
-def _only_table(archive: Archive) -> str:
+def _only_table(archive: Archive) -> str | None:
+    """The table of labels in an archive; None where there is none, and folders say them."""
     usual = archive.find("metadata.csv")
     if usual:
         return usual
     ending = (".csv", ".tsv", ".parquet", ".csv.gz")
     tables = [name for name in archive.sizes if name.lower().endswith(ending)]
+    if not tables and len({name.rpartition("/")[0] for name in image_names(archive)}) > 1:
+        return None
     if len(tables) != 1:
         listed = ", ".join(tables[:5]) or "none"
         raise InputError(

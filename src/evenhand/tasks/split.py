@@ -82,13 +82,18 @@ def fractions(shares: Mapping[str, float]) -> dict[str, float]:
     Raises:
         InputError: an unknown part, or shares that do not sum to 1.
     """
-    named = {_part(name): float(share) for name, share in shares.items()}
+    named = {part_of(name): float(share) for name, share in shares.items()}
     if any(share < 0 for share in named.values()) or abs(sum(named.values()) - 1) > 1e-6:
         raise InputError(f"the fractions of a split must sum to 1, found {dict(shares)}")
     return {name: named[name] for name in PARTS if name in named}
 
 
-def _part(name: Any) -> str:
+def part_of(name: Any) -> str:
+    """The part that ``name`` calls, by any of its usual names.
+
+    Raises:
+        InputError: none is called so.
+    """
     text = str(name).strip().lower()
     text = ALIASES.get(text, text)
     if text not in PARTS:
@@ -100,7 +105,7 @@ def _by_column(column: pd.Series[Any], name: str, seed: int) -> dict[str, IntArr
     if column.isna().any():
         raise InputError(f"split column {name!r} is empty in {int(column.isna().sum())} rows")
     try:
-        renamed = {value: _part(value) for value in column.unique()}
+        renamed = {value: part_of(value) for value in column.unique()}
     except InputError as error:
         raise InputError(f"split column {name!r}: {error}") from error
     parts = column.map(renamed).to_numpy()

@@ -5,8 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 import numpy as np
 import pandas as pd
@@ -17,9 +16,9 @@ from evenhand.errors import InputError
 from evenhand.tasks.fit_encoder import fit_encoder
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of, group_columns
-from evenhand.tasks.open_table import open_table
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.read_table import frame_of
+from evenhand.tasks.rows_at_hand import opened_rows
 from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.task import Task
 
@@ -57,7 +56,7 @@ class TableTask(Task):
 
 
 def table(
-    data: str | Path,
+    data: Any,
     *,
     label: str,
     groups: str | Sequence[str],
@@ -70,7 +69,9 @@ def table(
     """A file with a table as a task with (N, d) float32 inputs.
 
     Args:
-        data: CSV (the delimiter is found), Parquet, Arrow, JSON lines or Excel, packed or not.
+        data: CSV (the delimiter is found), Parquet, Arrow, JSON lines or Excel, packed or not; or
+            rows in memory: a frame of pandas, polars or Arrow, a ``datasets.Dataset``, or a mapping
+            of ``train``, ``valid`` and ``test`` to such.
         label: the column to predict: texts or numbers, two classes or more.
         groups: one or more columns, crossed; rows without a value train the task and enter no gap.
         features: the columns to predict from; None: all but the label, the groups and the split;
@@ -97,8 +98,8 @@ def table(
     old = features if isinstance(features, TableEncoder) else None
     named = features.needs if isinstance(features, TableEncoder) else features
     how = with_defaults(FILE_OPTIONS, options, "tasks.table")
-    path = Path(data)
-    opened = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])
+    found = opened_rows(data, how)
+    opened, how = found.table, how | {"split": found.split}
     listed = group_columns(groups, opened.columns)
     beside = [label, *listed, *(c for c in (how["split"], how["split_by"]) if isinstance(c, str))]
     frame, notes, digest = frame_of(
@@ -140,14 +141,14 @@ def table(
     )
     encoded = encoder.encode(frame)
     for row, reason in encoded.refused.items():
-        raise InputError(f"row {row + 1} of {path.name} cannot be encoded: {reason}")
+        raise InputError(f"row {row + 1} of {opened.label} cannot be encoded: {reason}")
     inputs = encoded.inputs
     digest = hashlib.sha256(
         f"{made.fingerprint} {chosen} {list(categorical)} {decimal} {old or ''}".encode()
     ).hexdigest()
     parts = made.examples(lambda rows: inputs[rows])
     return TableTask(
-        name=how["name"] or path.name.split(".")[0],
+        name=how["name"] or found.name,
         classes=made.classes,
         label=label,
         fingerprint=digest,

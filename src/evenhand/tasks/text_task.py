@@ -3,22 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Unpack
+from typing import Any, Unpack
 
 from evenhand._base.options import with_defaults
 from evenhand.tasks.inputs import Texts, View
 from evenhand.tasks.labelled import label_frame
 from evenhand.tasks.labels import column_of, group_columns
-from evenhand.tasks.open_table import open_table
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.raw import TextColumn
 from evenhand.tasks.read_table import frame_of
+from evenhand.tasks.rows_at_hand import opened_rows
 from evenhand.tasks.task import Task
 
 
 def text(
-    data: str | Path,
+    data: Any,
     *,
     label: str,
     groups: str | Sequence[str],
@@ -28,7 +27,7 @@ def text(
     """A file (see ``table``) with a text column as a task.
 
     Args:
-        data: the file.
+        data: the file, or rows in memory as ``table`` takes them.
         text: the column of texts; a missing one becomes an empty text, counted in the notes.
         label, groups, options: as for ``table``.
 
@@ -41,8 +40,8 @@ def text(
         'post number 0'
     """
     how = with_defaults(FILE_OPTIONS, options, "tasks.text")
-    path = Path(data)
-    opened = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])
+    found = opened_rows(data, how)
+    opened, how = found.table, how | {"split": found.split}
     listed = group_columns(groups, opened.columns)
     frame, notes, digest = frame_of(
         opened, texts=[text], names=[label, *listed], missing=how["missing"]
@@ -57,7 +56,7 @@ def text(
     column = column_of(frame, text, "text")
     parent = Texts(
         ["" if absent else str(value) for value, absent in zip(column, column.isna(), strict=True)],
-        how["name"] or path.name.split(".")[0],
+        how["name"] or found.name,
     )
     empty = sum(not parent[row].strip() for row in made.rows)
     said = (f"{empty} of {len(made.rows)} texts are empty",) if empty else ()
