@@ -112,12 +112,13 @@ def test_a_rate_without_rows_is_named_and_passes_no_gate():
     assert found.above({"demographic_parity": 0.9}) == []
 
 
+@pytest.mark.parametrize("threshold", [0.1, 0.7, 0.9])
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
-def test_a_score_is_compared_with_the_threshold_as_it_is_kept(tmp_path, dtype):
-    scores = np.array([0.7, 0.3, 0.7, 0.3] * 30, dtype=dtype)
+def test_a_score_is_compared_with_the_threshold_as_it_is_kept(tmp_path, dtype, threshold):
+    scores = np.array([threshold, 0.03, threshold, 0.03] * 30, dtype=dtype)
     table = pd.DataFrame({"y": [1, 0, 0, 1] * 30, "s": scores, "g": ["F", "M"] * 60})
     table.to_parquet(tmp_path / "t.parquet")
-    asked = {"label": "y", "score": "s", "threshold": 0.7, "groups": "g"}
+    asked = {"label": "y", "score": "s", "threshold": threshold, "groups": "g"}
     found = audit(tmp_path / "t.parquet", **asked)
     assert found.counts["g"].table[..., 1].sum() == 60
 
@@ -204,3 +205,63 @@ def test_a_mapping_never_turns_a_class_into_the_other(spelling, swapped):
         return
     places = [found.of_codes[column].tolist() for column in ("y", "p")]
     assert places[0] == places[1] or len(found.names) > 2
+
+
+@pytest.mark.parametrize("decided", [["0", ".5", "1"], ["0.25", "0"], [0.1, 0.9, 1.0]])
+def test_few_fractions_are_no_decisions_either(decided):
+    table = decisions()
+    table["p"] = np.resize(np.array(decided, dtype=object), len(table))
+    with pytest.raises(InputError, match=r"column 'p' holds 0?\.\d.*no such number.*--score"):
+        audit(table, **ASKED)
+    both = table.assign(y=table["p"])
+    assert audit(both, **ASKED).classes
+
+
+def test_more_classes_decided_than_two_labels_fail_every_gate():
+    table = decisions()
+    table["p"] = table["p"] * 37
+    table.loc[0, "p"] = 1
+    found = audit(table, **ASKED)
+    assert "'37' is never true" in found.above({"demographic_parity": 2.0})[0]
+
+
+@pytest.mark.parametrize(
+    "label",
+    [["yes", "Yes", "no"], [True, 1, 0], ["1", "yes", "0"], ["<=50K", "<=50K.", ">50K"]],
+    ids=str,
+)
+def test_a_class_that_seems_written_in_two_ways_fails_every_gate(label):
+    table = decisions()
+    table["y"] = np.resize(np.array(label, dtype=object), len(table))
+    table["p"] = table["y"].to_numpy(copy=True)
+    found = audit(table, **ASKED)
+    assert "if those are the same class" in found.above({"demographic_parity": 2.0})[0]
+
+
+@pytest.mark.parametrize("positive", ["1.0", "1", " 1", "yes", "TRUE"])
+def test_the_positive_class_is_named_as_any_value_is(positive):
+    assert audit(decisions(), positive=positive, **ASKED).classes == ("0", "1")
+
+
+def test_a_score_of_the_other_class_is_told():
+    table = decisions()
+    draw = np.random.default_rng(0)
+    table["s"] = np.clip(0.6 - 0.3 * table["y"] + draw.normal(0, 0.1, len(table)), 0, 1)
+    asked = {"label": "y", "score": "s", "groups": "g"}
+    (told,) = audit(table, **asked).warnings()
+    assert "the AUC is below .5 in every group" in told
+    assert not audit(table.assign(s=1 - table["s"]), **asked).warnings()
+
+
+@pytest.mark.parametrize(
+    ("more", "why"),
+    [
+        ({"threshold": 0.3}, "--threshold or --prediction"),
+        ({"by_upper": True}, "--fail-above"),
+        ({"groups": ["g", "y"]}, "'y' cannot be both a group and a label"),
+        ({"groups": "p"}, "'p' cannot be both a group and a label or prediction"),
+    ],
+)
+def test_what_would_say_nothing_is_refused(more, why):
+    with pytest.raises(InputError, match=why):
+        audit(decisions(), **(ASKED | more))

@@ -118,6 +118,11 @@ def test_a_day_is_a_day_in_every_unit_and_a_missing_one_is_missing(column):
         (arrow.array([timedelta(seconds=90), None, timedelta(0)]), [90, np.nan, 0]),
         (arrow.array(["1", "2", "1"]).dictionary_encode(), [1, 2, 1]),
         (arrow.array([b"1", b"2", b"3"]), [1, 2, 3]),
+        (arrow.RunEndEncodedArray.from_arrays([1, 3], [1, None]), [1, np.nan, np.nan]),
+        (
+            arrow.ExtensionArray.from_storage(arrow.bool8(), arrow.array([1, 0, 1], arrow.int8())),
+            [1, 0, 1],
+        ),
     ],
     ids=lambda value: str(getattr(value, "type", "")),
 )
@@ -133,3 +138,39 @@ def test_nested_columns_are_left_out_and_named():
     assert notes == ("columns of lists or other nested values left out: l, s",)
     with pytest.raises(InputError, match="column 'l' of the table holds list<"):
         frame_of(open_table(table), names=("l",))
+
+
+@pytest.mark.parametrize(
+    ("column", "wanted"),
+    [
+        (pd.cut([1, 5, 9], [0, 4, 10]), ["(0, 4]", "(4, 10]", "(4, 10]"]),
+        (pd.cut([1, 5, np.nan], [0, 4, 10]), ["(0, 4]", "(4, 10]", None]),
+        (pd.PeriodIndex(["2020", "2021", "2020"], freq="Y"), ["2020", "2021", "2020"]),
+        (pd.IntervalIndex.from_breaks([0, 1, 2, 3]), ["(0, 1]", "(1, 2]", "(2, 3]"]),
+    ],
+)
+def test_a_column_of_pandas_own_types_is_named_as_pandas_prints_it(column, wanted):
+    frame = frame_of(open_table(pd.DataFrame({"g": column})), names=("g",))[0]
+    assert frame["g"].tolist() == wanted
+
+
+def test_an_identifier_of_arrows_own_type_is_its_text():
+    held = arrow.array([bytes(15) + b"\1", None], arrow.binary(16))
+    column = arrow.ExtensionArray.from_storage(arrow.uuid(), held)
+    frame = frame_of(open_table(arrow.table({"g": column})), names=("g",))[0]
+    assert frame["g"].tolist() == ["00000000-0000-0000-0000-000000000001", None]
+
+
+@pytest.mark.parametrize(
+    ("made", "why"),
+    [
+        (polars.DataFrame({"g": polars.Series([{1}], dtype=polars.Object)}), "Python objects in g"),
+        (polars.DataFrame({"g": [1]}).cast(polars.Int128), "Arrow has no type for"),
+        (polars.DataFrame({"g": [1]}).lazy(), r"found LazyFrame.*\.collect\(\)"),
+        ({"g": [1]}, r"found dict: make a DataFrame"),
+        (arrow.table({"g": arrow.array([arrow.MonthDayNano([1, 0, 0])])}), "not plain values"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_by_name(made, why):
+    with pytest.raises(InputError, match=why):
+        frame_of(open_table(made), names=("g",))

@@ -3,6 +3,8 @@
 import csv
 import gzip
 import io
+import subprocess
+import sys
 import zipfile
 
 import numpy as np
@@ -86,3 +88,29 @@ def test_numbers_come_as_numpy_reads_them(seed):
     numbers = np.random.default_rng(seed).normal(size=50) * 10.0 ** np.arange(-25, 25)
     frame = read_frame(pd.DataFrame({"v": numbers}).to_csv(index=False).encode())[0]
     np.testing.assert_array_equal(frame["v"].to_numpy(), numbers)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32", "idna", "undefined"])
+def test_an_encoding_that_is_not_the_files_is_refused(encoding):
+    with pytest.raises(InputError, match=encoding):
+        read_frame(b"y,p\n1,2\n3,4\n", encoding=encoding)
+
+
+ENDING = """
+import os, sys
+from evenhand.tasks.open_table import open_table
+wrong = 0
+for _ in range(40):
+    child = os.fork()
+    if not child:
+        list(open_table(b"y,p\\n" + b"1,2\\n" * 600).read([0, 1]))
+        sys.exit(0)
+    wrong += os.waitpid(child, 0)[1] != 0
+sys.exit(wrong)
+"""
+
+
+def test_a_program_may_end_right_after_it_read_a_table():
+    """Arrow's threads must hold nothing of Python's then: the process would be aborted."""
+    done = subprocess.run([sys.executable, "-c", ENDING], check=False, timeout=120)
+    assert done.returncode == 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from evenhand._base.names import in_order, is_fractional
+from evenhand._base.names import in_order, is_fractional, name_of
 from evenhand._base.text import listed, visible
 from evenhand.auditing.counting import Ints
 from evenhand.errors import InputError
@@ -35,7 +35,7 @@ class Classes:
         of_codes: column to (codes,) the class of every code.
         notes: what was read as the same.
         apart: sentences on classes that only labels or only predictions have, while each has some
-            the other lacks: no gap of them can be believed.
+            the other lacks, or that one column writes in two ways: no gap of them can be believed.
     """
 
     names: tuple[str, ...]
@@ -64,14 +64,11 @@ def classes_of(
     """
     if not named:
         return Classes(OF_A_SCORE if positive is None else (f"not {positive}", positive), {})
-    for column, names in named.items():
-        if len(names) > MOST_NUMBERS and sum(map(is_fractional, names)) > len(names) / 2:
-            raise InputError(
-                f"column {visible(column)!r} holds {len(names):,} different numbers, most of them "
-                "fractions: those are no classes; give it as --score (score=), or cut it first"
-            )
+    _refuse_scores(named)
     alike, notes, apart = _alike(named)
+    apart = (*apart, *_written_twice(alike), *_more_than_two(alike))
     every = {name for names in alike.values() for name in names}
+    positive = None if positive is None else name_of(positive)
     if positive is not None and positive not in every:
         positive = _same_word(positive, every) or positive
     if len(every) == 1 and every <= {"0", "1"}:
@@ -101,6 +98,64 @@ def classes_of(
     place = {name: i for i, name in enumerate(order)}
     codes = {c: np.array([place[n] for n in v], dtype=np.int64) for c, v in alike.items()}
     return Classes(tuple(order), codes, notes, apart)
+
+
+def _refuse_scores(named: Mapping[str, Sequence[str]]) -> None:
+    """Refuse a column of many fractions, or decisions that are fractions where no label is one.
+
+    Raises:
+        InputError: one is so.
+    """
+    for column, names in named.items():
+        fractions = sum(map(is_fractional, names))
+        if len(names) > MOST_NUMBERS and fractions > len(names) / 2:
+            raise InputError(
+                f"column {visible(column)!r} holds {len(names):,} different numbers, most of them "
+                "fractions: those are no classes; give it as --score (score=), or cut it first"
+            )
+    label, *rest = named
+    for column in rest:
+        only = [name for name in named[column] if is_fractional(name)]
+        if only and not any(map(is_fractional, named[label])):
+            raise InputError(
+                f"column {visible(column)!r} holds {listed([visible(n) for n in in_order(only)])}, "
+                f"and column {visible(label)!r} no such number: those are no classes; give it as "
+                "--score (score=), or cut it first"
+            )
+
+
+def _written_twice(named: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A sentence for every column with two ways of writing what seems one class."""
+    said = []
+    for column, names in named.items():
+        for read in (_folded, _yes_or_no):
+            ways: dict[str, list[str]] = {}
+            for name in names:
+                word = read(name)
+                if word is not None:
+                    ways.setdefault(word, []).append(name)
+            twice = next((each for each in ways.values() if len(each) > 1), None)
+            if twice and (read is _folded or len(names) > 2):
+                shown = listed([repr(visible(name)) for name in in_order(twice)])
+                said.append(
+                    f"column {visible(column)!r} holds {shown}: if those are the same class, write "
+                    "it one way"
+                )
+                break
+    return tuple(dict.fromkeys(said))
+
+
+def _more_than_two(named: Mapping[str, Sequence[str]]) -> tuple[str, ...]:
+    """A sentence where labels are two classes at most and decisions more."""
+    if len(named) < 2:
+        return ()
+    (label, labels), (prediction, decided) = named.items()
+    if len(labels) > 2 or len(decided) <= 2:
+        return ()
+    return (
+        f"column {visible(label)!r} holds {len(labels)} classes and column "
+        f"{visible(prediction)!r} {len(decided)}: {listed(_shown(decided, labels))} is never true",
+    )
 
 
 def _alike(

@@ -16,6 +16,7 @@ from evenhand.errors import InputError
 MOST_GROUP_COLUMNS = 4
 MOST_ROWS = 1_000_000_000
 LARGEST_GAP = 2.0
+DEFAULT_THRESHOLD = 0.5
 
 
 def gap_limits(value: Any) -> dict[str, float]:
@@ -60,7 +61,9 @@ class AuditRequest:
         True, check.yes, "Audit the crossings of the groups too.", flag="--cross/--no-cross"
     )
     threshold: float = option(
-        0.5, check.number(-1e300, 1e300), "Score from which on it is positive; default 0.5."
+        DEFAULT_THRESHOLD,
+        check.number(-1e300, 1e300),
+        "Score from which on it is positive; default 0.5.",
     )
     positive: str | None = option(None, check.text, "The positive class.")
     criterion: str | None = option(
@@ -147,6 +150,18 @@ class AuditRequest:
             raise InputError(
                 f"label, prediction and score must be different columns: {listed(given)}"
             )
+        both = [name for name in names if name in (self.label, self.prediction)]
+        if both:
+            raise InputError(
+                f"{visible(both[0])!r} cannot be both a group and a label or prediction column"
+            )
+        if self.prediction is not None and self.threshold != DEFAULT_THRESHOLD:
+            raise InputError(
+                "the threshold decides by the score, and there is a prediction column: give "
+                "--threshold or --prediction, not both"
+            )
+        if self.by_upper and not self.fail_above:
+            raise InputError("--by-upper is for a gate: give --fail-above as well")
         if self.score in names:
             raise InputError(f"{visible(self.score)!r} cannot be both a score and a group column")
 

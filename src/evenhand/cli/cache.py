@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from evenhand.cli.once import OnceCommand
 from evenhand.cli.terminal import say
 
 ROOT = typer.Option("--cache", help="The cache folder; default: $EVENHAND_CACHE or the platform's.")
@@ -17,7 +18,7 @@ app = typer.Typer(
 )
 
 
-@app.command("list")
+@app.command("list", cls=OnceCommand)
 def list_entries(root: Annotated[Path | None, ROOT] = None) -> None:
     """List the cached features: name, rows, size, and what they come from."""
     from evenhand.errors import ArtefactError
@@ -47,7 +48,7 @@ def list_entries(root: Annotated[Path | None, ROOT] = None) -> None:
         say(f"{name_of(folder)}  a pre-trained network, {size / 1e6:.1f} MB")
 
 
-@app.command("clear")
+@app.command("clear", cls=OnceCommand)
 def clear_entries(
     names: Annotated[list[str] | None, typer.Argument(help="Names that `list` shows.")] = None,
     every: Annotated[bool, typer.Option("--all", help="Clear everything.")] = False,

@@ -13,6 +13,7 @@ from evenhand.cli.compare import compare
 from evenhand.cli.export import export
 from evenhand.cli.finetune import finetune
 from evenhand.cli.init import init
+from evenhand.cli.once import OnceCommand
 from evenhand.cli.paper import paper
 from evenhand.cli.plan import plan
 from evenhand.cli.predict import predict
@@ -52,7 +53,7 @@ def _root(
 
 
 for command in (finetune, predict, export, compare, plan, audit, init, paper, rerun):
-    app.command()(command)
+    app.command(cls=OnceCommand)(command)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from evenhand.cli.once import OnceCommand
+
 if TYPE_CHECKING:
     import pandas as pd
 
@@ -24,7 +26,7 @@ Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
-@app.command("coverage")
+@app.command("coverage", cls=OnceCommand)
 def coverage_command(
     replicates: Annotated[int, typer.Option(min=1, help="Draws a cell.")] = 40,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draws.")] = 0,
@@ -52,7 +54,7 @@ def coverage_command(
     _keep(folder / "coverage.md", text, {"draws": draws, "coverage": cells}, quiet)
 
 
-@app.command("safeguards")
+@app.command("safeguards", cls=OnceCommand)
 def safeguards_command(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 10,
     output: Output = Path("runs/safeguards"),
@@ -73,7 +75,7 @@ def safeguards_command(
     _keep(folder / "safeguards.md", text, {"safeguards": rows}, quiet)
 
 
-@app.command("harm")
+@app.command("harm", cls=OnceCommand)
 def harm_command(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds, from --first-seed.")] = 5,
     first_seed: Annotated[int, typer.Option(min=0, max=999, help="The first of them.")] = 100,
@@ -114,7 +116,7 @@ def harm_command(
         raise typer.Exit(1)
 
 
-@app.command("last-block")
+@app.command("last-block", cls=OnceCommand)
 def last_block_command(
     data: Annotated[Path, typer.Option(help="CelebA: its folder or zip.")],
     weights: Annotated[Path | None, typer.Option(help="A ResNet-18's weights.")] = None,

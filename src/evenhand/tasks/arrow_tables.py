@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import re
 import zipfile
@@ -13,11 +14,22 @@ import pandas as pd
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.tasks.arrow_batches import BATCH_ROWS, batches_of, without_views
 from evenhand.tasks.memory_tables import frame_table
-from evenhand.tasks.table_file import Batches, Content, TableFile
+from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores as a column."""
+
+
+def _memory(content: Content) -> Any:
+    """All bytes in Arrow's own memory: its threads then hold no object of a Python that may end."""
+    import pyarrow as arrow
+
+    sink = arrow.BufferOutputStream()
+    with content.open() as file:
+        while part := file.read(HEAD):
+            sink.write(part)
+    return sink.getvalue()
 
 
 def parquet_table(content: Content) -> TableFile:
@@ -32,7 +44,7 @@ def parquet_table(content: Content) -> TableFile:
     damaged = f"{content.label} is not a whole Parquet file"
     held = content.held
     source = (
-        arrow.BufferReader(content.whole()) if content.packed or isinstance(held, bytes) else held
+        arrow.BufferReader(_memory(content)) if content.packed or isinstance(held, bytes) else held
     )
     try:
         schema = parquet.ParquetFile(source).schema_arrow
@@ -79,7 +91,7 @@ def arrow_table(content: Content) -> TableFile:
     from pyarrow import ipc
 
     try:
-        buffer = arrow.py_buffer(content.whole())
+        buffer = _memory(content)
         whole = content.start(6) == b"ARROW1"
         reader = ipc.open_file(buffer) if whole else ipc.open_stream(buffer)
         table = reader.read_all()
@@ -106,10 +118,11 @@ def json_lines(content: Content) -> TableFile:
     from pyarrow import json as arrow_json
 
     try:
-        with content.open() as file:
-            start = file.read(3)
-            file.seek(0 if start != b"\xef\xbb\xbf" else 3)
-            table = arrow_json.read_json(file, arrow_json.ReadOptions(block_size=64 << 20))
+        lines = _memory(content)
+        lines = lines[3:] if lines[:3].to_pybytes() == codecs.BOM_UTF8 else lines
+        table = arrow_json.read_json(
+            arrow.BufferReader(lines), arrow_json.ReadOptions(block_size=64 << 20)
+        )
     except (arrow.ArrowException, OSError, ValueError) as error:
         raise InputError(
             f"{content.label} cannot be read as JSON lines (one object of plain values a line, a "

@@ -6,11 +6,12 @@ import codecs
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import Any, BinaryIO
+from collections.abc import Sequence
+from typing import Any
+from weakref import ref
 
 from evenhand.errors import InputError
+from evenhand.tasks.csv_streams import Dialect, Remembering, Respaced, let_go
 from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
 
@@ -20,31 +21,8 @@ DELIMITERS = ",;\t|"
 MAX_BAD_LINES = 0.05
 
 
-LAST = 1 << 16
-"""Bytes kept of what was read last, in which the last line is looked for."""
-
-
 BLOCK = 8 << 20
 """Bytes parsed at a time; no line may be longer."""
-
-
-@dataclass(frozen=True)
-class Dialect:
-    """How a CSV is written.
-
-    Attributes:
-        encoding: of its characters.
-        delimiter: between its fields.
-        lead: lines before the header (``sep=;``, empty ones).
-        header: the column names; one without is "Unnamed: 0", "Unnamed: 1", … by its position.
-        spaced: quotes follow spaces, as in ``1, "a, b"``.
-    """
-
-    encoding: str
-    delimiter: str
-    lead: int
-    header: tuple[str, ...]
-    spaced: bool
 
 
 def csv_table(content: Content, delimiter: str | None, encoding: str | None) -> TableFile:
@@ -69,7 +47,12 @@ def _dialect(content: Content, delimiter: str | None, encoding: str | None) -> D
     if delimiter is not None and (len(delimiter) != 1 or delimiter in '\r\n"'):
         raise InputError(f"a delimiter is one character, found {delimiter!r}")
     found = _encoding(start, encoding, label)
-    text = codecs.getincrementaldecoder(found)(errors="replace").decode(start)
+    try:
+        text = codecs.getincrementaldecoder(found)(errors="replace").decode(start)
+    except UnicodeError as error:  # UTF-16 and -32 without their mark, and codecs of no whole text
+        raise InputError(
+            f"{label} is not {found}: {error}; leave the encoding out, or give the file's own"
+        ) from error
     text = text.removeprefix("\ufeff")
     if "\0" in text:
         raise InputError(f"{label} holds zero bytes: it is neither CSV nor Parquet, or not {found}")
@@ -138,9 +121,7 @@ class _Reader:
     def __init__(self, content: Content, dialect: Dialect, table: TableFile) -> None:
         self.content, self.dialect, self.table = content, dialect, table
         self.wide = self.narrow = 0
-        self._stream = _Remembering(
-            _Respaced(content, dialect) if dialect.spaced else content.open()
-        )
+        self._stream = Remembering(Respaced(content, dialect) if dialect.spaced else content.open())
         self._delimiter = "," if dialect.spaced else dialect.delimiter
         self._encoding = "utf8" if dialect.spaced else dialect.encoding
 
@@ -164,50 +145,62 @@ class _Reader:
                 its lines have another number of fields than the header.
         """
         import pyarrow as arrow
-        from pyarrow import csv as arrow_csv
 
-        dialect, label = self.dialect, self.content.label
-        names = [f"c{at}" for at in range(len(dialect.header))]
-        wanted = [names[at] for at in places]
-        renamed = [str(at) for at in range(len(wanted))]
         rows = 0
         try:
-            with io.BufferedReader(self._stream, 1 << 20) as stream:
-                reader = arrow_csv.open_csv(
-                    stream,
-                    arrow_csv.ReadOptions(
-                        column_names=names,
-                        skip_rows=dialect.lead if not dialect.spaced else 0,
-                        skip_rows_after_names=1,
-                        block_size=BLOCK,
-                        encoding=self._encoding,
-                        use_threads=self.table.misfits is None,  # else no line has a number
-                    ),
-                    arrow_csv.ParseOptions(
-                        delimiter=self._delimiter,
-                        newlines_in_values=True,
-                        invalid_row_handler=self._unfit,
-                    ),
-                    arrow_csv.ConvertOptions(
-                        include_columns=wanted,
-                        column_types={name: arrow.string() for name in wanted},
-                        strings_can_be_null=False,
-                    ),
-                )
-                for batch in reader:
-                    rows += batch.num_rows
-                    if batch.num_rows:
-                        yield batch.rename_columns(renamed)
+            for batch in self._parsed(places):
+                rows += batch.num_rows
+                if batch.num_rows:
+                    yield batch
         except UnicodeDecodeError as error:
             raise self._not_of_its_encoding() from error
         except (arrow.ArrowException, csv.Error) as error:
             if "UTF8" in str(error).upper():
                 raise self._not_of_its_encoding() from error
             raise InputError(
-                f"{label} cannot be read as CSV: its quotes do not match, or a line is longer than "
-                f"{BLOCK >> 20} MB"
+                f"{self.content.label} cannot be read as CSV: its quotes do not match, or a line "
+                f"is longer than {BLOCK >> 20} MB"
             ) from error
         self._judge(rows)
+
+    def _parsed(self, places: Sequence[int]) -> Batches:
+        import pyarrow as arrow
+        from pyarrow import csv as arrow_csv
+
+        dialect = self.dialect
+        names = [f"c{at}" for at in range(len(dialect.header))]
+        wanted = [names[at] for at in places]
+        renamed = [str(at) for at in range(len(wanted))]
+        stream, reader = io.BufferedReader(self._stream, 1 << 20), None
+        try:
+            reader = arrow_csv.open_csv(
+                stream,
+                arrow_csv.ReadOptions(
+                    column_names=names,
+                    skip_rows=dialect.lead if not dialect.spaced else 0,
+                    skip_rows_after_names=1,
+                    block_size=BLOCK,
+                    encoding=self._encoding,
+                    use_threads=self.table.misfits is None,  # else no line has a number
+                ),
+                arrow_csv.ParseOptions(
+                    delimiter=self._delimiter,
+                    newlines_in_values=True,
+                    invalid_row_handler=self._unfit,
+                ),
+                arrow_csv.ConvertOptions(
+                    include_columns=wanted,
+                    column_types={name: arrow.string() for name in wanted},
+                    strings_can_be_null=False,
+                ),
+            )
+            for batch in reader:
+                yield batch.rename_columns(renamed)
+        finally:
+            stream.close()
+            held = ref(stream)
+            del reader, stream
+            let_go(held)
 
     def _unfit(self, row: Any) -> str:
         if self.table.misfits is not None:
@@ -258,67 +251,3 @@ class _Reader:
             f"{self.content.label} is not {self.dialect.encoding}: byte {before} (line {lines}) "
             "cannot be read; give its encoding, such as encoding='cp1252'"
         )
-
-
-class _Remembering(io.RawIOBase):
-    """A stream that keeps the last bytes read from it."""
-
-    def __init__(self, stream: BinaryIO | io.RawIOBase) -> None:
-        self._file, self.last = stream, b""
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        count = self._file.readinto(buffer) or 0  # type: ignore[union-attr]
-        if count:
-            part = bytes(memoryview(buffer)[max(0, count - LAST) : count])
-            self.last = (self.last + part)[-LAST:]
-        return count
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()
-
-
-class _Respaced(io.RawIOBase):
-    """A CSV whose quotes follow spaces, written anew without them, in UTF-8 and with commas."""
-
-    def __init__(self, content: Content, dialect: Dialect) -> None:
-        self._file = io.TextIOWrapper(content.open(), encoding=dialect.encoding, newline="")
-        for _ in range(dialect.lead):
-            self._file.readline()
-        self._parts = self._lines(dialect.delimiter)
-        self._left = b""
-
-    def _lines(self, delimiter: str) -> Iterator[bytes]:
-        rows = csv.reader(self._file, delimiter=delimiter, skipinitialspace=True)
-        written = io.StringIO()
-        writer = csv.writer(written)
-        for row in rows:
-            if row:
-                writer.writerow(row)
-            if written.tell() > HEAD:
-                yield written.getvalue().encode()
-                written.seek(0)
-                written.truncate()
-        yield written.getvalue().encode()
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: Any) -> int:
-        while not self._left:
-            part = next(self._parts, None)
-            if part is None:
-                return 0
-            self._left = part.removeprefix(codecs.BOM_UTF8)
-        count = min(len(buffer), len(self._left))
-        buffer[:count], self._left = self._left[:count], self._left[count:]
-        return count
-
-    def close(self) -> None:
-        if not self.closed:
-            self._file.close()
-        super().close()

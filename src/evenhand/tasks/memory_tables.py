@@ -8,6 +8,7 @@ from typing import Any
 import pandas as pd
 
 from evenhand._base.names import name_of
+from evenhand._base.text import listed, visible
 from evenhand.errors import InputError
 from evenhand.tasks.arrow_batches import batches_of
 from evenhand.tasks.table_file import Batches, TableFile
@@ -27,11 +28,27 @@ def memory_table(source: Any, label: str) -> TableFile:
         return frame_table(source, label)
     if not hasattr(source, "__arrow_c_stream__"):
         raise InputError(
-            f"{label} must be a file, a DataFrame or an Arrow table, found {type(source).__name__}"
+            f"{label} must be a file, a DataFrame or an Arrow table, found "
+            f"{type(source).__name__}: make a DataFrame of it (pandas.DataFrame(…), "
+            ".to_pandas(), .collect())"
         )
     import pyarrow as arrow
 
-    table = arrow.table(source)
+    objects = [
+        str(name)
+        for name, kind in zip(
+            getattr(source, "columns", ()), getattr(source, "dtypes", ()), strict=False
+        )
+        if str(kind) == "Object"
+    ]
+    if objects:  # polars hands out their addresses in memory
+        raise InputError(
+            f"{label} holds Python objects in {listed(map(visible, objects))}: cast or drop them"
+        )
+    try:
+        table = arrow.table(source)
+    except (arrow.ArrowException, TypeError, ValueError) as error:
+        raise InputError(f"{label} holds values that Arrow has no type for: {error}") from error
     if not table.num_rows:
         raise InputError(f"{label} has no rows")
     return TableFile(label, tuple(map(str, table.column_names)), lambda at: batches_of(table, at))
@@ -59,6 +76,10 @@ def as_arrow(column: pd.Series[Any]) -> Any:
     """A column as an Arrow array; values of several types become their names."""
     import pyarrow as arrow
 
+    kind = column.dtype
+    kind = kind.categories.dtype if isinstance(kind, pd.CategoricalDtype) else kind
+    if isinstance(kind, pd.IntervalDtype | pd.PeriodDtype):  # Arrow keeps no more than their bytes
+        column = column.astype(object)
     try:
         made = arrow.Array.from_pandas(column)
     except (arrow.ArrowException, TypeError, ValueError, OverflowError):

@@ -137,9 +137,14 @@ def _alike(batches: list[Any]) -> list[Any]:
 def plain_values(column: Any) -> Any:
     """An Arrow column of a plain type, or None: it holds lists, structs or bytes of no text."""
     import pyarrow as arrow
+    from pyarrow import compute
 
     kind = arrow.types
-    if kind.is_nested(column.type):
+    if isinstance(column.type, arrow.BaseExtensionType):
+        return _plain_extension(column)
+    if kind.is_run_end_encoded(column.type):
+        return plain_values(compute.run_end_decode(column))
+    if kind.is_nested(column.type) or kind.is_interval(column.type):
         return None
     if kind.is_binary(column.type) or kind.is_large_binary(column.type):
         try:
@@ -155,6 +160,22 @@ def plain_values(column: Any) -> Any:
     if kind.is_time(column.type):
         return column.cast(arrow.string())
     return column
+
+
+def _plain_extension(column: Any) -> Any:
+    """A column of a type that Arrow only knows the storage of, or None where that says nothing."""
+    import pyarrow as arrow
+
+    name = column.type.extension_name
+    if name == "arrow.bool8":
+        return column.cast(arrow.bool_())
+    if name == "arrow.uuid":
+        texts = [None if value is None else str(value) for value in column.to_pylist()]
+        return arrow.array(texts, arrow.string())
+    if name in ("arrow.json", "arrow.opaque") or name.startswith("pandas."):
+        return None
+    storage = column.cast(column.type.storage_type)
+    return plain_values(storage)
 
 
 def _typed(column: Any, missing: Missing, name: str, label: str, comma: bool) -> pd.Series[Any]:
