@@ -14,7 +14,7 @@ from typing import Any
 from evenhand.auditing.tables.embedded import Embedded
 from evenhand.auditing.tables.parts import Part, described
 from evenhand.auditing.tables.relation import TEXT, WHOLE, Relation, literal, quoted
-from evenhand.tasks.csv_tables import Dialect
+from evenhand.tasks.csv_streams import Dialect
 from evenhand.tasks.total_row import TOTALS
 
 BLOCK, LAST = 1 << 20, 1 << 16
