@@ -152,6 +152,8 @@ class Backbone:
         try:
             batch = self.placed(batch)
             output = call(self.model, batch)
+        except torch.OutOfMemoryError:
+            raise  # who reads may try a smaller batch
         except UNRUNNABLE as error:
             raise ModelError(
                 f"{self.name} cannot run on a batch of {shapes(batch)}: "

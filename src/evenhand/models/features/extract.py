@@ -19,6 +19,7 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.devices import Precision, device_of, precision_of
 from evenhand._base.distributed import ALONE, World
 from evenhand._base.options import with_defaults
 from evenhand.errors import InputError
@@ -26,7 +27,7 @@ from evenhand.models.backbone import Backbone
 from evenhand.models.features.cache_folder import unwritable
 from evenhand.models.features.many_processes import fill_together, run_together
 from evenhand.models.features.origin import Origin
-from evenhand.models.features.runner import Precision, Runner
+from evenhand.models.features.runner import Runner
 from evenhand.models.features.store import LOCK, Store, is_whole
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import digest_of, parent_and_rows
@@ -91,9 +92,9 @@ def origin_of(
 class Running(TypedDict, total=False):
     """How a backbone is run; see :func:`extract`."""
 
-    batch_size: int
+    batch_size: int | None
     dtype: Dtype
-    precision: Precision
+    precision: str
     device: str | torch.device | None
     progress: bool
     max_unreadable: float
@@ -101,7 +102,7 @@ class Running(TypedDict, total=False):
 
 
 RUNNING: dict[str, Any] = {
-    "batch_size": 64,
+    "batch_size": None,
     "dtype": "float32",
     "precision": "float32",
     "device": None,
@@ -132,12 +133,14 @@ def extract(
             None: nothing is written, and only the rows needed are computed.
         origin: of the features, where the caller has computed it already.
         task: for people, kept in a new manifest.
-        options: ``batch_size`` (64): inputs a forward pass. ``dtype``: what the cache stores.
-            ``precision``: what the model computes in; other than float32 means automatic mixed
-            precision. ``device``: where the model runs, by default where it is; it is put back
-            afterwards. ``progress``: show a bar on standard error. ``max_unreadable`` (.05): the
-            share of inputs that may be unreadable. ``world``: the processes that share the work;
-            all call, with the same examples, and all get the same extraction.
+        options: ``batch_size``: inputs a forward pass (64, and on a GPU as many as its memory
+            holds). ``dtype``: what the cache stores. ``precision``: what the model computes in;
+            other than float32 means automatic mixed precision, and ``"auto"`` bfloat16 on a GPU
+            that has it. ``device``: where the model runs, ``"auto"`` for the GPU where there is
+            one, by default where it is; it is put back afterwards. ``progress``: show a bar on
+            standard error. ``max_unreadable`` (.05): the share of inputs that may be unreadable.
+            ``world``: the processes that share the work; all call, with the same examples, and all
+            get the same extraction.
 
     Raises:
         InputError: more inputs than that are unreadable.
@@ -147,12 +150,14 @@ def extract(
     how = with_defaults(RUNNING, options, "extract")
     world, progress = how["world"], how["progress"]
     parent, rows = parent_and_rows(examples.inputs)
+    device = device_of(how["device"])
+    precision = precision_of(how["precision"], device or backbone.device)
     runner = Runner(
         backbone,
         parent,
         how["batch_size"],
-        how["precision"],
-        how["device"],
+        precision,
+        device,
         how["max_unreadable"],
     )
     store, computed = None, 0
@@ -173,9 +178,7 @@ def extract(
         if isinstance(cache, Store):
             store = cache
         else:
-            origin = origin or origin_of(
-                backbone, parent, dtype=how["dtype"], precision=how["precision"]
-            )
+            origin = origin or origin_of(backbone, parent, dtype=how["dtype"], precision=precision)
             store, computed = _fill(cache, origin, task or {}, runner, progress, world)
         unreadable = store.unreadable
     bad = {int(i): unreadable[int(r)] for i, r in enumerate(rows) if int(r) in unreadable}

@@ -8,17 +8,19 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.devices import Precision
 from evenhand._base.torch_calls import evaluating
 from evenhand.errors import InputError, ModelError
 from evenhand.models.backbone import Backbone
 
-Precision = Literal["float32", "bfloat16", "float16"]
+BATCH, LARGEST_BATCH = 64, 4096
+"""Inputs of a forward pass, at first and at most, where nobody says how many."""
 
 
 MOST_READERS = 8
@@ -33,15 +35,30 @@ UNREADABLE = (InputError, OSError, ValueError, SyntaxError)
 class Runner:
     """The backbone over rows of the inputs, a batch at a time, the next ones read meanwhile.
 
-    Inputs are read and cut to size on every core: decoders of images let go of Python's lock.
+    Inputs are read and cut to size on every core: decoders of images let go of Python's lock. A
+    batch that the device's memory does not hold is halved, and so are those that follow.
+
+    Attributes:
+        backbone: the model.
+        inputs: of which rows are read.
+        batch_size: inputs of a forward pass; None: 64, and on a GPU twice as many after each batch
+            until its memory is full.
+        precision: other than float32 is automatic mixed precision.
+        device: None: where the model is.
+        max_unreadable: the share of inputs that may be unreadable.
     """
 
     backbone: Backbone
     inputs: Sequence[Any]
-    batch_size: int
+    batch_size: int | None
     precision: Precision
-    device: str | torch.device | None
+    device: torch.device | None
     max_unreadable: float
+
+    def __post_init__(self) -> None:
+        device = self.device or self.backbone.device
+        self._growing = self.batch_size is None and device.type == "cuda"
+        self._size = BATCH if self.batch_size is None else self.batch_size
 
     def running(self) -> AbstractContextManager[Any]:
         """Eval mode on the device; both are restored afterwards."""
@@ -54,23 +71,47 @@ class Runner:
         features = np.zeros((len(rows), self.backbone.in_features), dtype=np.float32)
         unreadable: dict[int, str] = {}
         order = self._order(rows)
-        batches = [order[i : i + self.batch_size] for i in range(0, len(order), self.batch_size)]
+        done = begun = 0
+        coming: deque[tuple[IntArray, Future[Any]]] = deque()
         with ThreadPoolExecutor(_readers()) as readers, ThreadPoolExecutor(1) as collator:
-
-            def begin(batch: IntArray) -> Future[Any]:
-                items = [readers.submit(self._read, int(row)) for row in rows[batch]]
-                return collator.submit(self._together, rows[batch], items)
-
-            coming = deque(map(begin, batches[:1]))
-            for index, batch in enumerate(batches):
-                coming.extend(map(begin, batches[index + 1 :][:1]))
-                prepared, readable, bad = coming.popleft().result()
+            while done < len(order):
+                while len(coming) < 2 and begun < len(order):
+                    batch = order[begun : begun + self._size]
+                    items = [readers.submit(self._read, int(row)) for row in rows[batch]]
+                    coming.append((batch, collator.submit(self._together, rows[batch], items)))
+                    begun += len(batch)
+                batch, reading = coming.popleft()
+                prepared, readable, bad = reading.result()
                 unreadable |= bad
                 self.check_share(before + len(unreadable), total, unreadable)
                 if readable.any():
-                    features[batch[readable]] = self._forward(prepared, rows[batch[readable]])
+                    try:
+                        features[batch[readable]] = self._forward(prepared, rows[batch[readable]])
+                    except torch.OutOfMemoryError as error:
+                        self._shrink(len(batch), error)
+                        coming.clear()
+                        begun = done
+                        continue
+                done += len(batch)
                 advance(len(batch))
+                if self._growing:
+                    self._size = min(2 * self._size, LARGEST_BATCH)
         return features, unreadable
+
+    def _shrink(self, tried: int, error: torch.OutOfMemoryError) -> None:
+        """Half as many inputs a batch, from now on.
+
+        Raises:
+            ModelError: one was too many.
+        """
+        if tried == 1:
+            raise ModelError(
+                f"{self.backbone.name} does not fit on {self.backbone.device} with a single input: "
+                f"{str(error).splitlines()[0]}; give --device cpu, or smaller inputs"
+            ) from error
+        self._size, self._growing = max(1, tried // 2), False
+        if self.backbone.device.type == "cuda":
+            torch.cuda.empty_cache()
 
     def _order(self, rows: IntArray) -> IntArray:
         """Positions in the order of processing: texts by length, which saves padding."""
@@ -149,7 +190,7 @@ def _readers() -> int:
 
 
 @contextmanager
-def _placed(backbone: Backbone, device: str | torch.device | None) -> Iterator[None]:
+def _placed(backbone: Backbone, device: torch.device | None) -> Iterator[None]:
     """Eval mode on a device; the model's flags and its device are restored afterwards."""
     before = backbone.device
     with evaluating(backbone.model):

@@ -10,6 +10,7 @@ from typing import Any, Unpack
 import numpy as np
 
 from evenhand._base.arrays import IntArray
+from evenhand._base.devices import device_of, precision_of
 from evenhand._base.options import with_defaults
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
@@ -100,6 +101,8 @@ def extract_task(
         "groups": list(task.train.groups.names),
     }
     how = with_defaults(RUNNING, options, "extract_task")
+    how["device"] = device_of(how["device"])
+    how["precision"] = precision_of(how["precision"], how["device"] or backbone.device)
     world = how["world"]
     splits, kept, notes = {}, {}, []
     stores: dict[int, Store] = {}
