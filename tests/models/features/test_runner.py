@@ -7,7 +7,6 @@ from torch import nn
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from evenhand.errors import ModelError
-from evenhand.heads.gap_loss import soft_gap_loss
 from evenhand.models import wrap
 from evenhand.models.features.runner import Runner
 
@@ -85,6 +84,4 @@ def test_no_tensor_of_the_road_is_left_on_the_processor():
         backbone = wrap(model, "fc")
         features = backbone.read(torch.zeros(8, 4))
         logits = backbone.apply_head(features)
-        labels, groups = torch.zeros(8, dtype=torch.long), torch.zeros(8, dtype=torch.long)
-        loss = soft_gap_loss(logits, labels.to(device), groups.to(device))
-        assert {features.device.type, logits.device.type, loss.device.type} == {device}
+        assert {features.device.type, logits.device.type} == {device}
