@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
+from urllib.parse import urlsplit, urlunsplit
 
 from evenhand._base import option_checks as check
 from evenhand._base.option_checks import SHORT
@@ -37,6 +38,17 @@ def gap_limits(value: Any) -> dict[str, float]:
     return limits
 
 
+def without_password(source: str) -> str:
+    """The address of a database as it can be shown and kept; a path as it is."""
+    if "://" not in source:
+        return source
+    parts = urlsplit(source)
+    if parts.password is None:
+        return source
+    host = parts.netloc.rpartition("@")[2]
+    return urlunsplit(parts._replace(netloc=f"{parts.username or ''}@{host}"))
+
+
 @dataclass(frozen=True)
 class AuditRequest:
     """What is asked of an audit, checked.
@@ -51,6 +63,8 @@ class AuditRequest:
     """
 
     file: str | None = option(None, check.text, "What is audited.")
+    table: str | None = option(None, check.text, "Of a database: the table, or SCHEMA.TABLE.")
+    query: str | None = option(None, check.text, "Of a database: one SELECT in place of a table.")
     label: str | None = option(None, check.text, "Column of what was true.")
     groups: tuple[str, ...] = option(
         (), check.words, "Group column; repeat for several.", flag="--group", many=True
@@ -136,6 +150,8 @@ class AuditRequest:
         return tuple(dict.fromkeys(column for column in every if column is not None))
 
     def _check_columns(self) -> None:
+        if self.table is not None and self.query is not None:
+            raise InputError("give a table (--table) or a query (--query), not both")
         names = list(self.groups)
         if not names:
             raise InputError("an audit needs at least one group column")
@@ -178,6 +194,8 @@ class AuditRequest:
     def to_config(self) -> dict[str, Any]:
         """Everything that was asked, as plain values for config.yaml; defaults are written out."""
         asked = {key: plain(getattr(self, key)) for key in OPTIONS}
+        if self.file is not None:
+            asked["file"] = without_password(self.file)
         return {key: value for key, value in asked.items() if value not in (None, [], {})}
 
     @classmethod

@@ -38,6 +38,8 @@ class AuditOptions(TypedDict, total=False):
     suppress_below: int
     missing: Sequence[Any]
     delimiter: str | None
+    table: str | None
+    query: str | None
     encoding: str | None
     fail_above: Mapping[str, float]
     by_upper: bool
@@ -56,7 +58,8 @@ def audit(
 
     Args:
         source: a file that tables are read from (CSV, Parquet, Arrow, JSON lines, Excel; packed or
-            not), or a table in memory.
+            not), a folder or pattern of such files, a database (a URL, or a file of DuckDB), the
+            bytes of a file, or a table in memory (pandas, polars, Arrow).
         groups: the column or columns of the groups; rows where one is missing count in the error
             only.
         label: the column of what was true; without it there are selection and scoring rates,
@@ -71,7 +74,8 @@ def audit(
             ``min_count`` (100): cells group × label below it are flagged. ``suppress_below`` (0):
             groups with fewer rows, or a label cell with fewer but some, are not shown.
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,
-            ``encoding``: of a CSV. ``fail_above``, ``by_upper``: the gate, see ``Audit.failures``.
+            ``encoding``: of a CSV. ``table``, ``query``: of a database.
+            ``fail_above``, ``by_upper``: the gate, see ``Audit.failures``.
 
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.

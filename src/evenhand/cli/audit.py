@@ -21,7 +21,11 @@ FAILED, BAD_INPUT = 1, 2
 @takes(*(name for name in OPTIONS if name != "file"), request=AuditRequest)
 def audit(
     file: Annotated[
-        str, typer.Argument(help="File of predictions: CSV, Parquet, Arrow, JSON lines, Excel.")
+        str,
+        typer.Argument(
+            help="Decisions: a file (CSV, Parquet, Arrow, JSON lines, Excel, DuckDB), a folder or "
+            "pattern of files, a database (postgresql://…), or - for standard input."
+        ),
     ],
     given: Given,
     output: Annotated[
@@ -43,7 +47,7 @@ def audit(
     try:
         asked = AuditRequest.of(file=file, **given)
         with run_folder(output, "audit", shared=share) if output else nullcontext():
-            result = audit_of(asked)
+            result = audit_of(asked, sys.stdin.buffer.read() if file == "-" else None)
             paths = result.write(output) if output else {}
     except EvenhandError as error:
         say(f"evenhand audit: {error}", err=True)

@@ -36,6 +36,11 @@ class Embedded:
         """The answer to a query, as an Arrow table."""
         return self.connection.sql(query).to_arrow_table()
 
+    def asks_only(self, query: str) -> bool:
+        """Whether a query is one SELECT."""
+        statements = self.connection.extract_statements(query)
+        return [str(one.type).rpartition(".")[2] for one in statements] == ["SELECT"]
+
     def close(self) -> None:
         """Let go of the memory and of what was put on disk."""
         self.connection.close()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from evenhand._base.text import visible
@@ -10,11 +9,11 @@ from evenhand.auditing.counting import Cells, count
 from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.tables.by_batches import in_batches
 from evenhand.auditing.tables.by_engine import engine_reads
-from evenhand.auditing.tables.parts import Part
+from evenhand.auditing.tables.database import database, database_file, is_database, is_url
+from evenhand.auditing.tables.parts import files
 from evenhand.auditing.tables.relation import Relation, check_columns
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
-from evenhand.tasks.open_table import open_table
 
 
 def counted(asked: AuditRequest, source: Any = None) -> tuple[Relation, Cells]:
@@ -26,8 +25,13 @@ def counted(asked: AuditRequest, source: Any = None) -> tuple[Relation, Cells]:
     Raises:
         InputError: no such table, a column that is missing or unfit, no rows.
     """
+    source = asked.file if source is None else source
+    if is_url(source) or is_database(source):
+        return _of_database(asked, source)
+    if asked.table or asked.query:
+        raise InputError("a table or query is of a database, which is at a URL or a DuckDB file")
     wanted = list(asked.columns)
-    parts = _parts(asked, source)
+    parts = files(source, asked.delimiter, asked.encoding)
     for part in parts:
         check_columns(part.columns, wanted, part.table.label)
     table = engine_reads(parts, wanted, asked.score)
@@ -51,9 +55,14 @@ def counted(asked: AuditRequest, source: Any = None) -> tuple[Relation, Cells]:
         raise
 
 
-def _parts(asked: AuditRequest, source: Any) -> list[Part]:
-    source = asked.file if source is None else source
-    name = visible(source) if isinstance(source, str | Path) else None
-    return [
-        Part(open_table(source, label=name, delimiter=asked.delimiter, encoding=asked.encoding))
-    ]
+def _of_database(asked: AuditRequest, source: Any) -> tuple[Relation, Cells]:
+    table = database(source, asked) if is_url(source) else database_file(source, asked)
+    try:
+        return table, count(table, asked)
+    except InputError:
+        table.close()
+        raise
+    except table.error as error:
+        table.close()
+        said = str(error).strip().splitlines()[0][:200]
+        raise InputError(f"{table.label} cannot be counted: {visible(said)}") from error

@@ -6,8 +6,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from evenhand._base.text import visible
+from evenhand.errors import InputError
+from evenhand.tasks.open_table import open_table
 from evenhand.tasks.table_file import TableFile
+
+NOTHING = "__HIVE_DEFAULT_PARTITION__"
+"""How a folder is called whose rows have no value."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +33,62 @@ class Part:
     def columns(self) -> tuple[str, ...]:
         """Its columns, those that its folders are named by last."""
         return (*self.table.columns, *(c for c in self.constants if c not in self.table.columns))
+
+
+def files(source: Any, delimiter: str | None, encoding: str | None) -> list[Part]:
+    """What a user names: a file, a folder or a pattern of files, or a table in memory.
+
+    A folder is one table, all files in it and below; where its folders are called ``name=value``,
+    those are columns. Names that begin with a dot or an underscore are left out.
+
+    Raises:
+        InputError: no file is there, or a file has no table.
+    """
+    paths = _paths(source) if isinstance(source, str | Path) else None
+    if paths is None:
+        name = visible(source) if isinstance(source, str | Path) else None
+        return [Part(open_table(source, label=name, delimiter=delimiter, encoding=encoding))]
+    root, found = paths
+    if not found:
+        raise InputError(f"no file at {visible(source)}")
+    return [
+        Part(
+            open_table(
+                path,
+                label=visible(path.relative_to(root)),
+                delimiter=delimiter,
+                encoding=encoding,
+            ),
+            _constants(path.relative_to(root).parts[:-1]),
+        )
+        for path in found
+    ]
+
+
+def _paths(source: str | Path) -> tuple[Path, list[Path]] | None:
+    """The folder that a source of many files begins at, and the files; None for any other."""
+    try:
+        path = Path(source)
+        if path.is_dir():
+            below = sorted(each for each in path.rglob("*") if each.is_file())
+            return path, [each for each in below if not _hidden(each.relative_to(path).parts)]
+        if path.exists() or not set("*?[") & set(str(source)):
+            return None
+        first = next(at for at, part in enumerate(path.parts) if set("*?[") & set(part))
+        root = Path(*path.parts[:first])
+        matching = root.glob(str(Path(*path.parts[first:])))
+        return root, sorted(each for each in matching if each.is_file())
+    except (OSError, ValueError):
+        return None
+
+
+def _hidden(parts: Sequence[str]) -> bool:
+    return any(part.startswith((".", "_")) for part in parts)
+
+
+def _constants(folders: Sequence[str]) -> dict[str, str | None]:
+    named = [unquote(folder).partition("=") for folder in folders if "=" in folder]
+    return {name: None if value == NOTHING else value for name, _, value in named}
 
 
 def described(parts: Sequence[Part]) -> dict[str, Any]:

@@ -1,0 +1,200 @@
+"""Tables of a database: by ibis where it is at a URL, by the embedded engine where it is a file.
+
+One query is pushed to the engine, so that nothing but counts comes back; it is only ever asked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from evenhand._base.text import visible
+from evenhand.auditing.request import AuditRequest, without_password
+from evenhand.auditing.tables.asking import Asking, Postgres
+from evenhand.auditing.tables.embedded import Embedded
+from evenhand.auditing.tables.relation import (
+    TEXT,
+    WHOLE,
+    Relation,
+    check_columns,
+    quoted,
+)
+from evenhand.errors import InputError, MissingExtraError
+
+SOURCE = "evenhand_source"
+"""Stands in a query for what the user names, which is written in the engine's own words."""
+MAGIC, MAGIC_AT = b"DUCK", 8
+
+
+def is_url(source: Any) -> bool:
+    """Whether ``source`` names a database elsewhere."""
+    return isinstance(source, str) and "://" in source
+
+
+def is_database(source: Any) -> bool:
+    """Whether ``source`` is a file of DuckDB."""
+    try:
+        if not isinstance(source, str | Path) or not Path(source).is_file():
+            return False
+        with Path(source).open("rb") as file:
+            return file.read(MAGIC_AT + len(MAGIC))[MAGIC_AT:] == MAGIC
+    except (OSError, ValueError):
+        return False
+
+
+def database_file(source: str | Path, asked: AuditRequest) -> Relation:
+    """A table of, or a query to, a file of DuckDB.
+
+    Raises:
+        InputError: it cannot be opened, there is no such table, the query is wrong, or a column is
+            missing or unfit.
+    """
+    import duckdb
+
+    label = visible(Path(source).name)
+    try:
+        engine = Embedded(str(source))
+    except duckdb.Error as error:
+        raise InputError(f"{label} cannot be opened: {_line(error)}") from error
+    try:
+        origin = _origin(asked, _tables(engine), label, engine.asks_only)
+        described = engine(f"describe select * from {origin}")
+        types = dict(
+            zip(
+                described.column("column_name").to_pylist(),
+                described.column("column_type").to_pylist(),
+                strict=True,
+            )
+        )
+        kinds = {name: _of_duckdb(kind) for name, kind in types.items()}
+        relation = _relation(asked, label, origin, kinds, engine)
+    except duckdb.Error as error:
+        engine.close()
+        raise InputError(f"{label}: {_line(error)}") from error
+    except InputError:
+        engine.close()
+        raise
+    relation.error, relation.close = engine.Error, engine.close
+    return relation
+
+
+def database(url: str, asked: AuditRequest) -> Relation:
+    """A table of, or a query to, a database that ibis reaches.
+
+    Raises:
+        InputError: it cannot be reached, there is no such table, the query is no single SELECT, or
+            a column is missing or unfit.
+        MissingExtraError: ibis, or its part for this database, is not installed.
+    """
+    scheme = urlsplit(url).scheme
+    try:
+        import ibis
+        import sqlglot
+    except ImportError as error:
+        raise MissingExtraError("ibis-framework", "postgres", f"auditing {scheme}") from error
+    label = visible(without_password(url))
+    try:
+        connection: Any = ibis.connect(url)
+    except ImportError as error:
+        raise MissingExtraError(str(error.name), "postgres", f"auditing {scheme}") from error
+    except Exception as error:  # every backend has errors of its own
+        raise InputError(f"{label} cannot be reached: {_line(error)}") from error
+    dialect = str(connection.dialect.__name__).lower()
+
+    engine: Asking = (Postgres if dialect == "postgres" else Asking)(connection, dialect)
+
+    def run(query: str) -> Any:
+        written = sqlglot.transpile(query, read="duckdb", write=dialect)[0]
+        return engine.answer(written.replace(SOURCE, origin))
+
+    def asks_only(query: str) -> bool:
+        try:
+            statements = sqlglot.parse(query, read=dialect)
+        except sqlglot.errors.SqlglotError as error:
+            raise InputError(f"--query is no query of {dialect}: {_line(error)}") from error
+        return len(statements) == 1 and isinstance(statements[0], sqlglot.exp.Query)
+
+    try:
+        origin = _origin(asked, connection.list_tables, label, asks_only)
+        kinds = engine.kinds(f"select * from {origin}")
+        relation = _relation(asked, label, SOURCE, kinds, run)
+    except InputError:
+        connection.disconnect()
+        raise
+    except Exception as error:
+        connection.disconnect()
+        raise InputError(f"{label}: {_line(error)}") from error
+    relation.is_nan = "({0} = cast('NaN' as double) or {0} <> {0})"
+    relation.error, relation.close = Exception, connection.disconnect
+    return relation
+
+
+def _relation(
+    asked: AuditRequest,
+    label: str,
+    origin: str,
+    kinds: Mapping[str, str | None],
+    run: Callable[[str], Any],
+) -> Relation:
+    check_columns(list(kinds), asked.columns, label)
+    for column in asked.columns:
+        if kinds[column] is None:
+            raise InputError(
+                f"column {visible(column)!r} of {label} holds nested values: take one value a row"
+            )
+    number = WHOLE if asked.score is None else kinds[asked.score] or TEXT
+    if asked.score is not None and number not in (WHOLE, "float32", "float64"):
+        raise InputError(
+            f"score column {visible(asked.score)!r} of {label} holds {number}, not numbers: cast "
+            "it in a query (--query)"
+        )
+    what = {"table": asked.table} if asked.table else {"query": asked.query}
+    return Relation(
+        label,
+        {column: quoted(column) for column in asked.columns},
+        origin,
+        run,
+        number,
+        made_from=lambda: {"database": label, **what},
+    )
+
+
+def _origin(
+    asked: AuditRequest,
+    tables: Callable[[], Sequence[str]],
+    label: str,
+    asks_only: Callable[[str], bool],
+) -> str:
+    """What the user names, as it stands after FROM in the engine's own words."""
+    if asked.query is not None:
+        if not asks_only(asked.query):
+            raise InputError("--query must be one SELECT, and nothing that changes the database")
+        return f"({asked.query.strip().rstrip(';')}) as asked"
+    if asked.table is None:
+        shown = ", ".join(sorted(tables())[:20])
+        raise InputError(
+            f"{label} is a database: name a table (--table) or give a query (--query); "
+            f"its tables are {shown or 'none'}"
+        )
+    return ".".join(quoted(part) for part in asked.table.split("."))
+
+
+def _tables(engine: Embedded) -> Callable[[], list[str]]:
+    query = "select table_name from information_schema.tables"
+    return lambda: engine(query).column(0).to_pylist()
+
+
+def _of_duckdb(kind: str) -> str | None:
+    """What scores of a type are kept as; None for nested values, else the type's own name."""
+    if kind.endswith("]") or kind.startswith(("STRUCT", "MAP", "UNION")):
+        return None
+    if "INT" in kind or kind.startswith("DECIMAL"):
+        return WHOLE
+    return {"FLOAT": "float32", "DOUBLE": "float64"}.get(kind, kind)
+
+
+def _line(error: Exception) -> str:
+    """What a library says is wrong, in a line."""
+    return visible((str(error) or type(error).__name__).strip().splitlines()[0][:200])
