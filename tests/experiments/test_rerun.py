@@ -110,9 +110,13 @@ def test_what_cannot_be_run_again_is_named(finetuned, tmp_path):
         rerun(tmp_path, Where(tmp_path / "x"))
     with pytest.raises(InputError, match="is the run itself"):
         rerun(finetuned, Where(finetuned))
-    (tmp_path / "config.yaml").write_text("command: dance\n")
+    (tmp_path / "config.yaml").write_text("format: 1\ncommand: dance\n")
     with pytest.raises(InputError, match="the command 'dance': finetune, compare, paper, audit"):
         rerun(tmp_path, Where(tmp_path / "x"))
+    for said, of in (("", "without a format"), ("format: 7\n", "of format '7'")):
+        (tmp_path / "config.yaml").write_text(f"{said}command: finetune\ntask: adult\n")
+        with pytest.raises(InputError, match=f"is {of}, and this evenhand reads format 1"):
+            rerun(tmp_path, Where(tmp_path / "x"))
     (tmp_path / "config.yaml").write_text("a: [")
     with pytest.raises(ArtefactError, match="is damaged"):
         rerun(tmp_path, Where(tmp_path / "x"))
@@ -202,7 +206,14 @@ def without_work(finetuned, compared, audited):
 @given(data=st.data())
 def test_a_damaged_config_of_any_kind_is_named(kind, request, without_work, tmp_path_factory, data):
     if kind == "paper":
-        config = {"command": "paper", "what": "fig3", "seeds": 1, "tasks": ["adult"], "data": None}
+        config = {
+            "format": 1,
+            "command": "paper",
+            "what": "fig3",
+            "seeds": 1,
+            "tasks": ["adult"],
+            "data": None,
+        }
     else:
         folder = request.getfixturevalue(kind)
         config = yaml.safe_load((folder / "config.yaml").read_text())

@@ -22,11 +22,16 @@ those of a task file are, so that the run and its data can move together."""
 LARGEST = 1_000_000
 
 
+FORMAT = 1
+"""Of config.yaml and the folder around it. A change that makes older ones mean something else
+raises it, so that they are refused by name."""
+
+
 def write_config(folder: Path, config: Mapping[str, Any]) -> None:
-    """Keep what was asked in config.yaml."""
+    """Keep what was asked in config.yaml, with the folder's format."""
     import yaml
 
-    kept = {key: _from(folder, key, value) for key, value in config.items()}
+    kept = {"format": FORMAT} | {key: _from(folder, key, value) for key, value in config.items()}
     text = yaml.safe_dump(kept, sort_keys=False, allow_unicode=True)
     write_atomically(folder / CONFIG, text)
 
@@ -41,7 +46,7 @@ def read_asked(folder: Path) -> dict[str, Any]:
     """What :func:`write_config` kept, its paths as they are found from here.
 
     Raises:
-        InputError: there is none.
+        InputError: there is none, or it is of another format.
         ArtefactError: it is damaged.
     """
     import yaml
@@ -57,6 +62,13 @@ def read_asked(folder: Path) -> dict[str, Any]:
         raise ArtefactError(f"{path} is damaged: {error}") from error
     if not isinstance(config, dict) or not all(isinstance(key, str) for key in config):
         raise ArtefactError(f"{path} is damaged: it does not hold names with values")
+    found = config.pop("format", None)
+    if found != FORMAT:
+        of = "without a format" if found is None else f"of format {str(found)[:20]!r}"
+        raise InputError(
+            f"{path} is {of}, and this evenhand reads format {FORMAT}: another version wrote it; "
+            "run the task again, into a new folder"
+        )
     return {key: _to(folder, key, value) for key, value in config.items()}
 
 

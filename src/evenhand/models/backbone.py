@@ -146,6 +146,7 @@ class Backbone:
         Raises:
             ModelError: the model cannot run on the batch, or its head does not run once or does not
                 give the model's outputs.
+            OutOfMemoryError: the device's memory does not hold the batch.
         """
         seen: list[Tensor] = []
         hook = self.head_module.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
