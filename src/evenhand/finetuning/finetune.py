@@ -19,7 +19,14 @@ from evenhand.finetuning.problem import fitted_head
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
-from evenhand.finetuning.sentences import asked, counted_names, decided, empty_cells, floor_notes
+from evenhand.finetuning.sentences import (
+    asked,
+    counted_names,
+    decided,
+    empty_cells,
+    floor_notes,
+    notes_on_rows,
+)
 from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import Stage
 from evenhand.fisher.factorize import rank_of
@@ -27,7 +34,7 @@ from evenhand.fisher.neutralize import alpha_weights
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.requirements import require_gap, require_groups
 from evenhand.heads.selection.rule import Bound, Rule
-from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
+from evenhand.heads.selection.warnings import result_warnings
 from evenhand.report.record import Run
 
 if TYPE_CHECKING:
@@ -195,9 +202,7 @@ def finetune_stage(
     records.insert(1 + [record.method for record in records].index(TRANSFER), before)
     model = _model(stage, fair)
     notes = [
-        *stage.notes,
-        *(() if stage.tells_unknown_groups else unknown_groups(problem.development)),
-        *row_warnings(problem.development, rule.criteria, rule.min_rows),
+        *notes_on_rows(stage, request, rule),
         *empty_cells(stage.test),
         *result_warnings(problem.development, fair.families, fair.choice, rule),
         *floor_notes(fair, rule),

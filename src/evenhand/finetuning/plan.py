@@ -12,13 +12,13 @@ from evenhand.criteria import STANDARD, Criterion
 from evenhand.finetuning.fitting import Fitting
 from evenhand.finetuning.given import stage_given
 from evenhand.finetuning.request import FinetuneRequest
+from evenhand.finetuning.sentences import notes_on_rows
 from evenhand.finetuning.stage import Stage
 from evenhand.groups import known_groups
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.price import PriceCurve, about, price_curve
 from evenhand.heads.selection.requirements import require_gap, require_groups, smallest_bounds
 from evenhand.heads.selection.rule import Bound, Rule
-from evenhand.heads.selection.warnings import row_warnings, unknown_groups
 from evenhand.metrics.bounds import rows_short
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
@@ -209,11 +209,6 @@ def plan_stage(
         )
         for criterion in rule.criteria
     }
-    notes = [
-        *stage.notes,
-        *(() if stage.tells_unknown_groups else unknown_groups(rows)),
-        *row_warnings(rows, rule.criteria, rule.min_rows),
-    ]
     return Plan(
         stage.task,
         curves,
@@ -227,7 +222,7 @@ def plan_stage(
         str(rule.error),
         len(rows),
         known_groups(rows.groups),
-        tuple(dict.fromkeys(notes)),
+        tuple(dict.fromkeys(notes_on_rows(stage, request, rule))),
     )
 
 

@@ -47,6 +47,11 @@ class Regrouping:
         """Whether anything is to be changed."""
         return bool(self.merge or self.exclude or self.rare)
 
+    @property
+    def leaves_out(self) -> bool:
+        """Whether groups may be left out of every gap."""
+        return bool(self.exclude or self.rare == "exclude")
+
 
 def regrouped(stage: Stage, wanted: Regrouping) -> Stage:
     """The stage with its groups as wanted; which are rare is judged on train and valid rows.

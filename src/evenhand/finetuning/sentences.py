@@ -8,10 +8,12 @@ from evenhand._base.text import plain_number
 from evenhand.criteria import Criterion
 from evenhand.groups import known_groups
 from evenhand.heads.selection.soundness import constant_accuracy
+from evenhand.heads.selection.warnings import row_warnings, unknown_groups
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import gap
 
 if TYPE_CHECKING:
+    from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
     from evenhand.heads.selection.fair_head import FairHead
     from evenhand.heads.selection.rule import Rule
@@ -35,6 +37,15 @@ def asked(stage: Stage, rule: Rule, strength: float | None) -> str:
             "points of error"
         )
     return f"{what}{groups} {aim}."
+
+
+def notes_on_rows(stage: Stage, request: FinetuneRequest, rule: Rule) -> list[str]:
+    """What about the rows to fit and choose on a reader should know, each told once."""
+    rows = stage.problem.development
+    unknown = []
+    if not stage.tells_unknown_groups:
+        unknown = unknown_groups(rows, left_out=request.regrouping.leaves_out)
+    return [*stage.notes, *unknown, *row_warnings(rows, rule.criteria, rule.min_rows)]
 
 
 def decided(fair: FairHead, before: Record, after: Record, rule: Rule) -> str:

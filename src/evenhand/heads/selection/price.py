@@ -152,7 +152,7 @@ def price_curve(
     right = 100 * float(accuracy(scored.totals[place]))
     error = float(scored.error[place])
     transfer = Price(upper, False, error, right, 0.0, gap, upper, None, least_error(gap))
-    highest = 2.0 if criterion is Criterion.EQUALIZED_ODDS else 1.0
+    highest = criterion.highest
     bounds = _levels(smallest, cheapest) if math.isfinite(smallest) else ()
     told = {b for b in (half_of(gap), *asked, *bounds[:1]) if 0 < b < highest}
     spanning = {b for b in bounds if 0 < b < highest and not any(_near(b, one) for one in told)}
@@ -199,7 +199,7 @@ def _least_error(
     cells: IntArray, total: IntArray, criterion: Criterion, bound: float, min_rows: int
 ) -> float:
     """What any classifier pays over all rows, for the groups that count to be within ``bound``."""
-    if criterion is not Criterion.DEMOGRAPHIC_PARITY or not math.isfinite(bound):
+    if criterion != Criterion.DEMOGRAPHIC_PARITY or not math.isfinite(bound):
         return 0.0
     counted = cells[counted_groups(cells, criterion, min_rows)]
     share = counted.sum() / max(1, total.sum())

@@ -185,9 +185,16 @@ def _least_harm(pool: Pool) -> tuple[int, str]:
         return scored.tuned, "no other candidate does no harm, so this is transfer learning"
     among = pool.allowed & scored.sound
     among[pool.reference] = True
+    cheap = pool.allowed & (upper_cost(scored, pool.rule) <= pool.rule.max_cost)
+    why = (
+        "does no harm: each hardly decides or makes every group worse, or costs more"
+        if cheap.any()
+        else f"costs at most {pool.rule.max_cost:g} points of error over transfer learning, at "
+        f"confidence {COST_CONFIDENCE:g}"
+    )
     return _lowest(among, scored.error), (
-        f"no candidate as fair as the old head costs at most {pool.rule.max_cost:g} points of "
-        "error over transfer learning; chosen is the lowest error among those as fair"
+        f"no candidate as fair as the old head {why}; chosen is the lowest error among those as "
+        "fair"
     )
 
 

@@ -22,6 +22,10 @@ NEAR_CONSTANT = 0.99
 COINCIDENCE = 0.5
 
 
+TELLING = 0.005
+"""Points of accuracy below this do not show at two decimals."""
+
+
 NOISE_LEVEL, NOISE_SHARE = 0.001, 0.03
 """Labels are called noisy where more than this share looks flipped, and by chance so many would
 with no more than this probability."""
@@ -47,14 +51,20 @@ def row_warnings(rows: Rows, criteria: Sequence[Criterion], min_rows: int = MIN_
     return found
 
 
-def unknown_groups(rows: Rows) -> list[str]:
-    """How many rows have no known group, where a task has not told it of all its rows."""
+def unknown_groups(rows: Rows, *, left_out: bool = False) -> list[str]:
+    """How many rows have no known group, where a task has not told it of all its rows.
+
+    Args:
+        rows: all that is fitted and chosen on.
+        left_out: groups were left out as asked, so that some of these rows have one.
+    """
     missing = int((~rows.groups.known).sum())
     if not missing:
         return []
+    which = " or one that was left out" if left_out else ""
     return [
-        f"{missing:,} rows have no known {rows.groups.attribute}: they train the task and are "
-        "left out of every gap"
+        f"{missing:,} rows have no known {rows.groups.attribute}{which}: they train the task and "
+        "are left out of every gap"
     ]
 
 
@@ -79,6 +89,16 @@ def result_warnings(
     slow = sum(not fit.converged for family in families for fit in family.fits)
     if slow:
         found.append(f"{slow} fits did not converge; their figures are not final")
+    found += choice_warnings(families, choice, rule)
+    noisy = noise_of_labels(rows, families[0])
+    if noisy is not None:
+        found.append(noisy)
+    return found
+
+
+def choice_warnings(families: Sequence[Candidates], choice: Choice, rule: Rule) -> list[str]:
+    """What about the choice a reader should know, a sentence each, from its own figures."""
+    found = []
     if choice.old_ignored is not None:
         found.append(f"the old head is nothing to compare with: {choice.old_ignored}")
     if choice.family is not None and choice.index is not None:
@@ -86,8 +106,8 @@ def result_warnings(
         share = total.sum(axis=0).max() / max(1, total.sum())
         if share > NEAR_CONSTANT:
             found.append(
-                f"the chosen model decides the same for {share:.1%} of the rows: its gaps are "
-                "small because it hardly decides"
+                f"the chosen model decides the same for {share:.1%} of the rows: its gaps say "
+                "little, since it hardly decides"
             )
     if choice.cost > rule.max_cost:
         found.append(
@@ -95,7 +115,7 @@ def result_warnings(
             f"with its threshold tuned (cross-fitted), more than the {rule.max_cost:g} that would "
             "be paid unasked"
         )
-    if choice.accuracy < choice.constant_accuracy:
+    if choice.constant_accuracy - choice.accuracy >= TELLING:
         found.append(
             f"always deciding the most frequent label would be right more often "
             f"({choice.constant_accuracy:.2f} %) than the chosen model ({choice.accuracy:.2f} %)"
@@ -105,9 +125,6 @@ def result_warnings(
             "the chosen model makes every group worse than transfer learning does (levelling "
             "down): its gap is smaller because nobody is served better"
         )
-    noisy = noise_of_labels(rows, families[0])
-    if noisy is not None:
-        found.append(noisy)
     return found
 
 
@@ -134,28 +151,34 @@ def noise_of_labels(rows: Rows, family: Candidates) -> str | None:
 
 def _small_groups(counts: Counts, criteria: Sequence[Criterion], min_rows: int) -> list[str]:
     """The groups that steer nothing, each told once with what it lacks."""
-    by_label: list[Criterion] = [c for c in criteria if c.by_label]
-    asked: list[Criterion] = by_label or list(criteria)
+    asked = list(dict.fromkeys(criteria))
     if not asked:
         return []
-    counted = np.logical_and.reduce([counted_groups(counts.cells, c, min_rows) for c in asked])
+    counted = {one: counted_groups(counts.cells, one, min_rows) for one in asked}
+    by_label = any(one.by_label for one in asked)
     found = []
-    for name, cells, counts_in in zip(counts.group_names, counts.cells, counted, strict=True):
-        if not by_label:
-            few = [f"{cells.sum():,} rows"] if cells.sum() < min_rows else []
-        else:
-            short = [
-                (int(size), label)
+    for place, (name, cells) in enumerate(zip(counts.group_names, counts.cells, strict=True)):
+        if by_label:
+            few = [
+                f"{int(size):,} rows with label {label!r}"
                 for size, label in zip(cells, counts.class_names, strict=True)
                 if size < min_rows
             ]
-            few = [f"{size:,} rows with label {label!r}" for size, label in short]
-        if not few:
-            continue
-        what = (
-            "those rates are reported, and not compared"
-            if counts_in
-            else "it is reported, and steers neither the penalty nor the choice nor the promise"
-        )
-        found.append(f"group {name!r} has {listed(few)}, fewer than {min_rows:,}: {what}")
+        else:
+            few = [f"{cells.sum():,} rows"] if cells.sum() < min_rows else []
+        if few:
+            without = [one for one in asked if not counted[one][place]]
+            found.append(
+                f"group {name!r} has {listed(few)}, fewer than {min_rows:,}: "
+                f"{_steers(without, asked)}"
+            )
     return found
+
+
+def _steers(without: Sequence[Criterion], asked: Sequence[Criterion]) -> str:
+    """What a group of few rows steers, that is not compared by the criteria ``without``."""
+    if not without:
+        return "those rates are reported, and not compared"
+    if len(without) == len(asked):
+        return "it is reported, and steers neither the penalty nor the choice nor the promise"
+    return f"by {listed(without)} it is reported, and steers neither the choice nor the promise"
