@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy.stats import chi2, norm
 
-from evenhand.criteria import Criterion
+from evenhand.criteria import BUILT_IN, Criterion
 from evenhand.errors import InputError
 from evenhand.heads.selection.rule import CONFIDENCE, Bound, parse_bounds
 from evenhand.metrics.bounds import (
@@ -72,6 +72,40 @@ def test_upper_bound_is_that_of_a_loop(table, criterion, z):
 few_rows = st.tuples(st.integers(2, 4), st.integers(2, 4)).flatmap(
     lambda shape: arrays(np.int64, (shape[0], shape[1], shape[1]), elements=st.integers(0, 3))
 )
+
+
+@given(tables | few_rows, st.sampled_from(BUILT_IN), st.floats(0, 3))
+def test_a_bound_is_on_the_safe_side_of_the_figure(table, criterion, z):
+    bound, figure = upper_bound(table, criterion, z), gap(table, criterion)
+    sign = 1 if criterion.kind == "gap" else -1
+    assert not sign * bound < sign * figure - 1e-12
+    assert np.isnan(figure) or not np.isnan(bound)
+    assert not bound < 0
+
+
+SURE = [c for c in BUILT_IN if c not in ("demographic_parity", "equalized_odds")]
+
+
+@pytest.mark.parametrize("criterion", SURE)
+@pytest.mark.parametrize("even", [True, False])
+def test_one_sided_bounds_hold_as_often_as_they_say(criterion, even):
+    """At .90, of 1,500 draws: 1.28 standard errors, whichever group is the worst."""
+    rng = np.random.default_rng(5)
+    shares = np.array([[0.4, 0.1, 0.15, 0.35], [0.4, 0.1, 0.15, 0.35], [0.2, 0.2, 0.1, 0.5]])
+    shares = np.repeat(shares[:1], 3, axis=0) if even else shares
+    truth = gap(shares.reshape(3, 2, 2), criterion)
+    drawn = np.stack([rng.multinomial(400, one, size=1_500) for one in shares], axis=1)
+    bounds = upper_bound(drawn.reshape(-1, 3, 2, 2), criterion, norm.ppf(0.9))
+    holds = truth <= bounds if criterion.kind == "gap" else truth >= bounds
+    assert holds.mean() > 0.88
+    assert even or holds.mean() < 1
+
+
+def test_a_group_decided_for_nobody_has_the_worst_precision_there_may_be():
+    table = np.array([[[300, 0], [300, 0]], [[280, 20], [100, 200]], [[280, 20], [100, 200]]])
+    assert gap(table, "predictive_parity") == 0  # of the two that have one
+    assert upper_bound(table, "predictive_parity", 1.28, min_rows=100) >= 1
+    assert upper_bound(table, "demographic_parity_ratio", 1.28) == 0
 
 
 @given(tables | few_rows, st.sampled_from(["dp", "eo", "eopp"]), st.floats(0, 3))

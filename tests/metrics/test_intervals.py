@@ -8,7 +8,7 @@ from scipy.stats import binom, binomtest, foldnorm, norm
 
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
-from evenhand.metrics import Counts, intervals
+from evenhand.metrics import Counts, intervals, largest_gap
 from evenhand.metrics import gap_intervals as whole
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval, rate_interval
@@ -145,7 +145,7 @@ def test_more_groups_agree_with_two_where_both_ways_apply():
     """The largest of one difference is that difference."""
     table = np.array([[[1800, 200], [1500, 500]], [[1400, 200], [700, 400]]])
     size, p = of_one((700, 4000), (600, 2700), 0.95)
-    largest = whole._largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
+    largest = largest_gap.largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
     gaps = np.linspace(0.2, 2, 19) * size
     assert largest(gaps) == pytest.approx([p(gap) for gap in gaps], abs=0.05)
     assert largest(np.array([size])) == 1
@@ -174,7 +174,7 @@ def test_the_largest_of_many_differences_is_tested_as_if_its_groups_were_normal(
 
     hits = rates * rows
     table = np.stack([rows - hits, hits], axis=-1)[:, None] * [[[1.0], [0.0]]]
-    largest = whole._largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
+    largest = largest_gap.largest(table, Criterion.DEMOGRAPHIC_PARITY, 0, 4000)
     gaps = np.concatenate([np.linspace(0.13, 0.19, 13), np.linspace(0.21, 0.25, 5)])
     assert largest(gaps) == pytest.approx([p(gap) for gap in gaps], abs=0.04)
 
@@ -190,7 +190,7 @@ def test_a_larger_gap_than_found_has_the_resampled_rates_about_the_found_ones_dr
     expected = [
         (abs(np.ptp(found * gap / size + noise, axis=1) - gap) >= gap - size).mean() for gap in gaps
     ]
-    largest = whole._largest(table, Criterion.DEMOGRAPHIC_PARITY, 5, 300)
+    largest = largest_gap.largest(table, Criterion.DEMOGRAPHIC_PARITY, 5, 300)
     assert largest(gaps) == pytest.approx(expected, abs=1e-9)
     assert 0 < expected[-1] < expected[0] < 1
 
@@ -253,7 +253,7 @@ three = st.tuples(st.integers(2, 4), st.integers(2, 4)).flatmap(
 @settings(deadline=None, max_examples=60)
 @given(three, st.sampled_from(STANDARD))
 def test_the_largest_gap_is_the_range_of_sums_and_differences_of_rates(stacked, criterion):
-    found = whole._range(whole._views(stacked, criterion))
+    found = largest_gap.span(largest_gap.views(stacked, criterion))
     found = np.where(np.isneginf(found), np.nan, found)
     for mine, one in zip(found, stacked, strict=True):
         rates = criterion_rates(one, criterion)
@@ -264,10 +264,10 @@ def test_the_largest_gap_is_the_range_of_sums_and_differences_of_rates(stacked, 
 
 def test_numbers_that_are_undefined_count_for_no_mean_and_no_range():
     values = np.array([[1.0, np.nan, 4.0], [np.nan] * 3, [2.0, 3.0, 9.0]])
-    assert np.array_equal(whole._mean(values, -1), [[2.5], [np.nan], [14 / 3]], equal_nan=True)
-    assert np.array_equal(whole._mean(values, 0), [[1.5, 3.0, 6.5]])
-    assert whole._range(values) == 7
-    assert whole._range(np.stack([values, values - 1])).tolist() == [7, 7]
+    assert np.array_equal(largest_gap.mean(values, -1), [[2.5], [np.nan], [14 / 3]], equal_nan=True)
+    assert np.array_equal(largest_gap.mean(values, 0), [[1.5, 3.0, 6.5]])
+    assert largest_gap.span(values) == 7
+    assert largest_gap.span(np.stack([values, values - 1])).tolist() == [7, 7]
 
 
 def test_values_are_squeezed_by_moving_them_as_little_as_it_takes():
@@ -276,7 +276,7 @@ def test_values_are_squeezed_by_moving_them_as_little_as_it_takes():
     values[3, 2] = np.nan
     values[4] = np.nan
     for width in (3e3, 1e4, 9e4):
-        found = whole._squeezed(values, weight, width)
+        found = largest_gap.squeezed(values, weight, width)
         assert np.array_equal(np.isnan(found), np.isnan(values))
         for row, by, squeezed in zip(values, weight, found, strict=True):
             row, by, squeezed = (part[~np.isnan(row)] for part in (row, by, squeezed))
@@ -295,14 +295,14 @@ def test_values_are_squeezed_by_moving_them_as_little_as_it_takes():
 
 def test_values_within_a_standard_error_of_an_end_are_put_there():
     values = np.array([[0.0, 0.9, 1.2, 8.7, 9.5, 10.0, 4.0, 6.0]])
-    (found,) = whole._squeezed(values, np.ones((1, 8)), 10.0)
+    (found,) = largest_gap.squeezed(values, np.ones((1, 8)), 10.0)
     assert found == pytest.approx([0, 0, 1.2, 8.7, 10, 10, 4, 6], abs=1e-5)
     rows = np.array([[0.0, 4.0, 20.0], [5.0, 5.3, 9.0]])  # each row has ends of its own
-    both = whole._squeezed(rows, np.ones((2, 3)), 10.0)
+    both = largest_gap.squeezed(rows, np.ones((2, 3)), 10.0)
     assert both[1] == pytest.approx([5, 5, 9], abs=1e-5)
-    (surer,) = whole._squeezed(values, np.full((1, 8), 4.0), 10.0)
+    (surer,) = largest_gap.squeezed(values, np.full((1, 8), 4.0), 10.0)
     assert surer == pytest.approx([0, 0.9, 1.2, 8.7, 9.5, 10, 4, 6], abs=1e-5)
-    (narrow,) = whole._squeezed(np.array([[0.0, 0.2, 0.35, 0.5]]), np.ones((1, 4)), 0.4)
+    (narrow,) = largest_gap.squeezed(np.array([[0.0, 0.2, 0.35, 0.5]]), np.ones((1, 4)), 0.4)
     assert np.ptp(narrow) == pytest.approx(0.4)
     assert narrow[1] == narrow[0]
     assert narrow[2] == narrow[3]
@@ -364,7 +364,7 @@ def test_fewer_tables_are_resampled_where_each_has_very_many_cells(
         asked.append(replicates)
         return lambda gaps: np.ones(len(gaps))
 
-    monkeypatch.setattr(whole, "_largest", spy)
+    monkeypatch.setattr(whole, "largest", spy)
     gap_interval(np.full(shape, 7), "dp", replicates=replicates, seed=123)
     assert asked == [drawn]
 
@@ -441,7 +441,7 @@ def test_many_groups_cover_quickly():
 def test_the_interval_of_two_groups_resamples_nothing(monkeypatch):
     table = np.array([[[1455, 45], [77, 83]], [[2070, 230], [395, 645]]])
     expected = gap_interval(table, "eo")
-    monkeypatch.setattr(whole, "resampled", None)
+    monkeypatch.setattr(largest_gap, "resampled", None)
     assert gap_interval(table, "eo", seed=1, replicates=10**9) == expected
     with pytest.raises(TypeError):
         gap_interval(np.concatenate([table, table + 1]), "eo", seed=1)

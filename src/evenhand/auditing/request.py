@@ -185,7 +185,7 @@ class AuditRequest:
         """Refuse to judge by labels where there are none."""
         wanted = [Criterion.parse(name) for name in (self.criterion, *self.limits) if name]
         for criterion in wanted:
-            if criterion.by_label and self.label is None:
+            if criterion.needs_labels and self.label is None:
                 raise InputError(
                     f"{criterion} compares rows of the same label: give the column of what was "
                     "true as label (--label), or ask for demographic_parity"

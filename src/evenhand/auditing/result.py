@@ -22,7 +22,7 @@ from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval
-from evenhand.metrics.rates import partial_gap, why_undefined
+from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.record import Record, Run
 from evenhand.report.setting import Setting

@@ -9,7 +9,7 @@ import numpy as np
 from evenhand._base.text import listed, number, plural
 from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
-from evenhand.metrics.rates import partial_gap, why_undefined
+from evenhand.metrics.undefined import partial_gap, why_undefined
 
 if TYPE_CHECKING:
     from evenhand.auditing.result import Audit

@@ -11,7 +11,7 @@ from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
 from evenhand.criteria import STANDARD
 from evenhand.metrics.gap_intervals import gap_interval
-from evenhand.metrics.rates import partial_gap, why_undefined
+from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.uncertainty import small_cells
 
@@ -98,7 +98,7 @@ def _table(frame: pd.DataFrame, names: list[str], shown: list[tuple[str, str]]) 
 def _gaps(part: Grouping) -> list[str]:
     lines = []
     for criterion in STANDARD:
-        if criterion.by_label and not part.counts.labelled:
+        if criterion.needs_labels and not part.counts.labelled:
             continue
         gap, low, high = gap_interval(part.counts, criterion)
         ends = "" if np.isnan(low) else f"  95 % interval {number(low)} to {number(high)}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from evenhand.metrics.bounds import critical_value, may_be_noise, noise_floor, upper_bound
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.estimates import standard_error
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval, rate_interval, ratio_interval
 from evenhand.metrics.rates import (
@@ -44,6 +45,7 @@ __all__ = [
     "rate_interval",
     "ratio_interval",
     "selection_rate",
+    "standard_error",
     "true_positive_rate",
     "upper_bound",
 ]

@@ -10,7 +10,8 @@ from scipy.special import chdtri, ndtri
 
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.metrics.rates import Array, criterion_rates, rate_rows
+from evenhand.metrics.estimates import pairs, parts, rate_rows
+from evenhand.metrics.rates import Array, worst
 
 ROWS_PER_FEATURE = 100
 
@@ -43,21 +44,34 @@ def critical_value(confidence: float, rows: int, features: int) -> float:
 def upper_bound(
     table: npt.NDArray[Any], criterion: str | Criterion, z: float, min_rows: int = 1
 ) -> Array:
-    """(...,) upper confidence bound of the largest gap of (..., G, K, K) tables.
+    """(...,) the confidence bound of a criterion's figure: upper of a gap, lower of a level.
 
     For a pair of groups, sum of |difference of rates| + z sqrt(sum of p (1 - p) / n) with
-    p = (k + 1) / (n + 2); the largest over pairs and classes. NaN where no pair is defined.
-    A rate of fewer than ``min_rows`` rows is not compared.
+    p = (k + 1) / (n + 2); the largest over pairs and classes, and likewise of what other criteria
+    compare. Being the worst of bounds each of which holds, it holds without a correction for their
+    number. NaN where no pair is defined. A rate of fewer than ``min_rows`` rows is not compared.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> round(float(eh.metrics.upper_bound(table, "demographic_parity", 1.645)), 2)
         0.23
+        >>> round(float(eh.metrics.upper_bound(table, "worst_group_accuracy", 1.645)), 2)
+        0.7
     """
-    differences, variances = _pairs(table, criterion, min_rows)
-    uppers = np.abs(differences).sum(axis=-3) + z * np.sqrt(variances.sum(axis=-3))
-    highest = np.max(np.where(np.isnan(uppers), -np.inf, uppers), axis=(-2, -1), initial=-np.inf)
-    return np.where(np.isneginf(highest), np.nan, highest)
+    criterion = Criterion.parse(criterion)
+    values, variances = parts(table, criterion, min_rows)
+    if criterion.kind == "gap":
+        return worst(values + z * np.sqrt(variances), criterion)
+    return np.maximum(worst(values - z * np.sqrt(variances), criterion), 0)
+
+
+def shortfall(figures: npt.ArrayLike, criterion: Criterion) -> Array:
+    """How far figures are from the best there is: a gap itself, what a level lacks.
+
+    The lower the better for every criterion, so that candidates compare in one way.
+    """
+    figures = np.asarray(figures, dtype=np.float64)
+    return figures if criterion.kind == "gap" else criterion.highest - figures
 
 
 def may_be_noise(
@@ -66,13 +80,16 @@ def may_be_noise(
     """Whether differences like these are likely by chance where all groups' rates are equal.
 
     A chi-square test of each pair's differences together, at ``level`` over all pairs and classes.
+    Of a criterion that looks at the worst group alone, equal rates are no aim: it is False.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> eh.metrics.may_be_noise(table, "demographic_parity")
         False
     """
-    differences, variances = _pairs(table, criterion, min_rows)
+    if Criterion.parse(criterion).comparison.across == "worst":
+        return False
+    differences, variances = pairs(table, criterion, min_rows)
     statistic = (differences**2 / variances).sum(axis=-3)
     tests = max(1, int((~np.isnan(statistic)).sum()))
     limit = chdtri(differences.shape[-3], (1 - level) / tests)
@@ -82,18 +99,21 @@ def may_be_noise(
 def noise_floor(
     table: npt.NDArray[Any], criterion: str | Criterion, z: float, min_rows: int = 1
 ) -> float:
-    """The upper bound that decisions like these would have if their true gap were 0.
+    """The bound that decisions like these would have if all groups' rates were equal.
 
-    A model that decides about as often as these cannot be promised a smaller one on so many rows;
-    one that decides less often can.
+    A model that decides about as often as these cannot be promised a smaller gap (a higher ratio)
+    on so many rows; one that decides less often can. NaN where equal rates are no aim.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> round(eh.metrics.noise_floor(table, "demographic_parity", 1.645), 2)
         0.08
     """
-    _, variances = _pairs(table, criterion, min_rows)
-    return float(z * np.nanmax(np.sqrt(variances.sum(axis=-3)), initial=0))
+    criterion = Criterion.parse(criterion)
+    if criterion.comparison.across == "worst":
+        return float("nan")
+    error = float(np.sqrt(np.nanmax(parts(table, criterion, min_rows).variances, initial=0)))
+    return z * error if criterion.kind == "gap" else max(criterion.highest - z * error, 0.0)
 
 
 def counted_groups(
@@ -158,20 +178,3 @@ def parity_error_floor(cells: npt.NDArray[Any], limit: float) -> float:
     below = np.maximum(corners[:, None] - rates, 0)
     above = np.maximum(rates - corners[:, None] - limit, 0)
     return float(100 * np.einsum("g,cgk->ck", share, below + above).min(axis=0).max())
-
-
-def _pairs(
-    table: npt.NDArray[Any], criterion: str | Criterion, min_rows: int
-) -> tuple[Array, Array]:
-    """(..., R, P, C) differences of the rates of the P pairs of groups, and their variances."""
-    rates = criterion_rates(table, criterion)
-    rows = rate_rows(table.sum(axis=-1), criterion)
-    smooth = (np.nan_to_num(rates) * rows + 1) / (rows + 2)
-    enough = rows >= max(1, min_rows)
-    rates = np.where(enough, rates, np.nan)
-    variance = np.where(enough, smooth * (1 - smooth) / np.maximum(rows, 1), np.nan)
-    one, other = np.triu_indices(table.shape[-3], k=1)
-    return (
-        rates[..., one, :] - rates[..., other, :],
-        variance[..., one, :] + variance[..., other, :],
-    )

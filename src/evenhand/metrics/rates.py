@@ -13,10 +13,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evenhand._base.text import visible
-from evenhand.criteria import Criterion, Rate
+from evenhand.criteria import Comparison, Criterion, Rate
 from evenhand.errors import InputError
-from evenhand.metrics.counts import Counts
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -167,51 +165,52 @@ def error_metric(metric: str | ErrorMetric) -> ErrorMetric:
     return ERRORS[metric]
 
 
+def error_rate(table: npt.NDArray[Any]) -> Array:
+    """(..., G, 1) share of wrong decisions in each group."""
+    return 1 - accuracy(table)[..., None]
+
+
+def balanced_error_rate(table: npt.NDArray[Any]) -> Array:
+    """(..., G, 1) mean over the labels of the share decided wrongly; NaN where one has no rows."""
+    return 1 - true_positive_rate(table).mean(axis=-1, keepdims=True)
+
+
 RATES: dict[Rate, Callable[[npt.NDArray[Any]], Array]] = {
     "selection_rate": selection_rate,
     "true_positive_rate": true_positive_rate,
     "false_positive_rate": false_positive_rate,
+    "precision": precision,
+    "accuracy": lambda table: accuracy(table)[..., None],
+    "error_rate": error_rate,
+    "balanced_error_rate": balanced_error_rate,
 }
-"""The rates that criteria compare: (..., G, K, K) counts to (..., G, K) shares."""
+"""The rates that criteria compare: (..., G, K, K) counts to (..., G, K) shares, or (..., G, 1)."""
 
 
 def criterion_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
-    """(..., R, G, C): the R rates of each of C classes that ``criterion`` asks to be even.
+    """(..., R, G, C): the R rates of each of C classes that ``criterion`` compares.
 
-    For two classes only the positive class is given (C = 1), since the other's gaps are the same;
-    for more, each class against the rest.
+    For two classes only the positive class is given (C = 1), since the other's gaps are the same
+    or not asked for; for more, each class against the rest. A group's accuracy has no class.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> eh.metrics.criterion_rates(table, "equal_opportunity").ravel()
         array([0.6, 0.8])
     """
-    compared = Criterion.parse(criterion).comparison.rates
-    rates = np.stack([RATES[name](table) for name in compared], axis=-3)
-    return rates[..., 1:] if rates.shape[-1] == 2 else rates
+    how = Criterion.parse(criterion).comparison
+    return of_classes(np.stack([RATES[name](table) for name in how.rates], axis=-3), how)
 
 
-def rate_rows(cells: npt.NDArray[Any], criterion: str | Criterion) -> Array:
-    """(..., R, G, C) how many rows each rate of :func:`criterion_rates` is a share of.
-
-    Args:
-        cells: (..., G, K) rows of each group with each label.
-        criterion: what is compared.
-    """
-    cells = np.asarray(cells, dtype=np.float64)
-    group = np.broadcast_to(cells.sum(axis=-1, keepdims=True), cells.shape)
-    of: dict[Rate, Array] = {
-        "selection_rate": group,
-        "true_positive_rate": cells,
-        "false_positive_rate": group - cells,
-    }
-    compared = Criterion.parse(criterion).comparison.rates
-    rows = np.stack([of[name] for name in compared], axis=-3)
-    return rows[..., 1:] if rows.shape[-1] == 2 else rows
+def of_classes(rates: Array, how: Comparison) -> Array:
+    """(..., C) of (..., K) ``rates``: of two classes the positive one, unless every one counts."""
+    return rates[..., 1:] if rates.shape[-1] == 2 and not how.every_class else rates
 
 
 def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
     """(..., G, G) the gap between every two groups, the largest over classes.
+
+    Of a criterion that compares by ratios their ratio, the smallest over classes.
 
     Equalized odds is |ΔTPR| + |ΔFPR|, as the paper's ΔEO (section 4.1): twice fairlearn's
     ``equalized_odds_difference(agg="mean")``. Undefined where one group's rate is.
@@ -222,64 +221,47 @@ def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
         array([[0.  , 0.15],
                [0.15, 0.  ]])
     """
+    criterion = Criterion.parse(criterion)
     rates = criterion_rates(table, criterion)
-    differences = np.abs(rates[..., :, None, :] - rates[..., None, :, :]).sum(axis=-4)
-    largest = np.max(np.where(np.isnan(differences), -np.inf, differences), axis=-1)
-    return np.where(np.isneginf(largest), np.nan, largest)
+    one, other = rates[..., :, None, :], rates[..., None, :, :]
+    if criterion.comparison.across == "ratio":
+        apart = _ratio(np.minimum(one, other), np.maximum(one, other))
+    else:
+        apart = np.abs(one - other)
+    return worst(combined(apart, criterion, -4), criterion)
+
+
+def combined(figures: Array, criterion: Criterion, axis: int) -> Array:
+    """What a pair's figures of several rates, along ``axis``, come to."""
+    how = criterion.comparison.combined
+    if how == "max":
+        return figures.max(axis=axis)
+    return figures.sum(axis=axis) if how == "sum" else figures.mean(axis=axis)
 
 
 def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
-    """(...,) the largest gap over all pairs of groups for which it is defined, else NaN.
+    """(...,) the figure of ``criterion``: its gap, or its level where it is one; else NaN.
+
+    A gap is the largest over all pairs of groups for which it is defined (of a worst-group figure,
+    over all groups), a level the smallest.
 
     Example:
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])  # group, label, decision
         >>> round(float(eh.metrics.gap(table, "equalized_odds")), 2)  # |.6 - .8| + |.1 - .2|
         0.3
-    """
-    pairs = pairwise_gaps(table, criterion)
-    g = table.shape[-3]
-    if g < 2:
-        return np.full(pairs.shape[:-2], np.nan)
-    upper = pairs[..., *np.triu_indices(g, k=1)]
-    largest = np.max(np.where(np.isnan(upper), -np.inf, upper), axis=-1)
-    return np.where(np.isneginf(largest), np.nan, largest)
-
-
-def undefined_rates(table: npt.NDArray[Any], criterion: str | Criterion) -> int:
-    """How many of the rates the criterion compares have no rows to be computed from."""
-    return int(np.isnan(criterion_rates(table, criterion)).sum())
-
-
-def why_undefined(counts: Counts, criterion: str | Criterion) -> list[str]:
-    """The groups that have no rows for a rate that ``criterion`` compares, in words.
-
-    Groups without any rows are not among them: there is nothing to compare.
+        >>> float(eh.metrics.gap(table, "worst_group_accuracy"))
+        0.75
     """
     criterion = Criterion.parse(criterion)
-    if not criterion.by_label or not counts.labelled:
-        return []
-    cells = counts.cells
-    labels = range(cells.shape[1])
-    if criterion is Criterion.EQUAL_OPPORTUNITY and cells.shape[1] == 2:
-        labels = range(1, 2)
-    return [
-        f"group {visible(counts.group_names[g])!r} has 0 rows with label "
-        f"{visible(counts.class_names[y])!r}"
-        for g in np.flatnonzero(cells.sum(axis=1) > 0)
-        for y in labels
-        if not cells[g, y]
-    ]
+    if criterion.comparison.across == "worst":
+        rates = criterion_rates(table, criterion)
+        return worst(rates.reshape(*rates.shape[:-3], -1), criterion)
+    pairs = pairwise_gaps(table, criterion)
+    return worst(pairs[..., *np.triu_indices(table.shape[-3], k=1)], criterion)
 
 
-def partial_gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
-    """(...,) the least the gap can be, over what is defined: where one group's rate is not, its
-    difference counts as 0, and the others as they are.
-
-    Example:
-        >>> table = np.array([[[0, 9], [0, 0]], [[9, 0], [0, 9]]])  # no positives in group 0
-        >>> float(eh.metrics.partial_gap(table, "equalized_odds"))  # from false positives alone
-        1.0
-    """
-    rates = criterion_rates(table, criterion)
-    apart = np.abs(rates[..., :, None, :] - rates[..., None, :, :])
-    return np.nan_to_num(apart).sum(axis=-4).max(axis=(-3, -2, -1))
+def worst(values: Array, criterion: Criterion) -> Array:
+    """(...,) the worst of (..., M) figures: the largest of gaps, the smallest of levels."""
+    sign = 1 if criterion.kind == "gap" else -1
+    highest = np.max(np.where(np.isnan(values), -np.inf, sign * values), axis=-1, initial=-np.inf)
+    return np.where(np.isneginf(highest), np.nan, sign * highest)

@@ -90,7 +90,7 @@ class Record:
 
     def gap(self, criterion: str | Criterion) -> float:
         """The largest gap over group pairs, NaN where undefined."""
-        if Criterion.parse(criterion).by_label and not self.counts.labelled:
+        if Criterion.parse(criterion).needs_labels and not self.counts.labelled:
             return float("nan")
         return float(gap(self.counts.table, criterion))
 

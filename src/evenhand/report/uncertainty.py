@@ -7,7 +7,7 @@ import numpy as np
 from evenhand._base.text import listed, plural
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.rates import undefined_rates
+from evenhand.metrics.undefined import undefined_rates
 from evenhand.report.record import UNCONVERGED, Run
 
 SMALL = 100

@@ -12,10 +12,11 @@ import numpy as np
 
 from evenhand.criteria import Criterion, Rate
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.estimates import effective_rows
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import UNDEFINED, Interval, error_interval
 from evenhand.metrics.intervals import rate_interval as wilson
-from evenhand.metrics.rates import criterion_rates, rate_rows
+from evenhand.metrics.rates import criterion_rates
 from evenhand.report.group_table import widest_class
 from evenhand.report.record import PathPoint, Record, Run
 from evenhand.report.setting import Setting
@@ -109,6 +110,10 @@ RATE_NAMES: dict[Rate, str] = {
     "selection_rate": "Selection rate",
     "true_positive_rate": "True-positive rate",
     "false_positive_rate": "False-positive rate",
+    "precision": "Precision",
+    "accuracy": "Accuracy",
+    "error_rate": "Error rate",
+    "balanced_error_rate": "Balanced error rate",
 }
 
 
@@ -120,9 +125,9 @@ def rate_names(criterion: Criterion) -> tuple[str, ...]:
 def group_rates(counts: Counts, criterion: Criterion, label: int) -> list[list[Interval]]:
     """[R][G] the rates of one class the criterion compares, with Wilson's intervals."""
     table = np.asarray(counts.table, dtype=np.float64)
-    place = 0 if table.shape[-1] == 2 else label
-    rates = criterion_rates(table, criterion)[..., place]
-    of = rate_rows(table.sum(axis=-1), criterion)[..., place]
+    rates, of = criterion_rates(table, criterion), effective_rows(table, criterion)
+    place = label if rates.shape[-1] == table.shape[-1] else 0
+    rates, of = rates[..., place], of[..., place]
     intervals = []
     for rate, below in zip(rates, of, strict=True):
         low, high = wilson(np.nan_to_num(rate) * below, below)

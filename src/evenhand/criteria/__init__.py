@@ -1,0 +1,17 @@
+"""What is asked of the decisions about groups: the criteria, and limits on them."""
+
+from __future__ import annotations
+
+from evenhand.criteria.built_in import BUILT_IN, STANDARD
+from evenhand.criteria.criterion import Comparison, Criterion, Rate
+from evenhand.criteria.limit import SIGNS, parse_limit
+
+__all__ = [
+    "BUILT_IN",
+    "SIGNS",
+    "STANDARD",
+    "Comparison",
+    "Criterion",
+    "Rate",
+    "parse_limit",
+]
