@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 from PIL import Image
 
-from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.finetune import DEFAULT, finetune_stage
 from evenhand.finetuning.stage import task_stage
 from evenhand.models import load as load_model
 from evenhand.tasks.image_task import images
@@ -52,7 +52,7 @@ def table_run(folder, form: str = "csv"):
     return finetune_stage(task_stage(task, use_cache=False)), data
 
 
-def text_run(folder, model="all-MiniLM-L6-v2"):
+def text_run(folder, model="all-MiniLM-L6-v2", request=DEFAULT, **options):
     """A run on a CSV of short texts, and the file."""
     rng = np.random.default_rng(0)
     n = 240
@@ -69,11 +69,11 @@ def text_run(folder, model="all-MiniLM-L6-v2"):
     data = folder / "says.csv"
     frame.to_csv(data, index=False)
     task = text(data, label="kind", groups="sex", text="says", split="part")
-    stage = task_stage(task, load_model(model, max_length=16), use_cache=False)
-    return finetune_stage(stage), data
+    stage = task_stage(task, load_model(model, max_length=16), use_cache=False, **options)
+    return finetune_stage(stage, request), data
 
 
-def image_run(folder, model="efficientnet-lite0", size=32):
+def image_run(folder, model="efficientnet-lite0", size=32, request=DEFAULT, **options):
     """A run on a folder of small images, and its CSV."""
     rng = np.random.default_rng(0)
     n = 150
@@ -92,8 +92,9 @@ def image_run(folder, model="efficientnet-lite0", size=32):
     data = folder / "faces.csv"
     frame.to_csv(data, index=False)
     task = images(data, label="light", groups="sex", split="part")
-    stage = task_stage(task, load_model(model, size=size), use_cache=False)
-    return finetune_stage(stage), data
+    backbone = load_model(model, size=size)
+    stage = task_stage(task, backbone, use_cache=False, **options)
+    return finetune_stage(stage, request), data
 
 
 def own_decisions(result) -> list[str]:

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from evenhand.heads.gap_loss import GapLoss, soft_gap_loss
     from evenhand.heads.selection.rule import Bound, Rule
     from evenhand.metrics import Counts
+    from evenhand.models.deep_readout import DeepReadout
     from evenhand.tasks import Task
 
 __version__ = "0.1.0"
@@ -58,6 +59,7 @@ _HOMES = {
     # what comes out
     "Result": "evenhand.finetuning.result",
     "FairModel": "evenhand.finetuning.fair_model",
+    "DeepReadout": "evenhand.models.deep_readout",
     "Audit": "evenhand.auditing.result",
     "Plan": "evenhand.finetuning.plan",
     "Comparison": "evenhand.experiments.compare.comparison",
@@ -89,6 +91,7 @@ __all__ = [
     "Comparison",
     "Counts",
     "Criterion",
+    "DeepReadout",
     "FairModel",
     "GapLoss",
     "GroupFisher",

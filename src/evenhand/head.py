@@ -92,6 +92,17 @@ class Head:
         bias = self.bias + np.array([-offset / 2, offset / 2], dtype=self.bias.dtype)
         return Head(self.weight, bias, self.factors)
 
+    def padded(self, width: int) -> Head:
+        """The same head on ``width`` features, the further ones weighing nothing.
+
+        Raises:
+            InputError: fewer features than it reads.
+        """
+        if width < self.in_features:
+            raise InputError(f"a head of {self.in_features} features cannot read {width}")
+        more = np.zeros((width - self.in_features, self.out_features))
+        return Head(np.vstack([self.weight, more]), self.bias)
+
 
 def head_of(layer: nn.Linear) -> Head:
     """A linear layer as arrays, in float64."""

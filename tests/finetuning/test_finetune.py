@@ -145,8 +145,10 @@ def as_tuples(parts):
     return named
 
 
-@pytest.mark.parametrize("module", ["sequential", "class"])
-def test_any_module_on_real_rows(parts, module, tmp_path):
+@pytest.mark.parametrize(
+    ("module", "plain"), [("sequential", True), ("class", True), ("class", False)]
+)
+def test_any_module_on_real_rows(parts, module, plain, tmp_path):
     torch.manual_seed(0)
     if module == "class":
         model = Odd(71)
@@ -155,10 +157,14 @@ def test_any_module_on_real_rows(parts, module, tmp_path):
     before = copy.deepcopy(model.state_dict())
     model.train()
     given = as_tuples(parts)
-    found = finetune(model, **given, bound=Bound("eo", 0.3), groups="sex", name="mine")
+    asked = {"bound": Bound("eo", 0.3), "groups": "sex", "name": "mine", "plain": plain}
+    found = finetune(model, **given, **asked)
     assert model.training
     assert all(torch.equal(before[k], v) for k, v in model.state_dict().items())
-    assert type(found.model) is type(model)
+    if plain:
+        assert type(found.model) is type(model)
+    else:
+        assert isinstance(found.model, evenhand.DeepReadout)
     assert found.run.records[-1].task == "mine"
     assert found.stage.test.groups.attribute == "sex"
     folder = found.save(tmp_path / "run")

@@ -126,6 +126,6 @@ def test_a_flag_takes_what_its_option_is():
         **dict.fromkeys(("seed", "image_size", "max_length", "layers", "adapter", "min_rows"), int),
         **dict.fromkeys(("confidence", "max_cost", "strength", "alpha"), float),
         **dict.fromkeys(("data", "from_run", "output"), Path),
-        **dict.fromkeys(("at_any_cost", "allow_unpromised", "fresh_head"), bool),
+        **dict.fromkeys(("at_any_cost", "allow_unpromised", "fresh_head", "plain"), bool),
     }
     assert {name: taken(name) for name in OPTIONS} == texts | numbers

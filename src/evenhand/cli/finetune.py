@@ -45,16 +45,14 @@ def finetune(
     from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, echo_run, say
     from evenhand.finetuning.finetune import finetune_stage
-    from evenhand.heads.selection.fair_head import fits_needed
+    from evenhand.finetuning.fitting import fits_of
 
     folder = request.output or Path("runs") / f"{asked.task}-seed{request.seed}"
     if world.first:
         context.with_resource(run_folder(folder, "finetune", shared=share))
     with bar("preparing", None, quiet):
         stage = asked.stage(request.seed, world)
-    total = None
-    if request.strength is None:
-        total = fits_needed(rule, adapter=bool(request.adapter))
+    total = fits_of(stage.problem, request, rule)
     with bar("fitting", total, quiet) as progress:
         result = finetune_stage(stage, request, on_fit=progress.update)
     if not world.first:

@@ -20,6 +20,8 @@ from evenhand.cli.request_options import takes
     "error",
     "fresh_head",
     "adapter",
+    "depth",
+    "plain",
     "seed",
 )
 def plan(
@@ -50,14 +52,14 @@ def plan(
 
     from evenhand._base.text import as_json
     from evenhand.cli.terminal import bar, say
+    from evenhand.finetuning.fitting import fits_of
     from evenhand.finetuning.plan import plan_stage
     from evenhand.finetuning.plan_text import as_dict
-    from evenhand.heads.selection.fair_head import fits_needed
     from evenhand.report.files import plain
 
     with bar("preparing", None, quiet):
         stage = asked.stage(request.seed)
-    with bar("fitting", fits_needed(rule, adapter=bool(request.adapter)), quiet) as progress:
+    with bar("fitting", fits_of(stage.problem, request, rule), quiet) as progress:
         found = plan_stage(stage, request, on_fit=progress.update)
     if output is not None:
         found.save(output)

@@ -104,7 +104,8 @@ def load(
 def _made(
     where: Path, seal: dict[str, Any], module: nn.Module, prepare: Prepare | None
 ) -> FairModel:
-    prepared = preparation_from_dict(dict(seal["preparation"]), where, module, prepare)
+    inner = saving.inner_folder(where, module)
+    prepared = preparation_from_dict(dict(seal["preparation"]), *inner, prepare)
     classes = tuple(map(str, seal["classes"]))
     threshold = seal["threshold"]
     return FairModel(

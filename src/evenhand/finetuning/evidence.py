@@ -10,11 +10,13 @@ from importlib.metadata import version
 from typing import Any
 
 from evenhand.finetuning.baselines import TUNED, as_fitted
+from evenhand.finetuning.fitting import DEEP, family_of, reads_deep
 from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, network_of
-from evenhand.finetuning.problem import Fitted, fitted_head
+from evenhand.finetuning.problem import Fitted, deep_fitted, fitted_head
 from evenhand.finetuning.score import score
 from evenhand.finetuning.stage import Stage
 from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.moved_layer import MovedLayer
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.frontier import frontier
 from evenhand.heads.selection.rule import Rule
@@ -32,8 +34,19 @@ def tuned_record(stage: Stage, fair: FairHead) -> Record:
     return score(stage, TUNED, setting, as_fitted(stored), time.perf_counter() - began)
 
 
+def setting_of(fair: FairHead) -> str:
+    """The strength and offset chosen, and of which family where that is not the head alone."""
+    if isinstance(fair.adapter, MovedLayer):
+        return fair.setting.replace("adapter", "hidden layer +", 1)
+    return (DEEP if reads_deep(family_of(fair)) else "") + fair.setting
+
+
 def as_chosen(stage: Stage, fair: FairHead) -> Fitted:
     """The chosen head or adapter as it decides rows."""
+    if stage.deep is not None and fair.fit is not None and reads_deep(family_of(fair)):
+        notes = () if fair.fit.converged else (UNCONVERGED,)
+        head = stage.deep.backbone.as_stored(fair.head)
+        return deep_fitted(head, fair.trainable_parameters, notes=notes)
     if not isinstance(fair.fit, HeadFit) or fair.fit.adapter is None:
         unsure = fair.fit is not None and not fair.fit.converged
         notes = (UNCONVERGED,) if unsure else ()
@@ -48,6 +61,8 @@ def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint
         family = fair.families[point.family]
         fit = family.fit(point.index)
         features = stage.test.features
+        if reads_deep(family.family) and stage.deep is not None:
+            features = stage.deep.test.features
         if isinstance(fit, HeadFit) and fit.adapter:
             features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
         decisions = fit.logits(features).argmax(axis=1)

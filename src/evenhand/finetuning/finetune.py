@@ -12,8 +12,14 @@ import numpy as np
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TRANSFER, baselines
-from evenhand.finetuning.evidence import as_chosen, path_on_test, provenance_of, tuned_record
-from evenhand.finetuning.fitting import Fitting
+from evenhand.finetuning.evidence import (
+    as_chosen,
+    path_on_test,
+    provenance_of,
+    setting_of,
+    tuned_record,
+)
+from evenhand.finetuning.fitting import Fitting, family_of, reads_deep
 from evenhand.finetuning.given import COLUMNS, stage_given
 from evenhand.finetuning.problem import fitted_head
 from evenhand.finetuning.request import FinetuneRequest
@@ -21,6 +27,7 @@ from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
 from evenhand.finetuning.sentences import (
     asked,
+    class_notes,
     counted_names,
     decided,
     empty_cells,
@@ -66,6 +73,8 @@ class Asked(TypedDict, total=False):
     rare: str | None
     strength: float | None
     adapter: int
+    depth: int | str
+    plain: bool
     seed: int
     name: str
     card: Mapping[str, Any]
@@ -120,7 +129,9 @@ def finetune(
             ``merge_groups``: new group to those it is made of. ``exclude_groups``: those that enter
             no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups with fewer than
             ``min_rows``. ``strength``: take this one, without choosing. ``adapter``: rank of an
-            adapter to try, for evenhand's MLPs. ``seed``: of every random choice. ``name``: of the
+            adapter to try, for evenhand's MLPs. ``depth``: stages of the model that a head may read
+            before its own input, in the same pass: ``"auto"`` (two), 0, 1 or 2. ``plain``: keep to
+            a model of the class that was given. ``seed``: of every random choice. ``name``: of the
             task, in the results. ``card``: what the model card says of ``license``, ``language``,
             ``datasets``, ``base_model`` and ``intended``.
 
@@ -191,18 +202,21 @@ def finetune_stage(
         require_same_decisions(stage, own, fitted_head(problem.head))
     began = time.perf_counter()
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
-    fitting = Fitting.of(stage, request)
+    fitting = Fitting.of(problem, request)
     records = baselines(stage, fitting.rank, weights)
     started = time.perf_counter()
     fair = fitting.fit(rule, on_fit=on_fit)
     fitted = as_chosen(stage, fair)
-    after = score(stage, CHOICE, fair.setting, fitted, time.perf_counter() - started)
+    after = score(stage, CHOICE, setting_of(fair), fitted, time.perf_counter() - started)
     records.append(after)
     before = tuned_record(stage, fair)
     records.insert(1 + [record.method for record in records].index(TRANSFER), before)
-    model = _model(stage, fair)
+    seen = stage.deep if stage.deep is not None and reads_deep(family_of(fair)) else stage
+    model = _model(seen, fair)
+    other = fitting.other(rule, fair, on_fit)
     notes = [
         *notes_on_rows(stage, request, rule),
+        *class_notes(fair, other, rule, stage.backbone.name, plain=request.plain),
         *empty_cells(stage.test),
         *result_warnings(problem.development, fair.families, fair.choice, rule),
         *floor_notes(fair, rule),
@@ -212,7 +226,7 @@ def finetune_stage(
     run = Run(
         "finetune",
         asked(stage, rule, strength),
-        decided(fair, before, after, rule),
+        decided(fair, before, after, rule, [] if seen is stage else seen.reads),
         tuple(records),
         before,
         after,
@@ -226,7 +240,7 @@ def finetune_stage(
         counted=counted_names(fair, after, rule.criteria[0]),
         frontier=tuple(path_on_test(stage, fair, rule)),
     )
-    return Result(model, fair, run, stage)
+    return Result(model, fair, run, seen)
 
 
 def _model(stage: Stage, fair: FairHead) -> nn.Module:

@@ -62,7 +62,14 @@ def stage_given(
     whole = isinstance(model, Backbone)
     if backbone is not None and not whole:
         backbone = replace(backbone, classes=task.classes)
-    stage = task_stage(task, backbone, seed=request.seed, use_cache=whole, progress=progress)
+    stage = task_stage(
+        task,
+        backbone,
+        seed=request.seed,
+        use_cache=whole,
+        depth=request.depth,
+        progress=progress,
+    )
     return regrouped(stage, request.regrouping), request
 
 

@@ -32,7 +32,12 @@ def adapted_fit(fit: HeadFit, network: Network) -> Fitted:
     return Fitted(predict, fit.trainable_parameters, notes=notes, gives_logits=True)
 
 
-def hidden_rows(problem: Problem, rank: int) -> HiddenRows:
+def has_hidden_layer(model: Any) -> bool:
+    """Whether a model is one of evenhand's MLPs, with a hidden layer that may move."""
+    return isinstance(model, MLP) and model.config["layers"] > 1
+
+
+def hidden_rows(problem: Problem, rank: int = 1) -> HiddenRows:
     """The development rows as the network's last hidden layer reads them.
 
     Raises:

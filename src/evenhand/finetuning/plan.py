@@ -129,6 +129,8 @@ class Asked(TypedDict, total=False):
     exclude_groups: Sequence[str]
     rare: str | None
     adapter: int
+    depth: int | str
+    plain: bool
     seed: int
     name: str
 
@@ -150,7 +152,8 @@ def plan(
             them.
         asked: options of :func:`evenhand.finetune`: ``bound`` (told beside those that span the
             curve) or ``criterion``, ``confidence``, ``error``, ``min_rows``, ``fresh_head``,
-            ``merge_groups``, ``exclude_groups``, ``rare``, ``adapter``, ``seed``, ``name``.
+            ``merge_groups``, ``exclude_groups``, ``rare``, ``adapter``, ``depth``,
+            ``plain``, ``seed``, ``name``.
 
     Returns:
         The price curves, and what is too small to judge. It prints as a table.
@@ -196,7 +199,7 @@ def plan_stage(
     rule, rows = request.rule(), stage.problem.development
     require_groups(rows, "train")
     require_gap(rows, rule.criteria)
-    fitting = Fitting.of(stage, request)
+    fitting = Fitting.of(stage.problem, request)
     fair = fitting.fit(rule, on_fit=on_fit)
     limits = {bound.criterion: bound.limit for bound in rule.bounds}
     curves = {

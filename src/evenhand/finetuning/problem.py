@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -44,6 +44,8 @@ class Problem:
         intercept: the model's head has a bias. One without stays without: the model's library would
             drop a bias when it loads the model again.
         known_ridge: the head's ridge, where it was chosen before; None: it is chosen when needed.
+        deep_features: (N, D) of the train and of the valid rows, what a head reads that reads
+            several depths of the model, its own features first; None where no depth is read.
     """
 
     train: Rows
@@ -54,6 +56,7 @@ class Problem:
     fresh: bool = False
     intercept: bool = True
     known_ridge: float | None = None
+    deep_features: tuple[FloatArray, FloatArray] | None = None
     _paths: dict[Criterion, tuple[Candidates, float]] = field(
         default_factory=dict, init=False, repr=False
     )
@@ -62,6 +65,23 @@ class Problem:
     def development(self) -> Rows:
         """The train rows followed by the valid rows: what cross-fitting uses."""
         return self.train + self.valid
+
+    @cached_property
+    def deep(self) -> Problem | None:
+        """The same problem with the features of several depths; None where none is read."""
+        if self.deep_features is None:
+            return None
+        train, valid = self.deep_features
+        return replace(
+            self,
+            train=self.train.with_features(train),
+            valid=self.valid.with_features(valid),
+            head=self.head.padded(train.shape[1]),
+            network=None,
+            intercept=True,
+            known_ridge=None,
+            deep_features=None,
+        )
 
     @cached_property
     def ridge(self) -> float:
@@ -123,6 +143,7 @@ class Queries:
     features: FloatArray
     inputs: FloatArray | None = None
     groups: Groups | None = None
+    deep: FloatArray | None = None
 
 
 Predict = Callable[[Queries], npt.NDArray[np.floating[Any]]]
@@ -166,6 +187,17 @@ def fitted_head(head: Head, trainable: int | None = None, **more: Any) -> Fitted
     return Fitted(
         predict, head.trainable_parameters if trainable is None else trainable, head, **more
     )
+
+
+def deep_fitted(head: Head, trainable: int, **more: Any) -> Fitted:
+    """A fitted linear head on the features of several depths as a ``Fitted``."""
+
+    def predict(queries: Queries) -> npt.NDArray[np.floating[Any]]:
+        if queries.deep is None:
+            raise InputError("a deep head reads several depths of the model, and there are none")
+        return head.logits(queries.deep)
+
+    return Fitted(predict, trainable, gives_logits=True, **more)
 
 
 def decide(scores: npt.NDArray[np.floating[Any]]) -> IntArray:

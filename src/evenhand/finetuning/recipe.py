@@ -89,6 +89,7 @@ class Recipe:
             self._backbone(),
             seed=seed,
             cache=self.cache,
+            depth=self.config.depth,
             progress=self.progress,
             world=world,
         )
@@ -98,9 +99,12 @@ class Recipe:
         backbone = self._backbone()
         if backbone is None:
             return
+        from evenhand.finetuning.depth import deep_backbone
         from evenhand.models.features import extract_task
 
-        extract_task(backbone, self._task(seed), root=self.cache, progress=self.progress)
+        task = self._task(seed)
+        deep = deep_backbone(backbone, task.train.inputs, self.config.depth)
+        extract_task(deep or backbone, task, root=self.cache, progress=self.progress)
 
     @cached_property
     def _old(self) -> FairModel | None:
@@ -152,6 +156,7 @@ class Recipe:
             label=self.config.label or "income",
             layers=self.config.layers,
             cache=self.cache,
+            depth=self.config.depth,
         )
 
 

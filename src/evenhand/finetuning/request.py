@@ -180,6 +180,14 @@ class FinetuneRequest:
         "What the model card says, as license=mit; also language, datasets, base_model, intended.",
         many=True,
     )
+    depth: int | str = option(
+        "auto",
+        of_task.depth,
+        "Stages of the model that a head may read before its own input: auto (default), 0, 1, 2.",
+    )
+    plain: bool = option(
+        False, check.yes, "Ship a model of the class that was given; the report says what it costs."
+    )
     output: Path | None = option(None, check.path, "Run folder; default runs/TASK-seedN.")
     name: str | None = option(
         None, of_task.folder_name, "What the results call the task.", only=FILES

@@ -21,10 +21,12 @@ class Result:
     """A fine-tuned model and the evidence for it.
 
     Attributes:
-        model: a module of the class it was given as; it needs no group to predict.
+        model: the fine-tuned module; it needs no group to predict. It is of the class that was
+            given, or, where the chosen head reads several depths, a
+            :class:`~evenhand.DeepReadout` around it.
         fair_head: the choice, its candidates and what is promised.
         run: everything the report shows.
-        stage: the problem it was fitted on.
+        stage: the problem as the chosen head sees it.
 
     Example:
         >>> task = eh.tasks.table("people.csv", label="income", groups="sex")

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from evenhand._base.text import plain_number
+from evenhand._base.text import listed, plain_number
 from evenhand.criteria import Criterion
+from evenhand.finetuning.fitting import family_of, reads_deep
 from evenhand.groups import known_groups
+from evenhand.heads.moved_layer import MovedLayer
 from evenhand.heads.selection.soundness import constant_accuracy
 from evenhand.heads.selection.warnings import row_warnings, unknown_groups
 from evenhand.metrics.counts import Counts
@@ -48,8 +51,17 @@ def notes_on_rows(stage: Stage, request: FinetuneRequest, rule: Rule) -> list[st
     return [*stage.notes, *unknown, *row_warnings(rows, rule.criteria, rule.min_rows)]
 
 
-def decided(fair: FairHead, before: Record, after: Record, rule: Rule) -> str:
-    """What it chose and why, whether that is promised, and what the test rows say of it."""
+def decided(
+    fair: FairHead, before: Record, after: Record, rule: Rule, more: Sequence[str] = ()
+) -> str:
+    """What it chose and why, whether that is promised, and what the test rows say of it.
+
+    Args:
+        fair: the choice.
+        before, after: tuned transfer learning and the choice on the test rows.
+        rule: what was chosen by.
+        more: what a chosen head reads besides its own input.
+    """
     criterion = rule.criteria[0]
     promise = {
         True: " The bound is promised for new rows of the same distribution.",
@@ -58,7 +70,7 @@ def decided(fair: FairHead, before: Record, after: Record, rule: Rule) -> str:
     }[fair.choice.promised]
     constant = 100 * constant_accuracy(after.counts.total)
     return (
-        f"Chosen: {_in_words(fair)} ({fair.choice.reason}).{promise} On the test rows "
+        f"Chosen: {_in_words(fair, more)} ({fair.choice.reason}).{promise} On the test rows "
         f"{_gaps(before, after, criterion, counted_names(fair, after, criterion), rule)}, "
         f"the error {after.error:.2f} against {before.error:.2f}, and "
         f"{after.accuracy:.2f} % are right against {before.accuracy:.2f} % (always deciding the "
@@ -96,10 +108,48 @@ def _gaps(
     )
 
 
-def _in_words(fair: FairHead) -> str:
+def class_notes(
+    fair: FairHead, other: FairHead | None, rule: Rule, name: str, *, plain: bool
+) -> list[str]:
+    """What it costs to keep to the model's class, or would; none where nothing else is chosen.
+
+    Args:
+        fair: the choice.
+        other: what is chosen where the class is not kept, or where it is; None: nothing else.
+        rule: what both were chosen by.
+        name: of the model.
+        plain: the class was kept.
+    """
+    if other is None:
+        return []
+    kept, deep = (fair, other) if plain else (other, fair)
+    if not reads_deep(family_of(deep)):
+        return []
+    criterion = rule.criteria[0]
+    figures = [
+        f"{criterion.symbol} {one.choice.gaps[criterion]:.3f} at an error of {one.choice.error:.2f}"
+        + ("" if one.choice.promised is not False else ", not promised")
+        for one in (kept, deep)
+    ]
+    why = (
+        f"--plain keeps to {name}'s own class"
+        if plain
+        else f"the model is a DeepReadout around {name}; --plain would keep to its own class"
+    )
+    return [
+        f"{why}: {figures[0]}, where a head that reads the stages before its own input too has "
+        f"{figures[1]} (cross-fitted)"
+    ]
+
+
+def _in_words(fair: FairHead, more: Sequence[str] = ()) -> str:
     if fair.fit is None or fair.strength is None:
         return "the old head, unchanged"
     what = "an adapter and a head" if fair.adapter else "a head"
+    if isinstance(fair.adapter, MovedLayer):
+        what = "the last hidden layer and the head"
+    if more:
+        what += f" that reads {listed(more)} too,"
     shift = f", offset {fair.offset:+.2f}" if fair.offset else ""
     return f"{what} at strength {fair.strength:.3g}{shift}"
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from evenhand.tasks.raw import Raw
 from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
+    from evenhand.finetuning.depth import Depth
     from evenhand.models.backbone import Backbone
     from evenhand.models.mlp import MLP
 
@@ -55,6 +57,7 @@ class Stage:
         raw: what makes an input of a raw row; None where the task was made of arrays.
         label: what is decided.
         inputs: split name to its rows' inputs, as the backbone's ``prepare`` takes them.
+        depth: what a head reads that reads more of the model than its head does; None without.
     """
 
     task: str
@@ -68,6 +71,34 @@ class Stage:
     raw: Raw | None = None
     label: str = "label"
     inputs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    depth: Depth | None = None
+
+    def with_depth(self, depth: Depth) -> Stage:
+        """The same stage with what a head reads that reads several depths of the model."""
+        fitted_on = depth.features["train"], depth.features["valid"]
+        return replace(self, depth=depth, problem=replace(self.problem, deep_features=fitted_on))
+
+    @cached_property
+    def deep(self) -> Stage | None:
+        """The same problem seen through several depths of the model; None without."""
+        problem = self.problem.deep
+        if self.depth is None or problem is None:
+            return None
+        if self.problem.network is not None:
+            network = replace(self.problem.network, model=self.depth.backbone.model)
+            problem = replace(problem, network=network)
+        return replace(
+            self,
+            problem=problem,
+            test=self.test.with_features(self.depth.features["test"]),
+            backbone=self.depth.backbone,
+            depth=None,
+        )
+
+    @property
+    def reads(self) -> list[str]:
+        """What the head reads of the model besides its own input."""
+        return [str(tap) for tap in getattr(self.backbone.model, "taps", ())]
 
     def queries_of(self, split: str) -> Queries:
         """The rows of any split as a fitted method may read them."""
@@ -76,7 +107,10 @@ class Stage:
         network = self.problem.network
         inputs = None if network is None else getattr(network, split)
         rows: Rows = getattr(self.problem, split)
-        return Queries(rows.features, inputs, rows.groups)
+        return Queries(rows.features, inputs, rows.groups, self._deep(split))
+
+    def _deep(self, split: str) -> FloatArray | None:
+        return None if self.depth is None else self.depth.features[split]
 
     @property
     def tells_unknown_groups(self) -> bool:
@@ -87,7 +121,7 @@ class Stage:
     @property
     def queries(self) -> Queries:
         """The test rows as a fitted method may read them."""
-        return Queries(self.test.features, self.test_inputs, self.test.groups)
+        return Queries(self.test.features, self.test_inputs, self.test.groups, self._deep("test"))
 
 
 def adult_stage(
@@ -98,6 +132,7 @@ def adult_stage(
     layers: int = 2,
     hidden: int | None = None,
     cache: Path | None = None,
+    depth: int | str = 0,
     on_epoch: Callable[[int], None] | None = None,
 ) -> Stage:
     """Adult with the paper's MLP, pre-trained on 60 % of the rows (section 4.1).
@@ -108,6 +143,7 @@ def adult_stage(
         layers: of the MLP, 2 to 5.
         hidden: its width; 10 for income as the paper's, 64 for occupation.
         cache: root of the caches, where the pre-trained model is kept; the platform's by default.
+        depth: see :func:`task_stage`.
         on_epoch: called after each pre-training epoch.
     """
     from evenhand.models.mlp import HIDDEN, pretrain_mlp
@@ -125,12 +161,16 @@ def adult_stage(
             task.splits["pretrain"], task.valid, len(task.classes), on_epoch=on_epoch, **shape
         ),
     )
-    stage = mlp_stage(task, model, seed=seed, pretraining=time.perf_counter() - began)
+    seconds = time.perf_counter() - began
+    stage = mlp_stage(task, model, seed=seed, pretraining=seconds, depth=depth)
     return replace(stage, notes=(*stage.notes, *notes))
 
 
-def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) -> Stage:
+def mlp_stage(
+    task: Task, model: MLP, *, seed: int, pretraining: float = 0.0, depth: int | str = 0
+) -> Stage:
     """A task of arrays seen through an MLP; its features are computed here, not cached."""
+    from evenhand.finetuning.depth import array_features, deep_backbone, scaled_depth
     from evenhand.models import wrap
     from evenhand.models.mlp import mlp_features, mlp_head
 
@@ -140,7 +180,7 @@ def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) ->
         for name, part in task.splits.items()
     }
     backbone = wrap(model, "head", name=f"MLP-{model.config['layers']}", classes=task.classes)
-    return Stage(
+    stage = Stage(
         task.name,
         Problem(
             rows["train"],
@@ -159,6 +199,11 @@ def mlp_stage(task: Task, model: MLP, *, seed: int, pretraining: float = 0.0) ->
         task.label,
         {name: task.splits[name].inputs for name in FITTED},
     )
+    deep = deep_backbone(backbone, task.train.inputs, depth)
+    if deep is None:
+        return stage
+    read = {name: array_features(deep, inputs) for name, inputs in stage.inputs.items()}
+    return stage.with_depth(scaled_depth(deep, read))
 
 
 def task_stage(
@@ -168,6 +213,7 @@ def task_stage(
     seed: int = 0,
     cache: Path | None = None,
     use_cache: bool = True,
+    depth: int | str = 0,
     progress: bool = False,
     world: World = ALONE,
 ) -> Stage:
@@ -179,14 +225,17 @@ def task_stage(
         seed: every random choice of a method comes from it.
         cache: root of the feature cache.
         use_cache: False reads and writes none.
+        depth: how many stages before the head's own input are read too, in the same pass:
+            ``"auto"``, 0, 1 or 2.
         progress: show a bar while features are extracted.
         world: the processes that share the extraction; all call, and get the same stage.
 
     Raises:
         InputError: there is no backbone, and the task's inputs are no arrays.
     """
+    from evenhand.finetuning.depth import deep_backbone, own_features, scaled_depth
     from evenhand.models import wrap
-    from evenhand.models.features import extract_task
+    from evenhand.models.features import extract_task, pretrained_head
     from evenhand.models.mlp import MLP
 
     if backbone is None:
@@ -195,17 +244,24 @@ def task_stage(
             raise InputError(f"task {task.name!r} needs a model: give --model NAME")
         plain = MLP(inputs.shape[1], len(task.classes), layers=1)
         backbone = replace(wrap(plain, "head", name="linear"), pretrained_head=False)
+    deep = deep_backbone(backbone, task.train.inputs, depth)
     found = extract_task(
-        backbone, task, root=cache, use_cache=use_cache, progress=progress, world=world
+        deep or backbone, task, root=cache, use_cache=use_cache, progress=progress, world=world
     )
-    head, fresh = found.head, found.head is None
+    read = {name: found.splits[name].features for name in FITTED}
+    train, valid, test = (
+        found.splits[name].with_features(own_features(read[name], backbone.in_features))
+        for name in FITTED
+    )
+    head = pretrained_head(backbone, task.classes)
+    fresh = head is None
     if head is None:
-        ridge = choose_ridge(found.train, control=FitControl(seed=seed))
-        head = fit_path(found.train, HeadSpec(ridge=ridge, intercept=backbone.has_bias))[0].head
-    return Stage(
+        ridge = choose_ridge(train, control=FitControl(seed=seed))
+        head = fit_path(train, HeadSpec(ridge=ridge, intercept=backbone.has_bias))[0].head
+    stage = Stage(
         task.name,
-        Problem(found.train, found.valid, head, seed, fresh=fresh, intercept=backbone.has_bias),
-        found.test,
+        Problem(train, valid, head, seed, fresh=fresh, intercept=backbone.has_bias),
+        test,
         None,
         backbone,
         {"task": task.fingerprint, "model": backbone.fingerprint},
@@ -215,3 +271,4 @@ def task_stage(
         task.label,
         {name: View(task.splits[name].inputs, found.kept[name]) for name in FITTED},
     )
+    return stage if deep is None else stage.with_depth(scaled_depth(deep, read))

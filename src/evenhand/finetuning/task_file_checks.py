@@ -142,3 +142,11 @@ def limits(value: Any) -> float | dict[str, float]:
         bounds = parse_bounds([Bound.parse(one) for one in listed])
         return {bound.criterion.value: bound.limit for bound in bounds}
     return number(0, 2)(value)
+
+
+def depth(value: Any) -> int | str:
+    """``"auto"``, 0, 1 or 2; a number may come as a text."""
+    found = str(value)
+    if isinstance(value, bool) or found not in ("auto", "0", "1", "2"):
+        raise InputError(f"a depth is auto, 0, 1 or 2, found {SHORT.repr(value)}")
+    return found if found == "auto" else int(found)

@@ -25,6 +25,7 @@ from evenhand.heads.head_fit import (
     wants_passes,
 )
 from evenhand.heads.lbfgs import minimise
+from evenhand.heads.moved_layer import MOVED_EVALUATIONS, Moved
 from evenhand.heads.objective import Objective
 from evenhand.heads.parametrization import Dense, Form, LowRank, start_or_zero
 from evenhand.heads.spec import DEFAULT_CONTROL, HEAVIEST, FitControl, HeadSpec
@@ -118,10 +119,11 @@ def _fit_in_memory(
         elif spec.rank is not None and len(rows.classes) > 2:
             tolerance = max(tolerance, LOW_RANK_TOLERANCE)
         fits = []
+        most = control.max_evaluations
+        if spec.full:
+            most = min(most, MOVED_EVALUATIONS)
         for strength in strengths:
-            theta, fit = _minimise(
-                form, objective, float(strength), theta, tolerance, control.max_evaluations
-            )
+            theta, fit = _minimise(form, objective, float(strength), theta, tolerance, most)
             fits.append(fit)
             if control.on_fit:
                 control.on_fit()
@@ -129,7 +131,11 @@ def _fit_in_memory(
     return [replace(fit, passes=passes) for fit in fits]
 
 
-def _form(x: torch.Tensor, classes: int, spec: HeadSpec, seed: int) -> Dense | LowRank | Adapted:
+def _form(
+    x: torch.Tensor, classes: int, spec: HeadSpec, seed: int
+) -> Dense | LowRank | Adapted | Moved:
+    if spec.hidden is not None and spec.full:
+        return Moved(x, classes, spec.hidden, spec.anchor)
     ridge = spec.require_ridge()
     if spec.hidden is not None:
         return Adapted(x, classes, ridge, spec.hidden, spec.rank or 1, seed, spec.anchor)
@@ -191,7 +197,7 @@ def _minimise(
         tolerance=tolerance,
         max_evaluations=max_evaluations,
     )[0]
-    adapter = form.adapter(found.at) if isinstance(form, Adapted) else None
+    adapter = form.adapter(found.at) if isinstance(form, (Adapted, Moved)) else None
     converged = found.converged(tolerance)
     fit = HeadFit(form.head(found.at), strength, found.value, evaluations, converged, adapter)
     return found.at, fit

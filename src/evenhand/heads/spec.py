@@ -24,6 +24,8 @@ class HeadSpec:
         rank: fit W = A B at this rank instead of a dense W; with ``hidden``, the adapter's rank.
         hidden: the last hidden layer; given, the rows' features are *its* inputs, and a low-rank
             adapter on it is fitted together with a dense head.
+        full: with ``hidden``, the layer may move in every direction, held to the weights it has
+            (:mod:`evenhand.heads.moved_layer`), and the head to the anchor.
         intercept: fit a bias; without one it stays 0 (an adapter's head always has one).
         beta: steepness of the soft decisions; the criterion's own by default.
         left_out: the numbers of groups that no penalty looks at.
@@ -42,6 +44,7 @@ class HeadSpec:
     ridge: float | None = None
     rank: int | None = None
     hidden: Hidden | None = None
+    full: bool = False
     intercept: bool = True
     beta: float | None = None
     left_out: tuple[int, ...] = ()
@@ -53,6 +56,8 @@ class HeadSpec:
             raise InputError(f"the ridge must be finite and at least 0, found {self.ridge}")
         if self.rank is not None and self.rank < 1:
             raise InputError(f"the rank must be at least 1, found {self.rank}")
+        if self.full and (self.hidden is None or self.rank is not None):
+            raise InputError("a layer that moves in full is hidden, and has no rank")
 
     def require_ridge(self) -> float:
         """The ridge.

@@ -19,6 +19,10 @@ from evenhand.errors import ModelError
 
 Apply = Callable[[Tensor], Tensor]
 
+ROW, SPACE, MEAN = "row", "mean over space", "mean"
+LAST_TOKEN, MASKED_MEAN, FIRST, LAST = "last token", "masked mean", "first", "last"
+"""Poolings: none, over (B, d, H, W), and over the positions of (B, …, d)."""
+
 
 def pool_features(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: str) -> Tensor:
     """(B, d) the features of each example.
@@ -34,14 +38,26 @@ def pool_features(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: 
     Raises:
         ModelError: no pooling of the positions gives the model's own logits.
     """
+    return pool(read, find_pooling(read, apply, output, batch, head=head), batch)
+
+
+def find_pooling(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: str) -> str:
+    """The name of the pooling after which the head gives the model's own logits.
+
+    The arguments are :func:`pool_features`'s.
+
+    Raises:
+        ModelError: there is none.
+    """
     if read.ndim == 2:
-        return read
+        return ROW
     logits = model_logits(output)
     if logits is not None:
         logits = logits.reshape(len(logits), -1)
-        for pooled in _poolings(read, batch):
-            if matches(apply(pooled), logits):
-                return pooled
+        masked = mask_of(batch, read) is not None
+        for name in (*((LAST_TOKEN, MASKED_MEAN) if masked else ()), MEAN, FIRST, LAST):
+            if matches(apply(pool(read, name, batch)), logits):
+                return name
     found = "none" if logits is None else tuple(logits.shape)
     raise ModelError(
         f"head {head!r} reads several positions, shape {tuple(read.shape)}, and neither the last "
@@ -51,19 +67,40 @@ def pool_features(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: 
     )
 
 
-def _poolings(read: Tensor, batch: Any) -> list[Tensor]:
-    """The candidates, (B, d) each: last unmasked token, masked mean, mean, first, last."""
-    positions = read.flatten(1, -2)
-    number = positions.shape[1]
-    pooled = []
+def mask_of(batch: Any, read: Tensor) -> Tensor | None:
+    """(B, T) the batch's attention mask, where it is one of the positions of ``read``."""
     mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
-    if isinstance(mask, Tensor) and mask.shape == positions.shape[:2]:
-        steps = torch.arange(number, device=read.device)
+    if isinstance(mask, Tensor) and mask.shape == read.shape[:2] and read.ndim == 3:
+        return mask
+    return None
+
+
+def pool(read: Tensor, name: str, batch: Any) -> Tensor:
+    """(B, d) one row an example of what was read at several positions.
+
+    Args:
+        read: (B, d), (B, …, d), or (B, d, …) for :data:`SPACE`.
+        name: of the pooling; those that look at the attention mask do without where there is none.
+        batch: what the model was given, for that mask.
+    """
+    if name == ROW:
+        return read
+    if name == SPACE:
+        return read.flatten(2).mean(2) if read.ndim > 2 else read
+    positions = read.flatten(1, -2)
+    mask = mask_of(batch, read)
+    if name == FIRST:
+        return positions[:, 0]
+    if name == LAST or (name == LAST_TOKEN and mask is None):
+        return positions[:, -1]
+    if name == MEAN or mask is None:
+        return positions.mean(1)
+    if name == LAST_TOKEN:
+        steps = torch.arange(positions.shape[1], device=read.device)
         last = (steps * (mask != 0)).argmax(dim=1)
-        pooled.append(positions[torch.arange(len(read), device=read.device), last])
-        weights = mask.to(positions.dtype).unsqueeze(-1)
-        pooled.append((positions * weights).sum(1) / weights.sum(1).clamp(min=1))
-    return [*pooled, positions.mean(1), positions[:, 0], positions[:, -1]]
+        return positions[torch.arange(len(read), device=read.device), last]
+    weights = mask.to(positions.dtype).unsqueeze(-1)
+    return (positions * weights).sum(1) / weights.sum(1).clamp(min=1)
 
 
 def matches(found: Tensor, expected: Tensor) -> bool:

@@ -13,6 +13,7 @@ from torch import nn
 from evenhand._base.files import replaced_folder, write_atomically
 from evenhand._base.seals import file_digest, sealed, unsealed
 from evenhand.errors import ArtefactError, InputError, ModelError
+from evenhand.models.deep_readout import DeepReadout
 
 WEIGHTS = "model.safetensors"
 CONFIG = "config.json"
@@ -20,6 +21,10 @@ SEAL = "evenhand.json"
 
 
 CARD = "README.md"
+
+
+DEEP, INNER, READOUT_FILE = "deep", "backbone", "readout.safetensors"
+"""The kind of a deep readout, the folder of the model it reads, and the file of its own layer."""
 
 
 WEIGHTY = (".safetensors", ".index.json", ".bin", ".pt", ".pth")
@@ -37,7 +42,9 @@ def save(
     """Write a model as safetensors with its configuration; nothing is pickled.
 
     A transformers model is written by its own ``save_pretrained``; an evenhand MLP with its
-    configuration; any other module as a state dict, to be loaded into a module of its class.
+    configuration; any other module as a state dict, to be loaded into a module of its class. A
+    :class:`DeepReadout` is written as its linear layer and, in a folder of its own, the model that
+    it reads: no library shall take that, with its old head, for the fine-tuned one.
     ``evenhand.json`` beside it holds the sha256 of every file there, of itself, and what ``about``
     says. The folder takes the place of an older one whole; what lay in that and was not of its
     model is carried over.
@@ -50,24 +57,15 @@ def save(
             that its own library reads raw inputs again; None saves none.
         more: further files by name, sealed with the others.
     """
-    from evenhand.models.mlp import MLP
-
     with replaced_folder(folder, dropped=_old_names(Path(folder))) as new:
-        kind = "torch"
-        if hasattr(model, "save_pretrained"):
-            from evenhand.models.transformers_folder import encoder_folder, without_bars
-
-            kind = "transformers"
-            own: Any = model
-            with without_bars():
-                own.save_pretrained(new)
-            if processor is not None:
-                processor.save_pretrained(encoder_folder(new))
+        kind, deep = DEEP, {}
+        if isinstance(model, DeepReadout):
+            deep = {"deep": {**model.plain(), **_read_model(model)}}
+            numbers = {**model.readout.state_dict(), "centre": model.centre, "scale": model.scale}
+            write_atomically(new / READOUT_FILE, _packed(numbers))
+            deep["deep"]["kind"] = _write(model.model, new / INNER, processor)
         else:
-            write_atomically(new / WEIGHTS, _packed(model))
-            if isinstance(model, MLP):
-                kind = "mlp"
-                write_atomically(new / CONFIG, json.dumps(model.config, indent=2) + "\n")
+            kind = _write(model, new, processor)
         for name, content in (more or {}).items():
             write_atomically(new / name, content)
         sums = {file.relative_to(new).as_posix(): file_digest(file) for file in _giving(new)}
@@ -76,6 +74,7 @@ def save(
             "kind": kind,
             "class": f"{type(model).__module__}.{type(model).__qualname__}",
             "sha256": sums,
+            **deep,
             **(about or {}),
         }
         write_atomically(new / SEAL, sealed(seal, indent=2) + "\n")
@@ -91,12 +90,43 @@ def _old_names(folder: Path) -> set[str]:
     return {str(name).partition("/")[0] for name in sums} if isinstance(sums, dict) else set()
 
 
-def _packed(model: nn.Module) -> bytes:
+def _write(model: nn.Module, folder: Path, processor: Any) -> str:
+    """Write a model's own files, and say of what kind it is."""
+    from evenhand.models.mlp import MLP
+
+    if hasattr(model, "save_pretrained"):
+        from evenhand.models.transformers_folder import encoder_folder, without_bars
+
+        own: Any = model
+        with without_bars():
+            own.save_pretrained(folder)
+        if processor is not None:
+            processor.save_pretrained(encoder_folder(folder))
+        return "transformers"
+    folder.mkdir(exist_ok=True)
+    write_atomically(folder / WEIGHTS, _packed(model.state_dict()))
+    if isinstance(model, MLP):
+        write_atomically(folder / CONFIG, json.dumps(model.config, indent=2) + "\n")
+        return "mlp"
+    return "torch"
+
+
+def _read_model(model: DeepReadout) -> dict[str, Any]:
+    """What the model that is read must look like to be made again."""
+    head: Any = model.model.get_submodule(model.own.path)
+    inner = type(model.model)
+    return {
+        "class": f"{inner.__module__}.{inner.__qualname__}",
+        "own_classes": len(head.weight),
+    }
+
+
+def _packed(state: Mapping[str, torch.Tensor]) -> bytes:
     from safetensors.torch import save as to_bytes
 
-    tensors: dict[str, torch.Tensor] = model.state_dict()
-    state = {name: value.detach().cpu().contiguous().clone() for name, value in tensors.items()}
-    return to_bytes(state)
+    return to_bytes(
+        {name: value.detach().cpu().contiguous().clone() for name, value in state.items()}
+    )
 
 
 def _giving(folder: Path) -> list[Path]:
@@ -118,10 +148,43 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
         ArtefactError: the weights are not those that were sealed.
         ModelError: ``into`` has other parameters.
     """
-    from safetensors.torch import load as from_bytes
-
     folder = Path(folder)
     seal = read_seal(folder)
+    if seal.get("kind") == DEEP:
+        return _deep(folder, seal, into)
+    head, classes = str(seal.get("head")), len(seal.get("classes") or ())
+    return _read(folder, seal | {"head": head, "of": classes}, into)
+
+
+def inner_folder(folder: Path, model: nn.Module) -> tuple[Path, nn.Module]:
+    """Where a saved model's own library finds it, and that model: what a deep readout reads."""
+    return (folder / INNER, model.model) if isinstance(model, DeepReadout) else (folder, model)
+
+
+def _deep(folder: Path, seal: dict[str, Any], into: nn.Module | None) -> nn.Module:
+    from safetensors.torch import load as from_bytes
+
+    about = dict(seal["deep"])
+    inner = into.model if isinstance(into, DeepReadout) else into
+    of_inner = {
+        "kind": about["kind"],
+        "class": about["class"],
+        "source": seal.get("source"),
+        "head": about["own"]["path"],
+        "of": int(about["own_classes"]),
+    }
+    model = DeepReadout.around(_read(folder / INNER, of_inner, inner), about)
+    numbers = from_bytes((folder / READOUT_FILE).read_bytes())
+    model.centre.copy_(numbers.pop("centre"))
+    model.scale.copy_(numbers.pop("scale"))
+    model.readout.load_state_dict(numbers)
+    return model.eval()
+
+
+def _read(folder: Path, seal: dict[str, Any], into: nn.Module | None) -> nn.Module:
+    """The model whose own files are in ``folder``, by what a seal says of it."""
+    from safetensors.torch import load as from_bytes
+
     kind = seal.get("kind")
     if into is None and kind == "transformers":
         return _from_transformers(folder, str(seal.get("class")))
@@ -130,8 +193,7 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
     if into is None and seal.get("source"):
         from evenhand.models.from_torchvision import empty_model
 
-        classes = len(seal.get("classes") or ())
-        into = empty_model(dict(seal["source"]), str(seal.get("head")), classes)
+        into = empty_model(dict(seal["source"]), str(seal["head"]), int(seal["of"]))
     if into is None:
         raise InputError(
             f"the model in {folder} is a {seal.get('class')}: give a module of that class as `into`"

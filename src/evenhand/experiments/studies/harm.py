@@ -105,7 +105,7 @@ def _kept(name: str, seed: int, folder: Path, copy: Path | None) -> list[dict[st
 
 def _rows(case: HarmCase, seed: int, copy: Path | None) -> Iterator[dict[str, Any]]:
     stage = case.make(seed, copy)
-    fitting = Fitting.of(stage, FinetuneRequest("table"))
+    fitting = Fitting.of(stage.problem, FinetuneRequest("table"))
     for criterion in CRITERIA:
         free = Rule(criterion=criterion)
         fair = fitting.fit(free)

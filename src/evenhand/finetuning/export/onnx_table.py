@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from evenhand.errors import InputError
+from evenhand.models.deep_readout import DeepReadout
 from evenhand.models.mlp import MLP
 from evenhand.tasks.encoded_columns import BinColumn, CategoryColumn, Column, NumberColumn
 from evenhand.tasks.table_encoder import TableEncoder
@@ -61,7 +62,7 @@ def table_graph(model: FairModel, encoder: TableEncoder) -> Any:
     from onnx import TensorProto, checker, helper
 
     module = model.module
-    if not isinstance(module, MLP):
+    if not isinstance(module.model if isinstance(module, DeepReadout) else module, MLP):
         raise InputError(
             f"{model.backbone.name} is a module of your own behind a table: export it as "
             "torch-export"
@@ -141,13 +142,27 @@ def _scaled(graph: _Graph, value: str, mean: float, scale: float) -> str:
     return graph.node("Unsqueeze", small, graph.constant(np.array([1], dtype=np.int64)))
 
 
-def _network(graph: _Graph, module: MLP, values: str) -> str:
+def _network(graph: _Graph, module: MLP | DeepReadout, values: str) -> str:
+    """The name of the logits (rows, k)."""
     from torch import nn
 
-    layers = [layer for layer in module.features if isinstance(layer, nn.Linear)]
-    for layer in (*layers, module.head):
-        weight, bias = (p.detach().cpu().numpy() for p in (layer.weight, layer.bias))
-        values = graph.node("Gemm", values, graph.constant(weight), graph.constant(bias), transB=1)
-        if layer is not module.head:
+    network: Any = module.model if isinstance(module, DeepReadout) else module
+    read = {}
+    for path, layer in network.features.named_children():
+        read["input", f"features.{path}"] = values
+        if isinstance(layer, nn.Linear):
+            values = _linear(graph, layer, values)
+        else:
             values = graph.node("Relu", values)
-    return values
+    if not isinstance(module, DeepReadout):
+        return _linear(graph, network.head, values)
+    read["input", "head"] = values
+    joined = [read[tap.side, tap.path] for tap in (module.own, *module.taps)]
+    centre, scale = (graph.constant(p.cpu().numpy()) for p in (module.centre, module.scale))
+    centred = graph.node("Sub", graph.node("Concat", *joined, axis=1), centre)
+    return _linear(graph, module.readout, graph.node("Mul", centred, scale))
+
+
+def _linear(graph: _Graph, layer: Any, values: str) -> str:
+    weight, bias = (p.detach().cpu().numpy() for p in (layer.weight, layer.bias))
+    return graph.node("Gemm", values, graph.constant(weight), graph.constant(bias), transB=1)

@@ -9,6 +9,7 @@ import pandas as pd
 
 from evenhand.errors import InputError
 from evenhand.finetuning.export.graph_inputs import table_feeds
+from evenhand.models.deep_readout import DeepReadout
 from evenhand.models.mlp import MLP
 from evenhand.tasks.encoded_columns import RARE_NAME, CategoryColumn, NumberColumn
 from evenhand.tasks.table_encoder import TableEncoder
@@ -44,9 +45,10 @@ def to_sklearn(model: FairModel) -> Pipeline:
     encoder, module = model.raw, model.module
     linear = isinstance(module, MLP) and module.config["layers"] == 1
     if not isinstance(encoder, TableEncoder) or not linear:
+        deep = f" read at {module.places}" if isinstance(module, DeepReadout) else ""
         raise InputError(
             "only a linear model of a table is a scikit-learn pipeline, and this one is "
-            f"{model.backbone.name}: export it as onnx or torch-export"
+            f"{model.backbone.name}{deep}: export it as onnx or torch-export"
         )
     transformer, names = _transformer(encoder)
     head = model.head

@@ -5,7 +5,7 @@ from __future__ import annotations
 from evenhand.models.features.cache import clear, entries
 from evenhand.models.features.cache_folder import cache_root
 from evenhand.models.features.extract import Extraction, extract
-from evenhand.models.features.task_features import TaskFeatures, extract_task
+from evenhand.models.features.task_features import TaskFeatures, extract_task, pretrained_head
 
 __all__ = [
     "Extraction",
@@ -15,4 +15,5 @@ __all__ = [
     "entries",
     "extract",
     "extract_task",
+    "pretrained_head",
 ]

@@ -25,6 +25,8 @@ class Stored:
         maps: for each part its (n, d) memory map.
         part, row: (N,) the part that holds each row, and where in it.
         dtype: of the numbers given.
+        scaling: what is subtracted from each number of a row, and what it is multiplied by then;
+            there may be fewer of them than columns, and the further ones are left out.
     """
 
     ndim = 2
@@ -35,10 +37,12 @@ class Stored:
         part: npt.NDArray[np.integer[Any]],
         row: npt.NDArray[np.integer[Any]],
         dtype: npt.DTypeLike = np.float32,
+        scaling: tuple[FloatArray, FloatArray] | None = None,
     ) -> None:
         self._maps, self._part, self._row = tuple(maps), part, row
         self.dtype = np.dtype(dtype)
-        self.shape = (len(part), maps[0].shape[1])
+        self._scaling = scaling
+        self.shape = (len(part), maps[0].shape[1] if scaling is None else len(scaling[0]))
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -59,7 +63,18 @@ class Stored:
                 "features on disk give whole rows (a slice, positions or a mask); "
                 "np.asarray(features) reads them for anything else"
             )
-        return Stored(self._maps, self._part[rows], self._row[rows], self.dtype)
+        return Stored(self._maps, self._part[rows], self._row[rows], self.dtype, self._scaling)
+
+    def scaled(self, centre: FloatArray, scale: FloatArray) -> Stored:
+        """The first columns, as many as ``centre`` has, as ``(x - centre) * scale``.
+
+        Raises:
+            InputError: they are scaled already.
+        """
+        if self._scaling is not None:
+            raise InputError("these features on disk are scaled already")
+        scaling = centre.astype(self.dtype), scale.astype(self.dtype)
+        return Stored(self._maps, self._part, self._row, self.dtype, scaling)
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> npt.NDArray[Any]:
         found = np.empty(self.shape, dtype=self.dtype if dtype is None else dtype)
@@ -69,8 +84,12 @@ class Stored:
             span: Any = rows
             if bool((np.diff(rows) == 1).all()):
                 span = slice(int(rows[0]), int(rows[-1]) + 1)
-            found[here] = self._maps[number][span]
+            found[here] = self._maps[number][span][:, : self.shape[1]]
             release(self._maps[number])
+        if self._scaling is not None:
+            centre, scale = self._scaling
+            found -= centre
+            found *= scale
         return found
 
     def __matmul__(self, matrix: npt.NDArray[Any]) -> npt.NDArray[Any]:
@@ -78,23 +97,34 @@ class Stored:
         parts = [np.asarray(self[i : i + step]) @ matrix for i in range(0, max(1, len(self)), step)]
         return np.concatenate(parts)
 
+    def _is_like(self, other: Stored) -> bool:
+        """Whether rows of ``other`` are given as these are."""
+        if self.dtype != other.dtype or (self._scaling is None) != (other._scaling is None):
+            return False
+        mine, theirs = self._scaling or (), other._scaling or ()
+        return all(map(np.array_equal, mine, theirs))
+
     def __array_function__(
         self, function: Callable[..., Any], types: Any, arguments: Any, options: Any
     ) -> Any:
         if function is np.concatenate and not options and len(arguments) == 1:
             parts = list(arguments[0])
-            if all(isinstance(part, Stored) and part.dtype == self.dtype for part in parts):
-                return _joined(parts, self.dtype)
+            if all(isinstance(part, Stored) and self._is_like(part) for part in parts):
+                return _joined(parts, self.dtype, self._scaling)
         plain = [_read(argument) for argument in arguments]
         return function(*plain, **{name: _read(value) for name, value in options.items()})
 
 
-def _joined(parts: Sequence[Stored], dtype: npt.DTypeLike) -> Stored:
+def _joined(
+    parts: Sequence[Stored],
+    dtype: npt.DTypeLike,
+    scaling: tuple[FloatArray, FloatArray] | None,
+) -> Stored:
     maps = [one for part in parts for one in part._maps]
     first = np.cumsum([0, *(len(part._maps) for part in parts)])
     number = [part._part + begin for part, begin in zip(parts, first[:-1], strict=True)]
     row: IntArray = np.concatenate([part._row for part in parts])
-    return Stored(maps, np.concatenate(number), row, dtype)
+    return Stored(maps, np.concatenate(number), row, dtype, scaling)
 
 
 def _read(value: Any) -> Any:

@@ -78,7 +78,7 @@ def origin_of(
     return Origin(
         model=backbone.name,
         model_fingerprint=backbone.fingerprint,
-        layer=backbone.head,
+        layer=str(getattr(backbone.model, "places", backbone.head)),
         inputs=str(getattr(parent, "name", "inputs")),
         inputs_fingerprint=digest_of(parent),
         rows=len(parent),

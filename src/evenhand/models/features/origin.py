@@ -19,7 +19,7 @@ class Origin:
 
     Attributes:
         model, model_fingerprint: the backbone's name and sha256.
-        layer: the path of the head, whose inputs are stored.
+        layer: the path of the head, whose inputs are stored; or all places that a deep one reads.
         inputs, inputs_fingerprint: the name and sha256 (content and row order) of the raw inputs.
         rows: how many inputs, N.
         width: features a row, d.
