@@ -130,6 +130,8 @@ class Candidates:
             where candidates were judged otherwise, or are no heads.
         ridge: they were fitted with.
         merges: (S,) what of a group's score was added; all 0 by default.
+        given: (S, O, K) how often the candidates fitted on all rows decide each class on them: they
+            are what is shipped, and no part's heads. None where that is not known.
 
     Example:
         >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0), offsets=(-0.2, 0.0, 0.2))
@@ -150,6 +152,7 @@ class Candidates:
     parts: tuple[tuple[HeadFit, ...], ...] = ()
     ridge: float | None = None
     merges: tuple[float, ...] = ()
+    given: IntArray | None = None
 
     @classmethod
     def judged(
@@ -162,6 +165,7 @@ class Candidates:
         ridge: float | None = None,
         parts: Sequence[Sequence[HeadFit]] = (),
         merges: tuple[float, ...] = (),
+        shipped: Judging | None = None,
     ) -> Candidates:
         """A family of what was judged on held-out rows, in every process that shares them.
 
@@ -169,6 +173,7 @@ class Candidates:
             judging: what each candidate gave for each row, judged without it.
             fits: the candidates fitted on all rows, in the same order.
             criteria, family, ridge, parts, merges: see the attributes.
+            shipped: what each of ``fits`` gave for each row.
         """
         decisions = judging.decisions()
         tables = decisions.tables()
@@ -185,6 +190,7 @@ class Candidates:
             tuple(tuple(of_part) for of_part in parts),
             ridge,
             merges,
+            None if shipped is None else shipped.decisions().tables().sum(axis=(2, 3)),
         )
 
     @property

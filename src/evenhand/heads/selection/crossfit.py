@@ -72,9 +72,10 @@ def crossfit(
         refit=True,
         control=control,
     )
-    judging = Judging(rows, len(grid.strengths), offsets)
+    judging, shipped = (Judging(rows, len(grid.strengths), offsets) for _ in range(2))
     for fold, places, judged in held_out(rows, numbers):
         judging.add(places, (fit.logits(judged.features) for fit in parts[fold]))
+        shipped.add(places, (fit.logits(judged.features) for fit in parts[-1]))
     return Candidates.judged(
         judging,
         parts[-1],
@@ -82,6 +83,7 @@ def crossfit(
         family=family_name(spec),
         ridge=spec.ridge,
         parts=parts,
+        shipped=shipped,
     )
 
 

@@ -97,7 +97,16 @@ def merged(
         wanted = tuple(_wanted(path, directions[-1], points=False, transfer=transfer))
     if not wanted:
         return None
-    judging = Judging(rows, len(wanted), path.offsets)
+    judging, shipped = (Judging(rows, len(wanted), path.offsets) for _ in range(2))
+
+    def added(features: Float64, fold: int) -> Iterator[Float64]:
+        """The log-odds of each merge of the heads of a part, or (-1) of all rows."""
+        heads = path.parts[fold]
+        odds = features @ _odds_weights(heads)
+        odds += np.array([fit.head.bias[1] - fit.head.bias[0] for fit in heads])
+        scores = features @ directions[fold].weight + directions[fold].bias
+        return (odds[:, s] + t * scores[:, b] for s, b, t in wanted)
+
     numbers = fold_numbers(rows, seed=seed)
     first = 0
     for features in chunks(rows.features):
@@ -105,10 +114,8 @@ def merged(
         for fold in np.unique(inside):
             which = np.flatnonzero(inside == fold)
             part = features[which].astype(np.float64)
-            odds = part @ _odds_weights(path.parts[fold])
-            scores = part @ directions[fold].weight + directions[fold].bias
-            odds += np.array([fit.head.bias[1] - fit.head.bias[0] for fit in path.parts[fold]])
-            judging.add(first + which, (odds[:, s] + t * scores[:, b] for s, b, t in wanted))
+            judging.add(first + which, added(part, int(fold)))
+            shipped.add(first + which, added(part, -1))
         first += len(features)
     fits = [_moved(path.parts[-1][s], directions[-1], b, t) for s, b, t in wanted]
     return Candidates.judged(
@@ -118,6 +125,7 @@ def merged(
         family=f"{path.family}, merged",
         ridge=path.ridge,
         merges=tuple(t for _, _, t in wanted),
+        shipped=shipped,
     )
 
 

@@ -11,7 +11,7 @@ from evenhand._base.arrays import IntArray
 from evenhand.criteria import Criterion
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.scored import Scored
-from evenhand.heads.selection.soundness import Mask, decides, levels_down, no_reference
+from evenhand.heads.selection.soundness import Mask, levels_down, no_reference
 from evenhand.metrics.bounds import compared_rows, counted_groups, may_be_noise, noise_floor
 from evenhand.metrics.rates import Array
 
@@ -83,8 +83,7 @@ class Pool:
         """What decides every class, or anything at any cost."""
         if self.rule.at_any_cost:
             return np.ones(len(self.scored.where), dtype=bool)
-        references = self.scored.totals[[self.scored.transfer, self.scored.tuned]]
-        return decides(self.scored.totals, references)
+        return self.scored.deciding
 
     @cached_property
     def compared(self) -> dict[Criterion, int]:
@@ -141,6 +140,11 @@ class Pool:
                 return f"no two groups have {self.rule.min_rows} rows for each rate of {criterion}"
             if rows < MIN_CELL:
                 return f"a rate of {criterion} has only {rows} rows of the {MIN_CELL} it takes"
+        if not (self.candidates & self.deciding).any():
+            return (
+                "every candidate gives a class to fewer than half of those that transfer learning "
+                "gives it to"
+            )
         limits = {bound.criterion: bound.limit for bound in self.rule.bounds}
         smallest = {c: rounded_up(self.attainable(c)) for c in limits}
         could = " and ".join(f"{c}<={value:.3f}" for c, value in smallest.items())

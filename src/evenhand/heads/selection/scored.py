@@ -11,7 +11,7 @@ from evenhand._base.arrays import IntArray
 from evenhand.criteria import Criterion
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.rule import Rule
-from evenhand.heads.selection.soundness import Mask, sound
+from evenhand.heads.selection.soundness import Mask, decides, gives_enough, sound
 from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import Array, ErrorMetric, error_metric
@@ -35,6 +35,8 @@ class Scored:
         old: the old head's place.
         z: the critical value of ``upper``.
         rule_error: the error's name, or the callable.
+        given: (M, K) how often what would be shipped decides each class on the rows it was fitted
+            on; as held out, where that is not known.
     """
 
     where: list[Place]
@@ -49,12 +51,23 @@ class Scored:
     old: int | None
     z: float
     rule_error: str | ErrorMetric
+    given: IntArray
+
+    @property
+    def deciding(self) -> Mask:
+        """What decides every class, both as it was judged and as it would be shipped.
+
+        A head near a constant decides much or little by a hair: fitted on all rows it may do
+        otherwise than its parts did.
+        """
+        references = self.totals[[self.transfer, self.tuned]]
+        return decides(self.totals, references) & gives_enough(self.given, references)
 
     @property
     def sound(self) -> Mask:
         """What may be chosen unasked: see :func:`~evenhand.heads.selection.soundness.sound`."""
-        transfer, tuned = self.totals[[self.transfer, self.tuned]]
-        return sound(self.totals, transfer, self.rule_error, tuned)
+        transfer = self.totals[self.transfer]
+        return self.deciding & sound(self.totals, transfer, self.rule_error)
 
 
 def score_candidates(
@@ -99,7 +112,20 @@ def score_candidates(
         None if old is None else len(where) - 1,
         z,
         rule.error,
+        _given(families, confusions),
     )
+
+
+def _given(families: Sequence[Candidates], totals: IntArray) -> IntArray:
+    """(M, K) how often each candidate decides each class as it would be shipped."""
+    given = totals.sum(axis=-2)
+    first = 0
+    for family in families:
+        number = family.tables.shape[0] * family.tables.shape[1]
+        if family.given is not None:
+            given[first : first + number] = family.given.reshape(number, -1)
+        first += number
+    return np.asarray(given, dtype=np.int64)
 
 
 def tuned_offset(family: Candidates, error: Array, metric: str | ErrorMetric) -> int:

@@ -50,8 +50,13 @@ def decides(totals: IntArray, transfer: IntArray) -> Mask:
         transfer: (K, K) transfer learning's; or (R, K, K), with its threshold where the fit left it
             and tuned, of which the one that gives a class more often counts.
     """
-    given = transfer.sum(axis=-2).reshape(-1, transfer.shape[-1]).max(axis=0)
-    enough: Mask = (totals.sum(axis=-2) >= MIN_GIVEN * given).all(axis=-1)
+    return gives_enough(totals.sum(axis=-2), transfer)
+
+
+def gives_enough(given: npt.NDArray[Any], transfer: IntArray) -> Mask:
+    """(...,) the same of how often each class is decided, (..., K)."""
+    least = MIN_GIVEN * transfer.sum(axis=-2).reshape(-1, transfer.shape[-1]).max(axis=0)
+    enough: Mask = (given >= least).all(axis=-1)
     return enough
 
 
@@ -69,12 +74,7 @@ def constant(total: IntArray) -> IntArray:
     return always
 
 
-def sound(
-    totals: IntArray,
-    transfer: IntArray,
-    error: str | ErrorMetric,
-    tuned: IntArray | None = None,
-) -> Mask:
+def sound(totals: IntArray, transfer: IntArray, error: str | ErrorMetric) -> Mask:
     """(...,) what decides every class, and is no worse than the constant classifier.
 
     Worse is less accurate (for the balanced error: by that; an error of the user's own is not
@@ -85,9 +85,8 @@ def sound(
         totals: (..., K, K) confusion matrices.
         transfer: (K, K) transfer learning's.
         error: the rule's.
-        tuned: (K, K) transfer learning's with its threshold tuned, once that is known.
     """
-    deciding = decides(totals, transfer if tuned is None else np.stack([transfer, tuned]))
+    deciding = decides(totals, transfer)
     if callable(error):
         return deciding
     metric = balanced_error if error == "balanced" else accuracy_error
