@@ -26,6 +26,7 @@ def group_fisher(
     target_modules: str | Sequence[str] | None = None,
     kind: Kind = "empirical",
     diagonal: bool = False,
+    kronecker: bool = False,
     on_batch: Callable[[], None] | None = None,
 ) -> dict[str, GroupFisher]:
     """Per-group Fisher sums of linear layers: each sample's gradient is squared before it is added.
@@ -46,6 +47,8 @@ def group_fisher(
         kind: ``"empirical"``, or ``"true"``: the expectation over labels drawn from the model
             (K backward passes a batch).
         diagonal: collect the full in × out diagonal too.
+        kronecker: collect the Kronecker factors of each group × label too, x xᵀ and g gᵀ; see
+            :func:`evenhand.fisher.kronecker_factors`.
         on_batch: called after each batch, for a progress bar.
 
     Returns:
@@ -67,7 +70,7 @@ def group_fisher(
     """
     check_kind(kind)
     targets = find_targets(model, target_modules)
-    sums = {name: LayerSums(module, diagonal) for name, module in targets.items()}
+    sums = {name: LayerSums(module, diagonal, kronecker) for name, module in targets.items()}
     training = {module: module.training for module in model.modules()}
     seen = 0
     try:
@@ -157,7 +160,7 @@ def _accumulate(
             f"the model gives logits of shape {tuple(logits.shape)} for a batch of {len(labels)} "
             f"labels: they must be ({len(labels)}, K)"
         )
-    members = Members(codes)
+    members = Members(codes, labels.tolist())
     for one in sums.values():
         one.count(members)
     p = torch.softmax(logits.detach().to(torch.promote_types(logits.dtype, torch.float32)), dim=1)

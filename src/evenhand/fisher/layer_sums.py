@@ -17,7 +17,8 @@ from torch import Tensor, nn
 
 from evenhand._base.arrays import Float64
 from evenhand.errors import InputError
-from evenhand.fisher.sums import GroupFisher, Kind
+from evenhand.fisher.kronecker import sum_of
+from evenhand.fisher.sums import Cell, GroupFisher, Kind, KroneckerSums
 from evenhand.groups import UNKNOWN
 
 SAFE = (1e-9, 1e9)
@@ -31,8 +32,11 @@ GRADIENTS = 4_000_000
 class Members:
     """Which samples of a batch are of which group."""
 
-    def __init__(self, codes: Sequence[Any]) -> None:
+    def __init__(self, codes: Sequence[Any], labels: Sequence[int] = ()) -> None:
         self.size = len(codes)
+        self.cells: dict[Cell, list[int]] = defaultdict(list)
+        for place, (code, label) in enumerate(zip(codes, labels, strict=False)):
+            self.cells[None if _is_unknown(code) else str(code), label].append(place)
         self.counts = Counter(code for code in codes if not _is_unknown(code))
         where = {code: number for number, code in enumerate(self.counts)}
         self.index = torch.tensor([where.get(code, -1) for code in codes])
@@ -51,9 +55,10 @@ class Members:
 class LayerSums:
     """One layer's sums, by group as they turn up, in float64."""
 
-    def __init__(self, module: nn.Linear, diagonal: bool) -> None:
+    def __init__(self, module: nn.Linear, diagonal: bool, kronecker: bool = False) -> None:
         self.shape = (module.in_features, module.out_features)
-        self.diagonal = diagonal
+        self.diagonal, self.kronecker = diagonal, kronecker
+        self.factors: dict[Cell, KroneckerSums] = {}
         self.rows: defaultdict[Any, Tensor] = defaultdict(lambda: _zeros(self.shape[:1]))
         self.full: defaultdict[Any, Tensor] = defaultdict(lambda: _zeros(self.shape))
         self.counts: Counter[Any] = Counter()
@@ -80,6 +85,8 @@ class LayerSums:
         (x, x_unit), (g, g_unit) = _scaled(x), _scaled(g)
         unit = (x_unit * g_unit) ** 2
         weight = weight.to(g.dtype)
+        if self.kronecker:
+            self._add_factors(x, g, members, weight, (x_unit, g_unit))
         flat = x.ndim == 2
         if flat:
             x, g = x * x, g * g
@@ -95,6 +102,25 @@ class LayerSums:
             self.rows[code] += unit * rows.cpu().double()
             if full is not None:
                 self.full[code] += unit * full.cpu().double()
+
+    def _add_factors(
+        self, x: Tensor, g: Tensor, members: Members, weight: Tensor, units: tuple[float, float]
+    ) -> None:
+        """Add x xᵀ and g gᵀ of each cell; every position counts as a sample."""
+        x_unit, g_unit = units
+        for cell, places in members.cells.items():
+            of = torch.tensor(places, device=x.device)
+            inputs, slopes = x[of].flatten(0, -2), g[of].flatten(0, -2)
+            shares = weight[of].repeat_interleave(len(inputs) // len(of))
+            weighted = inputs * shares[:, None]
+            sums = KroneckerSums(
+                x_unit**2 * _array(weighted.T @ inputs),
+                g_unit**2 * _array((slopes * shares[:, None]).T @ slopes),
+                x_unit * _array(weighted.sum(dim=0)),
+                _array(shares.sum()),
+            )
+            before = self.factors.get(cell)
+            self.factors[cell] = sums if before is None else before + sums
 
     def finish(self, kind: Kind) -> GroupFisher:
         """The sums of all batches."""
@@ -112,7 +138,14 @@ class LayerSums:
             self.unknown,
             kind,
             stack(self.full, self.shape) if self.diagonal else None,
+            sum_of(self.factors.values()) if self.kronecker else None,
+            self.factors if self.kronecker else None,
         )
+
+
+def _array(values: Tensor) -> Float64:
+    found: Float64 = values.cpu().double().numpy()
+    return found
 
 
 def _zeros(shape: tuple[int, ...]) -> Tensor:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from evenhand.errors import InputError, ModelError
 from evenhand.fisher.factorize import Factors, factorize
+from evenhand.fisher.sums import KroneckerSums
 from evenhand.fisher.targets import find_targets
 from evenhand.head import head_of
 
@@ -90,7 +91,7 @@ class LowRankLinear(nn.Module):
 
 def factorize_(
     model: nn.Module,
-    weights: Mapping[str, npt.ArrayLike] | npt.ArrayLike | None = None,
+    weights: Mapping[str, npt.ArrayLike | KroneckerSums] | npt.ArrayLike | None = None,
     *,
     rank: int | float | Mapping[str, int | float] | None = None,
     target_modules: str | Sequence[str] | None = None,
@@ -102,7 +103,9 @@ def factorize_(
     Args:
         model: changed in place.
         weights: row weights by module path (as :func:`evenhand.neutralize` gives for the sums of
-            :func:`evenhand.group_fisher`); one array for one target; None for the plain SVD.
+            :func:`evenhand.group_fisher`), or Kronecker factors
+            (:func:`evenhand.fisher.kronecker_factors`), which refit the bias too; one array for
+            one target; None for the plain SVD.
         rank: see :func:`evenhand.factorize`; a mapping sets it layer by layer (by path
             or its last parts).
         target_modules: the layers; the keys of ``weights`` by default.
@@ -144,12 +147,15 @@ def factorize_(
             raise InputError(f"weights are given for {name!r}, which is not a target")
     layers = {}
     for name, layer in targets.items():
+        weight = None if weights is None else weights.get(name)
+        kronecker, rows = (weight, None) if isinstance(weight, KroneckerSums) else (None, weight)
         factors = factorize(
             head_of(layer),
-            None if weights is None else weights.get(name),
+            rows,
             rank=_layer_rank(rank, name, targets),
             centre=centre,
-            mean=means.get(name),
+            mean=means.get(name, kronecker.mean if kronecker else None),
+            kronecker=kronecker,
         )
         layers[name] = LowRankLinear.from_factors(factors, layer)
     for name, low in layers.items():

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -13,6 +15,9 @@ from evenhand._base.arrays import Float64, IntArray
 from evenhand.errors import ArtefactError, InputError
 
 Kind = Literal["empirical", "true"]
+
+Cell = tuple[str | None, int]
+"""A group (None: unknown) and a label."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -30,6 +35,8 @@ class GroupFisher:
             under the model).
         diagonal_sums: (G, d, k) sums of x_i² delta_j², where asked for.
         kronecker: the factors' sums over all samples, where asked for.
+        kronecker_cells: the same for the samples of each (group, label), of hidden layers; None
+            stands for an unknown group.
 
     Example:
         >>> morning = eh.GroupFisher(np.array([[6.0, 3.0]]), np.array([3]), ("F",))
@@ -45,6 +52,7 @@ class GroupFisher:
     kind: Kind = "empirical"
     diagonal_sums: Float64 | None = None
     kronecker: KroneckerSums | None = None
+    kronecker_cells: Mapping[Cell, KroneckerSums] | None = None
 
     def __add__(self, other: GroupFisher) -> GroupFisher:
         """The sums over both sets of samples; a group may be in one of them only.
@@ -60,7 +68,7 @@ class GroupFisher:
         theirs = (other.kind, other.row_sums.shape)
         if mine != theirs:
             raise InputError(f"these Fisher sums are of different things: {mine} and {theirs}")
-        for name in ("diagonal_sums", "kronecker"):
+        for name in ("diagonal_sums", "kronecker", "kronecker_cells"):
             if (getattr(self, name) is None) != (getattr(other, name) is None):
                 raise InputError(f"only one of these Fisher sums holds {name}; collect it in both")
         return replace(
@@ -70,6 +78,7 @@ class GroupFisher:
             unknown=self.unknown + other.unknown,
             diagonal_sums=_add(self.diagonal_sums, other.diagonal_sums),
             kronecker=_add(self.kronecker, other.kronecker),
+            kronecker_cells=_cells_added(self.kronecker_cells, other.kronecker_cells),
         )
 
     def _with_groups(self, names: tuple[str, ...]) -> GroupFisher:
@@ -124,6 +133,9 @@ class GroupFisher:
             }
         names = {f"group.{i}": name for i, name in enumerate(self.group_names)}
         metadata = names | {"kind": self.kind, "unknown": str(self.unknown)}
+        for i, (cell, sums) in enumerate((self.kronecker_cells or {}).items()):
+            metadata[f"cell.{i}"] = json.dumps(cell)
+            tensors |= {f"cell.{i}.{name}": np.asarray(v) for name, v in vars(sums).items()}
         seal_arrays(Path(path), tensors, metadata)
 
     @classmethod
@@ -143,6 +155,13 @@ class GroupFisher:
                 for name, value in tensors.items()
                 if name.startswith("kronecker.")
             }
+            cells: dict[Cell, KroneckerSums] = {}
+            for i in range(sum(name.startswith("cell.") for name in metadata)):
+                group, label = json.loads(metadata[f"cell.{i}"])
+                own = f"cell.{i}."
+                cells[group, label] = KroneckerSums(
+                    **{name.removeprefix(own): v for name, v in tensors.items() if own in name}
+                )
             return cls(
                 tensors["row_sums"],
                 tensors["counts"],
@@ -151,6 +170,7 @@ class GroupFisher:
                 "true" if metadata["kind"] == "true" else "empirical",
                 tensors.get("diagonal_sums"),
                 KroneckerSums(**factors) if factors else None,
+                cells or None,
             )
         except (KeyError, ValueError, TypeError) as error:
             raise ArtefactError(f"{path} holds no group Fisher sums: {error}") from error
@@ -162,15 +182,16 @@ class KroneckerSums:
 
     Attributes:
         inputs: (d, d) sum of x xᵀ.
-        outputs: (k, k) sum of diag(p) - p pᵀ.
+        outputs: (k, k) of a head, the sum of diag(p) - p pᵀ; of a hidden layer, of g gᵀ, the
+            gradients at its outputs.
         total: (d,) sum of x.
-        samples: how many.
+        samples: how many, (): of a true Fisher, their labels' shares.
     """
 
     inputs: Float64
     outputs: Float64
     total: Float64
-    samples: npt.NDArray[np.int64]
+    samples: npt.NDArray[Any]
 
     def __add__(self, other: KroneckerSums) -> KroneckerSums:
         return KroneckerSums(
@@ -204,6 +225,17 @@ def _means(sums: npt.NDArray[Any], counts: npt.NDArray[Any]) -> Float64:
 def _by_number_or_name(name: str) -> tuple[bool, int, str]:
     number = name.removeprefix("-").isdecimal()
     return (not number, int(name) if number else 0, name)
+
+
+def _cells_added(
+    mine: Mapping[Cell, KroneckerSums] | None, theirs: Mapping[Cell, KroneckerSums] | None
+) -> Mapping[Cell, KroneckerSums] | None:
+    if mine is None or theirs is None:
+        return mine
+    added = dict(mine)
+    for cell, sums in theirs.items():
+        added[cell] = added[cell] + sums if cell in added else sums
+    return added
 
 
 def _add(mine: Any, theirs: Any) -> Any:
