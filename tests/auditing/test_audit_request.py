@@ -25,7 +25,15 @@ SETTINGS = st.fixed_dictionaries(
         "delimiter": st.sampled_from([",", ";", "\t"]),
         "encoding": st.sampled_from(["utf-8", "cp1252"]),
         "fail_above": st.dictionaries(CRITERIA, st.floats(0, 2), max_size=3),
+        "fail_below": st.dictionaries(
+            st.sampled_from(["impact_ratio", "worst_group_accuracy"]), st.floats(0, 1), max_size=2
+        ),
         "by_upper": st.booleans(),
+        "reference": st.lists(WORDS, max_size=2),
+        "about": WORDS,
+        "view": st.just("ll144"),
+        "xlsx": st.booleans(),
+        "pdf": st.booleans(),
     },
 )
 
@@ -65,6 +73,10 @@ def test_limits_are_read_from_flags_and_from_mappings():
         ({"fail_above": ["eo=3"]}, "--fail-above: a gap lies between 0 and 2, found 3"),
         ({"fail_above": ["eo=0.1", "eo=0.2"]}, "--fail-above: equalized_odds is given twice"),
         ({"fail_above": {"eo": "0.1"}}, "--fail-above: expected a number, found '0.1'"),
+        ({"fail_above": ["wga=0.1"]}, "worst_group_accuracy is a level.*--fail-below"),
+        ({"fail_below": ["eo=0.1"]}, "equalized_odds is a gap.*--fail-above"),
+        ({"fail_below": ["impact_ratio"]}, "--fail-below: a limit is written impact_ratio=0.8"),
+        ({"fail_below": ["wga=3"]}, "--fail-below: expected a number from 0 to 1"),
         ({"cross": "yes"}, "--cross: expected true or false, found 'yes'"),
         ({"criterion": "fair"}, "--criterion: unknown criterion 'fair'"),
         ({"grops": "g"}, "no option 'grops'; did you mean 'groups'"),
@@ -81,6 +93,8 @@ def test_every_option_has_one_flag_of_its_own_type_and_words_of_help():
     assert len(set(FLAGS.values())) == len(OPTIONS)
     assert all(option.metadata["help"] for option in OPTIONS.values())
     others = {name: taken(name, AuditRequest) for name in OPTIONS}
-    assert {name for name, kind in others.items() if kind is bool} == {"cross", "by_upper"}
+    assert {name for name, kind in others.items() if kind is bool} == {
+        *("cross", "by_upper", "xlsx", "pdf")
+    }
     assert others["threshold"] is float
     assert {others[name] for name in ("min_count", "suppress_below")} == {int}

@@ -14,6 +14,7 @@ from evenhand._base.text import listed, visible
 from evenhand.criteria import Criterion, parse_limit
 from evenhand.errors import InputError
 
+IMPACT_RATIO = "impact_ratio"
 MOST_GROUP_COLUMNS = 4
 MOST_ROWS = 1_000_000_000
 LARGEST_GAP = 2.0
@@ -28,6 +29,8 @@ def gap_limits(value: Any) -> dict[str, float]:
         pairs = [parse_limit(one) for one in check.words(value)]
     limits: dict[str, float] = {}
     for criterion, limit in pairs:
+        if criterion.kind != "gap":
+            raise InputError(f"{criterion} is a level, bounded from below: give it to --fail-below")
         if criterion.value in limits:
             raise InputError(f"{criterion.value} is given twice; give it once")
         if isinstance(limit, bool) or not isinstance(limit, int | float):
@@ -36,6 +39,33 @@ def gap_limits(value: Any) -> dict[str, float]:
             raise InputError(f"a gap lies between 0 and 2, found {limit}")
         limits[criterion.value] = float(limit)
     return limits
+
+
+def level_limits(value: Any) -> dict[str, float]:
+    """What must not be below which number: ``impact_ratio``, or criteria that are levels."""
+    if isinstance(value, Mapping):
+        pairs = [(check.text(name), limit) for name, limit in value.items()]
+    else:
+        pairs = [_named_number(one) for one in check.words(value)]
+    limits: dict[str, float] = {}
+    for name, limit in pairs:
+        criterion = name if name == IMPACT_RATIO else Criterion.parse(name)
+        if isinstance(criterion, Criterion) and criterion.kind != "level":
+            raise InputError(f"{criterion} is a gap, bounded from above: give it to --fail-above")
+        if str(criterion) in limits:
+            raise InputError(f"{criterion} is given twice; give it once")
+        limits[str(criterion)] = check.number(0, 1)(limit)
+    return limits
+
+
+def _named_number(text: str) -> tuple[str, float]:
+    name, _, number = text.partition("=")
+    try:
+        return name.rstrip(">").strip(), float(number)
+    except ValueError:
+        raise InputError(
+            f"a limit is written {IMPACT_RATIO}=0.8 or worst_group_accuracy=0.8, not {text[:80]!r}"
+        ) from None
 
 
 def without_password(source: str) -> str:
@@ -108,11 +138,26 @@ class AuditRequest:
         "Exit with 1 if a gap is above, as equalized_odds=0.1; repeatable.",
         many=True,
     )
+    fail_below: Mapping[str, float] | None = option(
+        None,
+        level_limits,
+        "Exit with 1 if a group's ratio, or a level, is below, as impact_ratio=0.8; repeatable.",
+        many=True,
+    )
     by_upper: bool = option(
         False,
         check.yes,
         "Judge --fail-above by the upper end of the 95 % interval, not by the estimate.",
     )
+
+    about: str | None = option(
+        None, check.text, "A file of what the report tells of itself: about.yaml."
+    )
+    view: str | None = option(
+        None, check.one_of(("ll144",)), "Add the tables of New York City's Local Law 144: ll144."
+    )
+    xlsx: bool = option(False, check.yes, "Write audit.xlsx too.")
+    pdf: bool = option(False, check.yes, "Print the report as report.pdf too, by Chromium.")
 
     @classmethod
     def of(cls, **given: Any) -> Self:
@@ -142,6 +187,11 @@ class AuditRequest:
     def limits(self) -> Mapping[str, float]:
         """Criterion to the largest gap that passes the gate."""
         return self.fail_above or {}
+
+    @property
+    def levels(self) -> Mapping[str, float]:
+        """``impact_ratio`` or a level to the smallest that passes the gate."""
+        return self.fail_below or {}
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -183,7 +233,9 @@ class AuditRequest:
 
     def _check_labels(self) -> None:
         """Refuse to judge by labels where there are none."""
-        wanted = [Criterion.parse(name) for name in (self.criterion, *self.limits) if name]
+        levels = [name for name in self.levels if name != IMPACT_RATIO]
+        named = (self.criterion, *self.limits, *levels)
+        wanted = [Criterion.parse(name) for name in named if name]
         for criterion in wanted:
             if criterion.needs_labels and self.label is None:
                 raise InputError(

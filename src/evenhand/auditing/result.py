@@ -4,19 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evenhand._base.asked import write_asked
-from evenhand._base.files import write_atomically
-from evenhand._base.text import frame_to_csv, listed, number, visible
+from evenhand._base.text import listed, number, plural, visible
 from evenhand.auditing import sentences
 from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.page.about import About
 from evenhand.auditing.ratios import check_references, ratios, reference_of
-from evenhand.auditing.request import AuditRequest
+from evenhand.auditing.request import IMPACT_RATIO, AuditRequest
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
@@ -28,6 +28,10 @@ from evenhand.report.record import Record, Run
 from evenhand.report.setting import Setting
 
 METHOD = "audited decisions"
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,6 +50,8 @@ class Audit:
         provenance: of the file.
         notes: what was left out or read as the same.
         apart: classes that only labels, or only predictions, have.
+        about: what its owner tells of it.
+        made: when, in UTC.
 
     Example:
         >>> found = eh.audit("decisions.csv", label="repaid", prediction="approved", groups="sex")
@@ -64,6 +70,8 @@ class Audit:
     scores_outside: int = 0
     notes: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
+    about: About = field(default_factory=About)
+    made: str = field(default_factory=_now)
     shown: tuple[Grouping, ...] = field(init=False)
     suppressed: dict[str, int] = field(init=False)
 
@@ -89,7 +97,46 @@ class Audit:
     @property
     def failures(self) -> list[str]:
         """A sentence for all that fails the gate that was asked for; none where it passes."""
-        return self.above(self.request.limits, by_upper=self.request.by_upper)
+        found = self.above(self.request.limits, by_upper=self.request.by_upper)
+        for name, limit in self.request.levels.items():
+            found += self.ratios_below(limit) if name == IMPACT_RATIO else self.below(name, limit)
+        return found
+
+    def below(self, name: str | Criterion, limit: float) -> list[str]:
+        """A sentence for every grouping of which a level, such as the accuracy of the worst group,
+        is below ``limit``, or undefined; judged by the lower end where the request says by_upper.
+        """
+        criterion, found = Criterion.parse(name), list(self.apart)
+        for attribute, counts in self.counts.items():
+            level, low, high = gap_interval(counts, criterion)
+            by = f"{criterion.value} by {visible(attribute)}"
+            judged = low if self.request.by_upper else level
+            if not np.isfinite(judged):
+                found.append(f"{by}: it is undefined")
+            elif judged < limit:
+                ends = f"{number(level)} ({number(low)} to {number(high)})"
+                found.append(f"{by}: {ends} is below {limit:g}")
+        return found
+
+    def ratios_below(self, limit: float) -> list[str]:
+        """A sentence for every group whose impact ratio is below ``limit``, a line of the user's.
+
+        Groups with fewer rows than the request's ``min_count`` are not judged.
+        """
+        found = []
+        for part in self.shown:
+            by = f"impact ratio by {visible(part.counts.attribute)}"
+            frame = self.ratios(part)
+            judged = frame[frame["rows"] >= self.request.min_count]
+            if judged["impact_ratio"].notna().sum() < 2:
+                found.append(f"{by}: no two groups have the rows to be compared")
+            found += [
+                f"{by}: {number(row['impact_ratio'])} ({number(row['ratio_low'])} to "
+                f"{number(row['ratio_high'])}) of {visible(row['group'])} is below {limit:g}"
+                for row in judged.to_dict(orient="records")
+                if row["impact_ratio"] < limit
+            ]
+        return found
 
     def above(
         self, limits: Mapping[str | Criterion, float], *, by_upper: bool = False
@@ -139,7 +186,7 @@ class Audit:
             (
                 f"Selection rates by {part.counts.attribute}",
                 f"Decided {self.classes[1]}. Impact ratio: the selection rate over "
-                f"{self._over(part.counts)}, with its 95 % interval. No verdict is meant.",
+                f"{self.over(part.counts)}, with its 95 % interval. No verdict is meant.",
                 self.ratios(part),
             )
             for part in self.shown
@@ -153,7 +200,32 @@ class Audit:
     def _reference(self, counts: Counts) -> int | None:
         return reference_of(counts, self.request.reference)
 
-    def _over(self, counts: Counts) -> str:
+    def scoring_of(self, part: Grouping) -> pd.DataFrame:
+        """The scoring rate of each group, where there are scores, and its ratio."""
+        above = np.zeros(0, dtype=np.int64) if part.above is None else part.above
+        return ratios(part.counts, above, "above_median", self._reference(part.counts))
+
+    def view(self) -> list[dict[str, Any]]:
+        """The tables of the view that was asked for; none where none was."""
+        from evenhand.auditing.page import ll144
+
+        return ll144.tables(self) if self.request.view == "ll144" else []
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The criteria that can be judged: those by label only where there are labels."""
+        judged = {*STANDARD, self.request.shown}
+        every = [*STANDARD, *(c for c in judged if c not in STANDARD)]
+        return tuple(c for c in every if self.request.label or not c.needs_labels)
+
+    @property
+    def source_name(self) -> str:
+        """What was audited, in a word."""
+        made = self.provenance
+        return str(made.get("file") or made.get("database") or f"{plural(self.rows, 'row')}")
+
+    def over(self, counts: Counts) -> str:
+        """What impact ratios are over, in words."""
         at = self._reference(counts)
         return "the highest of any group" if at is None else f"that of {counts.group_names[at]}"
 
@@ -163,12 +235,18 @@ class Audit:
             (
                 f"Scoring rates by {part.counts.attribute}",
                 "Scoring rate: the share with a score above the median of all rows audited. Impact "
-                f"ratio: that rate over {self._over(part.counts)}. No verdict is meant.",
-                ratios(part.counts, part.above, "above_median", self._reference(part.counts)),
+                f"ratio: that rate over {self.over(part.counts)}. No verdict is meant.",
+                self.scoring_of(part),
             )
             for part in self.shown
             if part.above is not None
         ]
+
+    def _repr_html_(self) -> str:
+        """For a notebook: what was found, and the first table."""
+        from evenhand.auditing.page.render import fragment
+
+        return fragment(self)
 
     def group_frame(self) -> pd.DataFrame:
         """The group tables of every group column and crossing, one under the other."""
@@ -215,15 +293,11 @@ class Audit:
         return sentences.warnings(self)
 
     def write(self, folder: str | Path) -> dict[str, Path]:
-        """Write report.html, result.json, results.csv, groups.csv and what was asked.
+        """Write report.html, result.json and tables as CSV into ``folder``, and what was asked.
 
         Returns:
             The paths by file name; config.yaml and the sums of all stand beside them.
         """
-        from evenhand.report.files import write_run
+        from evenhand.auditing.page.files import write
 
-        folder = Path(folder)
-        groups = write_atomically(folder / "groups.csv", frame_to_csv(self.group_frame()))
-        paths = write_run(self.to_run(), folder) | {"groups.csv": groups}
-        write_asked(folder, {"command": "audit", **self.request.to_config()}, list(paths))
-        return paths
+        return write(self, Path(folder))

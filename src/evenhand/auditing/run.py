@@ -16,6 +16,7 @@ from evenhand._base.text import listed, visible
 from evenhand.auditing.classes import classes_of
 from evenhand.auditing.counting import MADE, MISSING, Cells, count_scores
 from evenhand.auditing.grouping import Groupings
+from evenhand.auditing.page.about import About, read_about
 from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.result import Audit
 from evenhand.auditing.tables.opened import counted
@@ -42,7 +43,12 @@ class AuditOptions(TypedDict, total=False):
     query: str | None
     encoding: str | None
     fail_above: Mapping[str, float]
+    fail_below: Mapping[str, float]
     by_upper: bool
+    about: str | None
+    view: str | None
+    xlsx: bool
+    pdf: bool
 
 
 def audit(
@@ -75,7 +81,8 @@ def audit(
             groups with fewer rows, or a label cell with fewer but some, are not shown.
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,
             ``encoding``: of a CSV. ``table``, ``query``: of a database.
-            ``fail_above``, ``by_upper``: the gate, see ``Audit.failures``.
+            ``fail_above``, ``fail_below``, ``by_upper``: the gate, see ``Audit.failures``.
+            ``about``, ``view``, ``xlsx``, ``pdf``: what the report says and is written as.
 
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
@@ -102,13 +109,15 @@ def audit_of(asked: AuditRequest, source: str | Path | pd.DataFrame | Any = None
         InputError: see :func:`audit`.
         MissingExtraError: a workbook without openpyxl.
     """
-    began = time.perf_counter()
+    began, about = time.perf_counter(), read_about(asked.about)
     table, cells = counted(asked, source)
     with closing(table):
-        return _judged(asked, table, cells, began)
+        return _judged(asked, table, cells, about, began)
 
 
-def _judged(asked: AuditRequest, table: Relation, cells: Cells, began: float) -> Audit:
+def _judged(
+    asked: AuditRequest, table: Relation, cells: Cells, about: About, began: float
+) -> Audit:
     """What follows from the cells."""
     missing = {column: codes == MISSING for column, codes in cells.codes.items() if column != MADE}
     if asked.score is not None:
@@ -141,6 +150,7 @@ def _judged(asked: AuditRequest, table: Relation, cells: Cells, began: float) ->
         scores_outside=outside,
         notes=(*table.notes, *classes.notes),
         apart=classes.apart,
+        about=about,
         provenance=_provenance(table, time.perf_counter() - began),
     )
 

@@ -13,7 +13,7 @@ from evenhand.auditing.request import OPTIONS, AuditRequest
 from evenhand.cli.options import Given, Json, Quiet, Share
 from evenhand.cli.request_options import takes
 from evenhand.cli.terminal import say
-from evenhand.errors import EvenhandError
+from evenhand.errors import EvenhandError, InputError
 
 FAILED, BAD_INPUT = 1, 2
 
@@ -38,7 +38,7 @@ def audit(
 ) -> None:
     """Audit predictions made anywhere: rates, gaps and intervals by group.
 
-    Exit code 0: done; 1: a gap is above what --fail-above allows; 2: bad usage or input.
+    Exit code 0: done; 1: --fail-above or --fail-below does not hold; 2: bad usage or input.
     """
     from evenhand._base.run_folder import run_folder
     from evenhand.auditing.run import audit_of
@@ -46,6 +46,8 @@ def audit(
 
     try:
         asked = AuditRequest.of(file=file, **given)
+        if output is None and (asked.xlsx or asked.pdf):
+            raise InputError("give a folder for the files of --xlsx and --pdf: --output DIR")
         with run_folder(output, "audit", shared=share) if output else nullcontext():
             result = audit_of(asked, sys.stdin.buffer.read() if file == "-" else None)
             paths = result.write(output) if output else {}

@@ -34,7 +34,6 @@ HEADINGS = {
 TITLES = {
     "finetune": "Fine-tuning report",
     "compare": "Comparison report",
-    "audit": "Audit report",
 }
 
 
@@ -109,8 +108,6 @@ def environment() -> jinja2.Environment:
 def _summary(run: Run) -> list[dict[str, Any]]:
     """The headline figures before and after."""
     wanted = [("Before", run.before), ("After", run.after)]
-    if run.command == "audit":
-        wanted = [(f"By {record.counts.attribute}", record) for record in run.records]
     figures = []
     for name, record in wanted:
         if record is None:
@@ -118,7 +115,7 @@ def _summary(run: Run) -> list[dict[str, Any]]:
         figures.append(
             {
                 "name": name,
-                "model": "" if run.command == "audit" else f"{record.method} {record.setting}",
+                "model": f"{record.method} {record.setting}",
                 "error": error_interval(record.counts),
                 "gap": gap_interval(record.counts, run.criterion),
                 "accuracy": record.accuracy / 100,
@@ -208,10 +205,8 @@ def _script_data(run: Run, frontier: dict[str, Any] | None, limit: float) -> dic
 
 
 def _group_tables(run: Run) -> list[dict[str, Any]]:
-    """The group tables: of the chosen model, of the one before, or of every attribute audited."""
-    if run.command == "audit":
-        wanted = [(f"By {r.counts.attribute}", r) for r in run.records] or [("", run.before)]
-    elif run.after is None:
+    """The group tables: of the chosen model, and of the one before."""
+    if run.after is None:
         wanted = [("", run.before)]
     else:
         wanted = [
@@ -232,11 +227,10 @@ def _group_rows(title: str, record: Record, run: Run) -> dict[str, Any]:
                 "group": entry["group"],
                 "class": entry["class"] if many else None,
                 "rows": entry["rows"],
-                "positives": entry.get("positives"),
+                "positives": entry["positives"],
                 "rates": [
                     (HEADINGS[n], entry[n], (entry[n], entry[f"{n}_low"], entry[f"{n}_high"]))
                     for n in RATES
-                    if n in entry
                 ],
                 "values": [(name, entry[name]) for name in values],
             }

@@ -16,19 +16,13 @@ SMALL = 100
 def doubts(run: Run) -> list[str]:
     """Small cells, undefined rates, unknown groups, how many seeds, and the run's own warnings."""
     found = [warning[:1].upper() + warning[1:] for warning in run.warnings]
-    audited = run.command == "audit"
-    small = int(run.config.get("min_count") or SMALL) if audited else SMALL
-    for counts in (
-        [r.counts for r in run.records] if audited else [(run.after or run.before).counts]
-    ):
-        where = f"By {counts.attribute}: " if audited else ""
-        found += [where + sentence for sentence in _of_counts(counts, run.criterion, small)]
+    found += _of_counts((run.after or run.before).counts, run.criterion)
     found += [
         f"{record.method} {record.setting}: {UNCONVERGED}; its figures are not final."
         for record in run.records
         if not record.converged and run.command != "compare"
     ]
-    found += [note_of_seeds(run)] if not audited else []
+    found.append(note_of_seeds(run))
     found.append(
         "Intervals are 95 %: of rates by Wilson, of gaps from the signed differences, of errors by "
         "resampling the counted cells. They measure the luck of which rows were drawn, not a "
@@ -37,8 +31,8 @@ def doubts(run: Run) -> list[str]:
     return found
 
 
-def _of_counts(counts: Counts, criterion: Criterion, small: int) -> list[str]:
-    found = small_cells(counts, small)
+def _of_counts(counts: Counts, criterion: Criterion) -> list[str]:
+    found = small_cells(counts)
     undefined = undefined_rates(np.asarray(counts.table), criterion)
     if undefined:
         found.append(

@@ -143,14 +143,9 @@ def largest_groups(counts: Counts, most: int) -> list[int]:
 
 
 def bars(run: Run) -> tuple[str, list[Bar]]:
-    """The class shown, and its rates in each group before and after.
-
-    An audit has the groups of every attribute, one attribute after the other.
-    """
+    """The class shown, and its rates in each group before and after."""
     label = widest_class(run.before.counts, run.criterion)
-    drawn: list[Bar] = []
-    for record in run.records if run.command == "audit" and run.records else (run.before,):
-        drawn += _bars_of(record.counts, run.after, run.criterion, label)
+    drawn = _bars_of(run.before.counts, run.after, run.criterion, label)
     return run.before.counts.class_names[label], drawn
 
 
