@@ -19,6 +19,7 @@ STUDIES = {
     "study safeguards": ("safeguards.md", "safeguards.csv"),
     "study harm": ("harm.md", "harm.csv", "summary.csv"),
     "study last-block": ("last-block.md", "last_block.csv"),
+    "study below-head": ("below-head.md", "below_head.csv", "differences.csv"),
 }
 """Studies, and what they write beside what they were asked."""
 

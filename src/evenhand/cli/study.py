@@ -132,6 +132,41 @@ def harm_command(
             raise typer.Exit(1)
 
 
+@app.command("below-head", cls=OnceCommand)
+def below_head_command(
+    seeds: Annotated[int, typer.Option(min=2, help="How many seeds: 0 … N - 1.")] = 12,
+    tuned: Annotated[
+        bool, typer.Option("--tuned/--before", help="Fine-tune too, or compress only.")
+    ] = True,
+    output: Output = Path("runs/below-head"),
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """What the paper's weighting does in hidden layers, before fine-tuning and after."""
+    import os
+
+    from evenhand._base.run_folder import run_folder
+    from evenhand.cli.terminal import bar, machine
+    from evenhand.experiments.studies.below_head import below_head, differences, page
+
+    with run_folder(output, "study below-head") as folder:
+        with bar("compressing", seeds, quiet) as progress:
+            rows = below_head(
+                range(seeds),
+                tuned=tuned,
+                jobs=jobs or os.cpu_count() or 1,
+                on_done=progress.update,
+            )
+        command = f"evenhand study below-head --seeds {seeds}{'' if tuned else ' --before'}"
+        _keep(
+            folder,
+            {"command": "study below-head", "seeds": seeds, "tuned": tuned},
+            page(rows, command, machine()),
+            (rows, differences(rows)),
+            quiet,
+        )
+
+
 @app.command("last-block", cls=OnceCommand)
 def last_block_command(
     data: Annotated[Path, typer.Option(help="CelebA: its folder or zip.")],
