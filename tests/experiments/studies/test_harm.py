@@ -22,7 +22,7 @@ def rows_of(**columns):
     base = {
         "case": "a", "seed": 100, "criterion": "equalized_odds", "bound": None, "promised": None,
         "kept_old": False, "cost": 0.0, "noise": 0.3, "accuracy": 80.0, "constant": 75.0,
-        "least_given": 0.9, "gap": 0.1, "gap_before": 0.2,
+        "least_given": 0.9, "gap": 0.1, "least_gap": 0.05, "gap_before": 0.2,
     }  # fmt: skip
     number = max(len(values) for values in columns.values())
     made = {name: [value] * number for name, value in base.items()} | columns
@@ -50,7 +50,7 @@ def test_the_page_counts_each_kind_once():
     rows = pd.concat([rows, pd.DataFrame([{"case": "b", "seed": 100, "skipped": "no copy"}])])
     text = study.page(rows, "the command", "a machine")
     assert "Of 2 models shipped without a promise 1 are harmful, of 1 promises 0" in text
-    assert "| a | promised | 1 | +3.00 (+3.00) | 0 | 0 | 0 | 0 | 0.200 | 0.100 | 1.00 |" in text
+    assert "| a | promised | 1 | +3.00 (+3.00) | 0 | 0 | 0 | 0 | 0.200 | 0.100 | 0 |" in text
     assert "Skipped: b: no copy" in text
     assert "Seeds 100 … 100" in text
     assert study.summary(rows)["models"].tolist() == [1, 1, 1]
@@ -69,7 +69,7 @@ def small(make_rows):
 
 def test_a_cost_is_that_of_decisions_counted_anew(small):
     stage = small(100)
-    fitting = Fitting.of(stage, FinetuneRequest("table"))
+    fitting = Fitting.of(stage.problem, FinetuneRequest("table"))
     rule = Rule((Bound("demographic_parity", 0.6),))
     fair = fitting.fit(rule)
     found = study.judged(stage, fair, rule)

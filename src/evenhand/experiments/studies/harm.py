@@ -31,6 +31,7 @@ from evenhand.finetuning.stage import Stage
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.rule import MAX_COST, Bound, Rule
 from evenhand.heads.selection.soundness import MIN_GIVEN, constant_accuracy, prices
+from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import f1_error, gap
 
@@ -148,6 +149,7 @@ def judged(stage: Stage, fair: FairHead, rule: Rule) -> dict[str, Any]:
         "least_given": float(shares[of_tuned > 0].min()),
         "levels_down": fair.choice.levels_down,
         "gap": _gap(own, counted, criterion),
+        "least_gap": _least_gap(own, counted, criterion),
         "gap_before": _gap(other, counted, criterion),
         "reason": fair.choice.reason,
     }
@@ -161,6 +163,14 @@ def _tuned(stage: Stage, fair: FairHead) -> Fitted:
 
 def _gap(counts: Counts, counted: np.ndarray, criterion: Criterion) -> float | None:
     found = float(gap(counts.table[counted], criterion)) if counted.sum() > 1 else float("nan")
+    return found if np.isfinite(found) else None
+
+
+def _least_gap(counts: Counts, counted: np.ndarray, criterion: Criterion) -> float | None:
+    """What the gap is at least, one-sided at :data:`NOISE`: the test rows have noise too."""
+    if counted.sum() < 2:
+        return None
+    found = float(upper_bound(counts.table[counted], criterion, -float(norm.ppf(NOISE))))
     return found if np.isfinite(found) else None
 
 
@@ -210,7 +220,7 @@ def summary(rows: pd.DataFrame) -> pd.DataFrame:
                     "below_constant": int((some["accuracy"] < some["constant"]).sum()),
                     "before": some["gap_before"].astype(float).mean(),
                     "after": some["gap"].astype(float).mean(),
-                    "kept": _kept_promises(some) if kind == "promised" else float("nan"),
+                    "refuted": _refuted(some) if kind == "promised" else float("nan"),
                 }
             )
     return pd.DataFrame(found)
@@ -221,9 +231,9 @@ def _run(rows: pd.DataFrame) -> pd.DataFrame:
     return rows[rows["skipped"].isna()] if "skipped" in rows else rows
 
 
-def _kept_promises(some: pd.DataFrame) -> float:
-    """The share of promises that the test gap is within; the test rows add a noise of their own."""
-    return float((some["gap"].astype(float) <= some["bound"].astype(float)).mean())
+def _refuted(some: pd.DataFrame) -> int:
+    """How many promises the test rows contradict, by more than their noise."""
+    return int((some["least_gap"].astype(float) > some["bound"].astype(float)).sum())
 
 
 def page(rows: pd.DataFrame, command: str, machine: str) -> str:
@@ -248,23 +258,23 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         "learning with its threshold tuned by the same cross-fitting. *Harmful*: shipped without a "
         f"promise, and the cost above {MAX_COST:g} by more than the noise of the test rows (one-"
         f"sided, at {NOISE:g}). *Hardly deciding*: promised, and some class given to fewer than "
-        "half of those that transfer learning gives it to, by more than noise. *Kept*: the share "
-        "of promises whose gap on the test rows, which are few and have noise too, is within the "
-        "bound.",
+        "half of those that transfer learning gives it to, by more than noise. *Refuted*: promises "
+        f"whose gap on the test rows is above the bound, surely at {NOISE:g}; promises are made at "
+        ".9, so that one in ten may be.",
         "",
         f"**Of {unpromised:,} models shipped without a promise {bad} are harmful, of "
         f"{len(rows) - unpromised:,} promises {hardly} are made by a model that hardly decides.**",
         "",
         "| task | asked | models | cost, mean (worst) | harmful | hardly deciding | old head kept "
-        "| below the constant | gap before | after | kept |",
+        "| below the constant | gap before | after | refuted |",
         "|" + "---|" * 11,
     ]
     for row in summary(rows).to_dict(orient="records"):
-        kept = "" if np.isnan(row["kept"]) else f"{row['kept']:.2f}"
+        refuted = "" if np.isnan(row["refuted"]) else f"{row['refuted']:.0f}"
         lines.append(
             f"| {row['case']} | {row['asked']} | {row['models']} | {row['cost']:+.2f} "
             f"({row['worst']:+.2f}) | {row['harmful']} | {row['hardly']} | {row['old']} | "
-            f"{row['below_constant']} | {row['before']:.3f} | {row['after']:.3f} | {kept} |"
+            f"{row['below_constant']} | {row['before']:.3f} | {row['after']:.3f} | {refuted} |"
         )
     lines += ["", *(f"Skipped: {name}: {reason}" for name, reason in skipped.items())]
     return "\n".join(lines).rstrip() + "\n"
