@@ -53,6 +53,9 @@ TABLES = st.fixed_dictionaries(
             {"license": WORDS}, optional={"language": SOME.map(list), "intended": WORDS}
         ),
         "rare": st.sampled_from(["other", "exclude", "error"]),
+        "device": st.sampled_from(["auto", "cpu", "cuda:1"]),
+        "precision": st.sampled_from(["auto", "float32", "bfloat16"]),
+        "batch_size": st.integers(1, 4096),
     },
 )
 
@@ -123,7 +126,9 @@ def test_every_option_has_one_flag_and_words_of_help():
 def test_a_flag_takes_what_its_option_is():
     texts = {name: str for name in OPTIONS}
     numbers = {
-        **dict.fromkeys(("seed", "image_size", "max_length", "layers", "adapter", "min_rows"), int),
+        **dict.fromkeys(
+            ("seed", "image_size", "max_length", "layers", "adapter", "min_rows", "batch_size"), int
+        ),
         **dict.fromkeys(("confidence", "max_cost", "strength", "alpha"), float),
         **dict.fromkeys(("data", "from_run", "output"), Path),
         **dict.fromkeys(("at_any_cost", "allow_unpromised", "fresh_head", "plain"), bool),

@@ -120,3 +120,22 @@ def label_tensor(labels: Any) -> Tensor:
         "the labels of a batch must be integers in [0, K), found such as "
         f"{found[0] if len(found) else 'none'!r}"
     )
+
+
+@contextmanager
+def placed(model: nn.Module, device: torch.device | None) -> Iterator[None]:
+    """Eval mode on a device; the model's flags and its device are as before afterwards.
+
+    Args:
+        model: moved, where it is not there.
+        device: None: where the model is.
+    """
+    before = next((p.device for p in model.parameters()), None)
+    with evaluating(model):
+        if device is not None:
+            model.to(device)
+        try:
+            yield
+        finally:
+            if device is not None and before is not None:
+                model.to(before)

@@ -56,6 +56,9 @@ OF_THE_TASK = (
     "image_size",
     "max_length",
     "layers",
+    "device",
+    "precision",
+    "batch_size",
 )
 """Options that say what is fine-tuned; every command that runs a task has them."""
 

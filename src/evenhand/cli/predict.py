@@ -26,6 +26,9 @@ def predict(
         str | None, typer.Option(help="Of a CSV, where it is not found right.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of a CSV, where it is not UTF-8.")] = None,
+    device: Annotated[
+        str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:1 or mps.")
+    ] = "auto",
     json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -48,6 +51,7 @@ def predict(
             columns=carried,
             delimiter=delimiter,
             encoding=encoding,
+            device=device,
             on_rows=progress.update,
         )
     if json:

@@ -75,6 +75,9 @@ class Asked(TypedDict, total=False):
     adapter: int
     depth: int | str
     plain: bool
+    device: str
+    precision: str
+    batch_size: int
     seed: int
     name: str
     card: Mapping[str, Any]
@@ -131,9 +134,11 @@ def finetune(
             ``min_rows``. ``strength``: take this one, without choosing. ``adapter``: rank of an
             adapter to try, for evenhand's MLPs. ``depth``: stages of the model that a head may read
             before its own input, in the same pass: ``"auto"`` (two), 0, 1 or 2. ``plain``: keep to
-            a model of the class that was given. ``seed``: of every random choice. ``name``: of the
-            task, in the results. ``card``: what the model card says of ``license``, ``language``,
-            ``datasets``, ``base_model`` and ``intended``.
+            a model of the class that was given. ``device``, ``precision``, ``batch_size``: how the
+            model is run for its features: on a GPU where there is one, in bfloat16 where that has
+            it, as many inputs at a time as its memory holds. ``seed``: of every random choice.
+            ``name``: of the task, in the results. ``card``: what the model card says of
+            ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``.
 
     Returns:
         The model with its new head, and the evidence.

@@ -68,6 +68,9 @@ def stage_given(
         seed=request.seed,
         use_cache=whole,
         depth=request.depth,
+        device=request.device,
+        precision=request.precision,
+        batch_size=request.batch_size,
         progress=progress,
     )
     return regrouped(stage, request.regrouping), request

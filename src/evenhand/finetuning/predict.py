@@ -11,9 +11,11 @@ from typing import Any
 import numpy as np
 
 from evenhand._base.arrays import IntArray
+from evenhand._base.devices import device_of
 from evenhand._base.files import replaced_file, write_atomically
 from evenhand._base.seals import SUMS, names_in_sums, sealed
 from evenhand._base.text import listed
+from evenhand._base.torch_calls import placed
 from evenhand.errors import InputError
 from evenhand.finetuning.artefact import load
 from evenhand.finetuning.drift import Drift
@@ -71,6 +73,7 @@ def predict(
     columns: Sequence[str] = (),
     delimiter: str | None = None,
     encoding: str | None = None,
+    device: str = "auto",
     on_rows: Callable[[int], object] | None = None,
 ) -> Predicted:
     """Decide every row of a file; each has its row in the output, in the same order.
@@ -86,6 +89,7 @@ def predict(
         output: a file that ends with ``.csv`` or ``.parquet``.
         columns: of the data, carried through as they are.
         delimiter, encoding: of a CSV, where they are not found right.
+        device: where the model runs: ``"auto"``, a GPU where there is one; ``"cpu"``, ``"cuda:1"``.
         on_rows: called with the number of rows just decided, for a progress bar.
 
     Raises:
@@ -110,6 +114,7 @@ def predict(
     drift = Drift.of(model)
     reasons: dict[int, str] = {}
     with ExitStack() as stack:
+        stack.enter_context(placed(model.backbone.model, device_of(device)))
         temporary = stack.enter_context(replaced_file(output))
         scored = stack.enter_context(
             ScoredFile(temporary, output.suffix, model.classes, tuple(columns))

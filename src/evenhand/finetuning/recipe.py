@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
     from evenhand.models.backbone import Backbone
+    from evenhand.models.features.extract import Running
     from evenhand.tasks.task import Task
 
 
@@ -90,9 +91,18 @@ class Recipe:
             seed=seed,
             cache=self.cache,
             depth=self.config.depth,
-            progress=self.progress,
-            world=world,
+            **self._running(world),
         )
+
+    def _running(self, world: World = ALONE) -> Running:
+        asked = self.config
+        return {
+            "device": asked.device,
+            "precision": asked.precision,
+            "batch_size": asked.batch_size,
+            "progress": self.progress,
+            "world": world,
+        }
 
     def extract(self, seed: int) -> None:
         """Put the features of every split into the cache, where a model gives them."""
@@ -104,7 +114,7 @@ class Recipe:
 
         task = self._task(seed)
         deep = deep_backbone(backbone, task.train.inputs, self.config.depth)
-        extract_task(deep or backbone, task, root=self.cache, progress=self.progress)
+        extract_task(deep or backbone, task, root=self.cache, **self._running())
 
     @cached_property
     def _old(self) -> FairModel | None:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from evenhand._base import option_checks as check
+from evenhand._base.devices import PRECISIONS
 from evenhand._base.requests import Options, plain
 from evenhand._base.requests import option as of_request
 from evenhand.criteria import Criterion
@@ -187,6 +188,24 @@ class FinetuneRequest:
     )
     plain: bool = option(
         False, check.yes, "Ship a model of the class that was given; the report says what it costs."
+    )
+    device: str = option(
+        "auto",
+        check.text,
+        "Where the model runs: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.",
+        only=WITH_MODEL,
+    )
+    precision: str = option(
+        "auto",
+        check.one_of(PRECISIONS),
+        "What it computes in: auto (bfloat16 on a GPU that has it), float32, bfloat16 or float16.",
+        only=WITH_MODEL,
+    )
+    batch_size: int | None = option(
+        None,
+        check.whole(1, 1_000_000),
+        "Inputs a forward pass; default 64, on a GPU as many as its memory holds.",
+        only=WITH_MODEL,
     )
     output: Path | None = option(None, check.path, "Run folder; default runs/TASK-seedN.")
     name: str | None = option(

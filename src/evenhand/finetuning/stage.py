@@ -7,12 +7,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import numpy as np
 
 from evenhand._base.arrays import FloatArray
-from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
 from evenhand.finetuning.problem import Network, Problem, Queries
 from evenhand.heads.fit import fit_path
@@ -26,6 +25,7 @@ from evenhand.tasks.task import Task
 if TYPE_CHECKING:
     from evenhand.finetuning.depth import Depth
     from evenhand.models.backbone import Backbone
+    from evenhand.models.features.extract import Running
     from evenhand.models.mlp import MLP
 
 
@@ -214,8 +214,7 @@ def task_stage(
     cache: Path | None = None,
     use_cache: bool = True,
     depth: int | str = 0,
-    progress: bool = False,
-    world: World = ALONE,
+    **running: Unpack[Running],
 ) -> Stage:
     """Any task seen through any backbone: features once (cached), and the head to begin from.
 
@@ -227,8 +226,9 @@ def task_stage(
         use_cache: False reads and writes none.
         depth: how many stages before the head's own input are read too, in the same pass:
             ``"auto"``, 0, 1 or 2.
-        progress: show a bar while features are extracted.
-        world: the processes that share the extraction; all call, and get the same stage.
+        running: how features are extracted (``device``, ``precision``, ``batch_size``,
+            ``progress``, …), as for :func:`evenhand.models.features.extract_task`. Processes of a
+            ``world`` share it; all call, and get the same stage.
 
     Raises:
         InputError: there is no backbone, and the task's inputs are no arrays.
@@ -245,9 +245,7 @@ def task_stage(
         plain = MLP(inputs.shape[1], len(task.classes), layers=1)
         backbone = replace(wrap(plain, "head", name="linear"), pretrained_head=False)
     deep = deep_backbone(backbone, task.train.inputs, depth)
-    found = extract_task(
-        deep or backbone, task, root=cache, use_cache=use_cache, progress=progress, world=world
-    )
+    found = extract_task(deep or backbone, task, root=cache, use_cache=use_cache, **running)
     read = {name: found.splits[name].features for name in FITTED}
     train, valid, test = (
         found.splits[name].with_features(own_features(read[name], backbone.in_features))

@@ -213,3 +213,18 @@ def test_without_peft_the_extra_is_named(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "peft", None)
     with pytest.raises(eh.errors.MissingExtraError, match=r"evenhand\[peft\]"):
         adapt(net(), images(), target_modules=["conv2"])
+
+
+def test_mixed_precision_trains_the_same_way_and_gives_a_model_of_the_same_type():
+    pytest.importorskip("peft")
+    train, test = images(), images(2000, 1)
+    options = {"target_modules": ["conv2"], "rank": 1, "strength": 1.0, "epochs": 3, "seed": 0}
+    plain = adapt(net(), train, **options)
+    mixed = adapt(net(), train, precision="bfloat16", device="cpu", **options)
+    assert {p.dtype for p in mixed.parameters()} == {torch.float32}
+    for one, other in zip(scores(plain, test), scores(mixed, test), strict=True):
+        assert one == pytest.approx(other, abs=2.0)
+    with pytest.raises(InputError, match="no precision 'half'"):
+        adapt(net(), train, precision="half", **options)
+    with pytest.raises(InputError, match="no device 'gpu'"):
+        adapt(net(), train, device="gpu", **options)

@@ -24,7 +24,7 @@ OF_ONE_RUN = (
     "bounds",
 )
 """Options of one run that a comparison asks for in its own words, or not at all."""
-FREE = ("seeds", "methods", "all_methods", "reference")
+FREE = ("seeds", "methods", "all_methods", "reference", "device", "batch_size")
 """What a second call in the same folder may ask otherwise: a cell does not depend on it."""
 
 

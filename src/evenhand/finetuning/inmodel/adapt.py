@@ -7,8 +7,7 @@ PEFT's LoRA, which serves any torch module.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Unpack
 
@@ -16,12 +15,14 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from evenhand._base.devices import device_of, precision_of
 from evenhand._base.options import with_defaults
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError, MissingExtraError, ModelError
+from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
 from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
+from evenhand.finetuning.inmodel.lora import adapters, lora_config, targets_of
 from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions, check_budget
 from evenhand.finetuning.inmodel.training import (
     Step,
@@ -83,7 +84,11 @@ def adapt(
             ``weight_decay`` (1e-2): of the adapters' training; the head takes smaller steps where
             its features are wide. ``cache``: keep the input of the adapted part in memory; False
             runs the whole model each epoch: needed where every epoch sees other inputs
-            (augmentation). ``prepare``: collates a list of raw inputs into what the model takes.
+            (augmentation). ``device``: where the copy is trained, ``"auto"`` for the GPU where
+            there is one, by default where the model is; what is returned is where the model was.
+            ``precision``: of the forward passes of training, as mixed precision: ``"float32"``,
+            ``"bfloat16"``, ``"float16"`` or ``"auto"`` (bfloat16 on a GPU that has it).
+            ``prepare``: collates a list of raw inputs into what the model takes.
             ``seed``: of batches and of the adapters' first directions. ``on_epoch``: called after
             each epoch.
 
@@ -108,7 +113,7 @@ def adapt(
     """
     how = with_defaults(OPTIONS, options, "adapt")
     check_budget(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
-    lora = _lora_config(target_modules, rank, how["rank_pattern"])
+    lora = lora_config(target_modules, rank, how["rank_pattern"])
     given = model if isinstance(model, Backbone) else wrap(model, head, prepare=how["prepare"])
     batches = as_batches(
         train,
@@ -118,9 +123,10 @@ def adapt(
         seed=how["seed"],
         classes=how["classes"],
     )
-    own = _copy(given, given.linear_head())
+    device = device_of(how["device"]) or given.device
+    own = _copy(given, given.linear_head(), device)
     with evaluating(own.model):
-        passed = _first_pass(own, batches, _targets(own, lora), how["cache"])
+        passed = _first_pass(own, batches, targets_of(own, lora), how["cache"])
         rows = passed.rows(how["classes"])
         penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
         if strength:
@@ -135,7 +141,7 @@ def adapt(
         first = fit_path(
             rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
         )[0].head
-    own = _copy(own, first)
+    own = _copy(own, first, device)
     slow = head_rate(how["learning_rate"], rows.features)
     training = Training(
         how["epochs"],
@@ -145,11 +151,12 @@ def adapt(
         strength,
         ridge,
         how["seed"],
+        precision_of(how["precision"], device),
         how["on_epoch"],
     )
     source = passed.again(batches, rows.groups.names)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
-        with _adapters(own.model, lora, how["seed"]):
+        with adapters(own.model, lora, how["seed"]):
             train_parts(own, source, feed, penalty, training)
         moved, labels, codes = _features(own, source, feed)
         rows = Rows(moved, labels, Groups(codes, rows.groups.names, how["groups"]), rows.classes)
@@ -161,63 +168,13 @@ def adapt(
             terms,
             control=FitControl(start=own.linear_head()),
         )[0].head
-    return own.with_head(last)
+    return own.with_head(last).to(given.device)
 
 
-def _lora_config(target_modules: Any, rank: int, pattern: Mapping[str, int] | None) -> Any:
-    try:
-        from peft import LoraConfig
-    except ImportError as error:
-        raise MissingExtraError("peft", "peft", "an adapter inside a model") from error
-    named = target_modules if isinstance(target_modules, str) else list(target_modules)
-    # alpha = r everywhere, so that an adapter's change is B A itself.
-    return LoraConfig(
-        r=rank,
-        lora_alpha=rank,
-        target_modules=named,
-        rank_pattern=dict(pattern or {}),
-        alpha_pattern=dict(pattern or {}),
-    )
-
-
-def _targets(own: Backbone, lora: Any) -> list[str]:
-    """The paths PEFT will adapt; checked before anything is computed."""
-    from peft.tuners.tuners_utils import check_target_module_exists
-
-    matched = [
-        path
-        for path, module in own.model.named_modules()
-        if path and hasattr(module, "weight") and check_target_module_exists(lora, path)
-    ]
-    if own.head in matched:
-        raise InputError(f"the head {own.head!r} trains whole: leave it out of target_modules")
-    if not matched:
-        raise ModelError(f"no layer of {own.name} matches target_modules {lora.target_modules!r}")
-    return matched
-
-
-def _copy(backbone: Backbone, head: Head) -> Backbone:
-    """A copy with another head, its every flag as before."""
-    model = backbone.with_head(head)
+def _copy(backbone: Backbone, head: Head, device: torch.device) -> Backbone:
+    """A copy with another head on a device, its every flag as before."""
+    model = backbone.with_head(head).to(device)
     return replace(backbone, model=model, pretrained_head=True)
-
-
-@contextmanager
-def _adapters(model: nn.Module, lora: Any, seed: int) -> Iterator[None]:
-    """LoRA inside the block, merged after it; parameters' flags are given back."""
-    from peft import LoraModel
-
-    flags = {name: parameter.requires_grad for name, parameter in model.named_parameters()}
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        tuner = LoraModel(model, {"default": lora}, "default")
-    try:
-        yield
-    finally:
-        tuner.merge_and_unload()
-        vars(model).pop("peft_config", None)  # older PEFTs leave it behind
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(flags[name])
 
 
 @dataclass(frozen=True, eq=False)

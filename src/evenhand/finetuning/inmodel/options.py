@@ -22,6 +22,8 @@ class AdaptOptions(TypedDict, total=False):
     learning_rate: float
     weight_decay: float
     cache: bool
+    device: str | None
+    precision: str
     prepare: Prepare | None
     seed: int
     on_epoch: OnEpoch | None
@@ -37,6 +39,8 @@ OPTIONS: dict[str, Any] = {
     "learning_rate": 3e-3,
     "weight_decay": 1e-2,
     "cache": True,
+    "device": None,
+    "precision": "float32",
     "prepare": None,
     "seed": 0,
     "on_epoch": None,

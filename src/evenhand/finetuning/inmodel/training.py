@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from evenhand._base.arrays import FloatArray
+from evenhand._base.devices import Precision
 from evenhand._base.torch_calls import call, class_logits
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
@@ -57,6 +58,7 @@ class Training:
     strength: float
     ridge: float
     seed: int
+    precision: Precision = "float32"
     on_epoch: OnEpoch | None = None
 
 
@@ -122,14 +124,23 @@ def train_parts(
     ]
     optimizer = torch.optim.AdamW(parts, lr=how.learning_rate, weight_decay=0.0)
     draw = torch.Generator().manual_seed(how.seed)
+    mixed = torch.autocast(
+        own.device.type,
+        getattr(torch, how.precision) if how.precision != "float32" else None,
+        enabled=how.precision != "float32",
+    )
     for number in range(how.epochs):
-        rows, losses, gaps, batches = 0, 0.0, 0.0, 0
+        rows, batches = 0, 0
+        losses, gaps = (torch.zeros((), dtype=torch.float64) for _ in range(2))
         for step in _ordered(source, draw):
             done = number + min(1.0, batches / len(source))
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * _rate(done / how.epochs)
             feed.current = step.current(own)
-            logits = class_logits(call(own.model, own.placed(step.inputs)))
+            with mixed:
+                logits = class_logits(call(own.model, own.placed(step.inputs)))
+            if how.precision != "float32":
+                logits = logits.float()
             labels = step.labels.to(logits.device)
             log_loss = nn.functional.cross_entropy(logits.float(), labels)
             penalty = gap(logits, labels, step.groups)
@@ -143,11 +154,16 @@ def train_parts(
             optimizer.step()
             rows += len(labels)
             batches += 1
-            losses += float(log_loss.detach()) * len(labels)
-            gaps += float(penalty.detach())
+            losses = losses.to(loss.device) + log_loss.detach() * len(labels)
+            gaps = gaps.to(loss.device) + penalty.detach()
         if how.on_epoch:
             how.on_epoch(
-                Epoch(number + 1, how.epochs, losses / max(rows, 1), gaps / max(batches, 1))
+                Epoch(
+                    number + 1,
+                    how.epochs,
+                    float(losses) / max(rows, 1),
+                    float(gaps) / max(batches, 1),
+                )
             )
     optimizer.zero_grad()
 

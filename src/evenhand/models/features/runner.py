@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,7 +15,7 @@ import torch
 
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.devices import Precision
-from evenhand._base.torch_calls import evaluating
+from evenhand._base.torch_calls import placed
 from evenhand.errors import InputError, ModelError
 from evenhand.models.backbone import Backbone
 
@@ -62,7 +62,7 @@ class Runner:
 
     def running(self) -> AbstractContextManager[Any]:
         """Eval mode on the device; both are restored afterwards."""
-        return _placed(self.backbone, self.device)
+        return placed(self.backbone.model, self.device)
 
     def run(
         self, rows: IntArray, advance: Callable[[int], object], total: int, before: int = 0
@@ -187,17 +187,3 @@ def _readers() -> int:
     """One thread a core that this process may use."""
     allowed = getattr(os, "sched_getaffinity", None)
     return min(len(allowed(0)) if allowed else os.cpu_count() or 1, MOST_READERS)
-
-
-@contextmanager
-def _placed(backbone: Backbone, device: torch.device | None) -> Iterator[None]:
-    """Eval mode on a device; the model's flags and its device are restored afterwards."""
-    before = backbone.device
-    with evaluating(backbone.model):
-        if device is not None:
-            backbone.model.to(device)
-        try:
-            yield
-        finally:
-            if device is not None:
-                backbone.model.to(before)
