@@ -11,7 +11,7 @@ from evenhand.cli.options import OF_THE_TASK, Backend, Cache, Given, Json, Quiet
 from evenhand.cli.request_options import takes
 
 
-@takes(*OF_THE_TASK, "bound", "confidence", "error")
+@takes(*OF_THE_TASK, "bound", "confidence", "error", "depth")
 def compare(
     task: Task,
     given: Given,
@@ -40,13 +40,17 @@ def compare(
 
     evenhand compare adult --methods transfer,gap-eo,fairret --bound equalized_odds=0.1
 
+    evenhand compare adult --depth auto    (every method reads the stages before the head too)
+
     A second call with the same --output computes only what is missing.
     """
     import os
+    from dataclasses import replace
 
     from evenhand.finetuning.recipe import recipe
 
     asked = recipe(task, cache=cache, progress=not quiet, **given)
+    asked = replace(asked, all_deep=given["depth"] not in (None, "0"))
     request = asked.config
 
     from evenhand._base.processes import backend_of

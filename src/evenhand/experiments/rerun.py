@@ -172,7 +172,7 @@ def _compare(config: dict[str, Any], where: Where) -> Run:
     asked = CompareRequest.from_config(config)
     return partial(
         compare,
-        _recipe(asked.asked, where),
+        replace(_recipe(asked.asked, where), all_deep=asked.all_deep),
         asked.seeds,
         where.output,
         methods=None if asked.methods is None else list(asked.methods),

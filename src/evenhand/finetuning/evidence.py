@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
 from typing import Any
@@ -12,9 +12,10 @@ from typing import Any
 from evenhand.finetuning.baselines import TUNED, as_fitted
 from evenhand.finetuning.fitting import DEEP, family_of, reads_deep
 from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, network_of
-from evenhand.finetuning.problem import Fitted, deep_fitted, fitted_head
+from evenhand.finetuning.problem import Fitted, Problem, deep_fitted, fitted_head
 from evenhand.finetuning.score import score
 from evenhand.finetuning.stage import Stage
+from evenhand.head import Head
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.moved_layer import MovedLayer
 from evenhand.heads.selection.fair_head import FairHead
@@ -42,17 +43,28 @@ def setting_of(fair: FairHead) -> str:
 
 
 def as_chosen(stage: Stage, fair: FairHead) -> Fitted:
-    """The chosen head or adapter as it decides rows."""
-    if stage.deep is not None and fair.fit is not None and reads_deep(family_of(fair)):
-        notes = () if fair.fit.converged else (UNCONVERGED,)
-        head = stage.deep.backbone.as_stored(fair.head)
-        return deep_fitted(head, fair.trainable_parameters, notes=notes)
-    if not isinstance(fair.fit, HeadFit) or fair.fit.adapter is None:
-        unsure = fair.fit is not None and not fair.fit.converged
-        notes = (UNCONVERGED,) if unsure else ()
-        head = stage.backbone.as_stored(fair.head)
-        return fitted_head(head, fair.trainable_parameters, notes=notes)
-    return adapted_fit(fair.fit, network_of(stage.problem))
+    """What was chosen as it decides rows, its numbers as the model holds them."""
+    deep = stage.deep.backbone if stage.deep else stage.backbone
+    return chosen_fit(
+        stage.problem, fair, (deep if reads_deep(family_of(fair)) else stage.backbone).as_stored
+    )
+
+
+def chosen_fit(
+    problem: Problem, fair: FairHead, stored: Callable[[Head], Head] = lambda head: head
+) -> Fitted:
+    """What was chosen as it decides rows: the old head, a head, a deep one, or with an adapter.
+
+    Args:
+        problem: what it was fitted on.
+        fair: the choice.
+        stored: a head with the numbers that the model can hold.
+    """
+    if isinstance(fair.fit, HeadFit) and fair.fit.adapter is not None:
+        return adapted_fit(fair.fit, network_of(problem))
+    notes = (UNCONVERGED,) if fair.fit is not None and not fair.fit.converged else ()
+    make = deep_fitted if reads_deep(family_of(fair)) else fitted_head
+    return make(stored(fair.head), fair.trainable_parameters, notes=notes)
 
 
 def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint]:

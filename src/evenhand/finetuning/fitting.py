@@ -15,7 +15,12 @@ from evenhand.finetuning.request import FinetuneRequest
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
 from evenhand.heads.moved_layer import MOVED_STRENGTHS
-from evenhand.heads.selection.candidates import DEFAULT_GRID, CandidateGrid, Candidates
+from evenhand.heads.selection.candidates import (
+    DEFAULT_GRID,
+    STRENGTHS,
+    CandidateGrid,
+    Candidates,
+)
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.fair_head import (
     ADAPTER_BETA,
@@ -35,6 +40,10 @@ from evenhand.heads.spec import DEFAULT_SPEC, FitControl, HeadSpec
 DEEP = "deep "
 DEEP_HEAD = DEEP + "head"
 """What the names of families begin with whose heads read several depths, and that of heads."""
+
+
+DEEP_GRID = CandidateGrid((0.0, *STRENGTHS[1::2]))
+"""Every second strength: a deep head has more features, and its fits take most of a run."""
 
 
 WHOLE = "hidden layer + head"
@@ -171,7 +180,7 @@ class Fitting:
             return []
         control = FitControl(start=self.deep.head, seed=self.deep.seed, on_fit=on_fit)
         return head_families(
-            self.deep.development, rule, self.deep_spec, grid=self.grid, control=control
+            self.deep.development, rule, self.deep_spec, grid=DEEP_GRID, control=control
         )
 
     def other(
@@ -207,4 +216,4 @@ def fits_of(problem: Problem, request: FinetuneRequest, rule: Rule) -> int | Non
     if _moves(problem, request):
         each += (FOLDS + 1) * len(MOVED_STRENGTHS) * len(paths(rule.criteria))
     deep = problem.deep_features is not None and request.rank is None
-    return each + (head_fits_needed(rule) if deep else 0)
+    return each + (head_fits_needed(rule, DEEP_GRID) if deep else 0)

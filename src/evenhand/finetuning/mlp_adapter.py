@@ -45,6 +45,10 @@ def hidden_rows(problem: Problem, rank: int = 1) -> HiddenRows:
     """
 
     network = network_of(problem)
+    if not isinstance(network.model, MLP):
+        raise InputError(
+            "an adapter moves a layer of an MLP, and this head reads several depths of one"
+        )
     hidden = last_hidden(network.model)
     hidden.require_rank(rank)
     inputs = np.concatenate(

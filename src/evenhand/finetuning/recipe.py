@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,11 +32,13 @@ class Recipe:
         config: what is asked.
         cache: root of the caches of features and pre-trained MLPs; None for the platform's.
         progress: show bars on long work.
+        all_deep: the stages' own features are those of several depths, for every method.
     """
 
     config: FinetuneRequest
     cache: Path | None = None
     progress: bool = False
+    all_deep: bool = False
 
     @property
     def task(self) -> str:
@@ -76,7 +78,15 @@ class Recipe:
         from evenhand.finetuning.regroup import regrouped
 
         require_unseen_test_rows(self.config, seed)
-        return regrouped(self._stage(seed, world), self.config.regrouping)
+        stage = regrouped(self._stage(seed, world), self.config.regrouping)
+        if not self.all_deep:
+            return stage
+        if stage.deep is None:
+            raise InputError(
+                f"{stage.backbone.name} has no stage before its head's own input that could be "
+                "read: leave out --depth"
+            )
+        return replace(stage.deep, task=f"{stage.task} (deep)")
 
     def _stage(self, seed: int, world: World) -> Stage:
         if self.config.task == "adult" and self.config.model is None:

@@ -25,7 +25,7 @@ from evenhand.heads.head_fit import (
     wants_passes,
 )
 from evenhand.heads.lbfgs import minimise
-from evenhand.heads.moved_layer import MOVED_EVALUATIONS, Moved
+from evenhand.heads.moved_layer import MOVED_EVALUATIONS, MOVED_TOLERANCE, Moved
 from evenhand.heads.objective import Objective
 from evenhand.heads.parametrization import Dense, Form, LowRank, start_or_zero
 from evenhand.heads.spec import DEFAULT_CONTROL, HEAVIEST, FitControl, HeadSpec
@@ -114,7 +114,9 @@ def _fit_in_memory(
         else:
             theta = form.pack(control.start)
         tolerance = TOLERANCE[dtype]
-        if spec.hidden is not None:
+        if spec.full:
+            tolerance = max(tolerance, MOVED_TOLERANCE)
+        elif spec.hidden is not None:
             tolerance = max(tolerance, ADAPTER_TOLERANCE)
         elif spec.rank is not None and len(rows.classes) > 2:
             tolerance = max(tolerance, LOW_RANK_TOLERANCE)

@@ -37,6 +37,10 @@ MOVED_EVALUATIONS = 120
 """Evaluations that are enough for a strength, begun at the one before."""
 
 
+MOVED_TOLERANCE = 5e-4
+"""Largest entry of the gradient at which a fit stops; its decisions are settled then."""
+
+
 @dataclass(frozen=True, eq=False)
 class MovedLayer(Adapter):
     """A hidden layer with a change of full rank: ``down`` is V - V0, ``up`` is 1, c is new."""

@@ -19,6 +19,7 @@ OF_ONE_RUN = (
     "rank",
     "alpha",
     "adapter",
+    "plain",
     "seed",
     "output",
     "bounds",
@@ -38,6 +39,7 @@ class CompareRequest:
         methods: their names; None for all but those that take minutes on features this wide.
         rules: rules with bounds, each a further row of every method that has a knob.
         reference: (method, setting) of the paired differences.
+        all_deep: every method reads the features of several depths, not ``evenhand`` alone.
     """
 
     asked: FinetuneRequest
@@ -45,6 +47,7 @@ class CompareRequest:
     methods: tuple[str, ...] | None = None
     rules: tuple[Rule, ...] = ()
     reference: tuple[str, str] = REFERENCE
+    all_deep: bool = False
 
     @property
     def names(self) -> list[str]:
@@ -66,6 +69,7 @@ class CompareRequest:
             "methods": self.names,
             "all_methods": self.methods is None,
             "reference": list(self.reference),
+            "all_deep": self.all_deep,
         }
 
     @classmethod
@@ -92,4 +96,5 @@ class CompareRequest:
             None if config["all_methods"] else tuple(map(str, config["methods"])),
             tuple(rules),
             (method, setting),
+            bool(config.get("all_deep", False)),
         )

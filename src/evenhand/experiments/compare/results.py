@@ -142,6 +142,11 @@ def _records(stage: Stage, entry: Entry, rules: Sequence[Rule]) -> Iterator[Reco
     each = (time.perf_counter() - began) / max(1, len(fitted))
     for setting, one in fitted:
         yield score(stage, entry.name, setting, one, each + one.shared_seconds)
+    for rule in rules if entry.by_rule else ():
+        began = time.perf_counter()
+        one = entry.choose(problem, rule)
+        setting = Setting.at_bound(" and ".join(map(str, rule.bounds)))
+        yield score(stage, entry.name, setting, one, time.perf_counter() - began)
     if not entry.knob:
         return
     for criterion in _criteria(entry, FRONTIER):

@@ -71,6 +71,7 @@ def compare(
         None if methods is None else tuple(methods),
         tuple(rules),
         reference,
+        recipe.all_deep,
     )
     config = {"command": "compare", **asked.to_config()}
     with run_folder(folder, "compare"):

@@ -1,18 +1,17 @@
-"""evenhand's default: the smallest gap at a small cost, chosen by cross-fitting, guarded."""
+"""evenhand's default: everything that a run chooses among, by the same counts and rules."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
-from evenhand.criteria import STANDARD, Criterion
+from evenhand.criteria import Criterion
 from evenhand.experiments.methods.method import Method
-from evenhand.finetuning.problem import Fitted, Problem, fitted_head
-from evenhand.heads.selection.fair_head import choose_head
-from evenhand.heads.selection.menu import head_families
-from evenhand.heads.selection.requirements import has_gap
+from evenhand.finetuning.evidence import chosen_fit, setting_of
+from evenhand.finetuning.fitting import Fitting
+from evenhand.finetuning.problem import Fitted, Problem
+from evenhand.finetuning.request import FinetuneRequest
 from evenhand.heads.selection.rule import Rule
-from evenhand.heads.spec import FitControl, HeadSpec
-from evenhand.report.record import UNCONVERGED
 
 
 def chosen(criterion: str | Criterion) -> Method:
@@ -24,22 +23,23 @@ def chosen(criterion: str | Criterion) -> Method:
     rule = Rule(criterion=Criterion.parse(criterion))
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
-        before = sum(problem.path_seconds(c) for c in STANDARD)
-        rows = problem.development
-        families = head_families(
-            rows,
-            rule,
-            HeadSpec(ridge=problem.ridge, intercept=problem.intercept),
-            control=FitControl(start=problem.head, seed=problem.seed),
-            known={c: problem.path(c) for c in STANDARD if has_gap(rows, c)},
-        )
-        fair = choose_head(rows, rule, families, old=None if problem.fresh else problem.head)
-        notes = ("the old head was kept",) if fair.fit is None else ()
-        if fair.fit is not None and not fair.fit.converged:
-            notes = (UNCONVERGED,)
-        fitted = fitted_head(
-            fair.head, fair.trainable_parameters, notes=notes, shared_seconds=before
-        )
-        return [(f"cost<={rule.max_cost:g}", fitted)]
+        return [(f"cost<={rule.max_cost:g}", fitted_by(problem, rule))]
 
     return run
+
+
+def fitted_by(problem: Problem, rule: Rule) -> Fitted:
+    """What a run that is asked for nothing else ships by ``rule``.
+
+    It chooses among heads on the model's own features, those that read several depths where the
+    problem has them, and the hidden layer moved too where the model is one of evenhand's MLPs.
+
+    Raises:
+        InputError: no two groups can be compared by a criterion of the rule, or too few rows.
+    """
+    fair = Fitting.of(problem, FinetuneRequest()).fit(rule)
+    notes = ["the old head was kept"] if fair.fit is None else [f"chosen: {setting_of(fair)}"]
+    if fair.choice.promised is False:
+        notes.append("not promised")
+    fitted = chosen_fit(problem, fair)
+    return replace(fitted, notes=(*fitted.notes, *notes))

@@ -30,6 +30,7 @@ class Entry:
         widest: the most features it is run on without being named; above, it takes minutes.
         evens: the one criterion that a method of evenhand's own evens out and is cross-fitted for.
         knob: it has a knob for fairness, so that a bound can choose among its settings.
+        by_rule: ``"module:function"`` from a problem and a rule to what it chooses by itself.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Entry:
     widest: int | None = None
     evens: Criterion | None = None
     knob: bool = True
+    by_rule: str | None = None
 
     def too_wide(self, features: int) -> str | None:
         """Why a comparison of everything leaves it out at so many features; None: it does not."""
@@ -55,9 +57,17 @@ class Entry:
 
     def load(self) -> Any:
         """The method (:class:`~evenhand.experiments.methods.method.Method`), imported now."""
-        module, _, function = self.target.partition(":")
-        found = getattr(importlib.import_module(module, __package__), function)
+        found = _imported(self.target)
         return found if self.arguments is None else found(**self.arguments)
+
+    def choose(self, problem: Any, rule: Any) -> Any:
+        """What a method that chooses by itself fits by a rule with bounds; None for the others."""
+        return None if self.by_rule is None else _imported(self.by_rule)(problem, rule)
+
+
+def _imported(target: str) -> Any:
+    module, _, function = target.partition(":")
+    return getattr(importlib.import_module(module, __package__), function)
 
 
 _ENTRIES = (
@@ -257,6 +267,7 @@ _ENTRIES = (
         ".evenhand:chosen",
         {"criterion": "equalized_odds"},
         knob=False,
+        by_rule=".evenhand:fitted_by",
     ),
 )
 
