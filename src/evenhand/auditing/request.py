@@ -11,7 +11,7 @@ from evenhand._base import option_checks as check
 from evenhand._base.option_checks import SHORT
 from evenhand._base.requests import Options, option, plain
 from evenhand._base.text import listed, visible
-from evenhand.criteria import Criterion, parse_limit
+from evenhand.criteria import STANDARD, Criterion, parse_limit
 from evenhand.errors import InputError
 
 IMPACT_RATIO = "impact_ratio"
@@ -22,13 +22,19 @@ DEFAULT_THRESHOLD = 0.5
 
 
 def gap_limits(value: Any) -> dict[str, float]:
-    """Criterion to the largest gap allowed: a mapping, or a list of ``criterion=number``."""
+    """Criterion to the largest gap allowed: a mapping, or a list of ``criterion=number``.
+
+    Raises:
+        InputError: another form, a level, a criterion given twice, or a limit that is no gap.
+    """
     if isinstance(value, Mapping):
         pairs = [(Criterion.parse(check.text(name)), limit) for name, limit in value.items()]
     else:
         pairs = [parse_limit(one) for one in check.words(value)]
     limits: dict[str, float] = {}
     for criterion, limit in pairs:
+        if criterion.kind != "gap":
+            raise InputError(f"{criterion} is a level, bounded from below: give it to --fail-below")
         if criterion.kind != "gap":
             raise InputError(f"{criterion} is a level, bounded from below: give it to --fail-below")
         if criterion.value in limits:
@@ -182,6 +188,13 @@ class AuditRequest:
         """The criterion that the report shows."""
         by_default = Criterion.EQUALIZED_ODDS if self.label else Criterion.DEMOGRAPHIC_PARITY
         return Criterion.parse(self.criterion or by_default)
+
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """The criteria whose figures are told: the standard ones, and those asked for."""
+        levels = [name for name in self.levels if name != IMPACT_RATIO]
+        asked = (self.shown, *map(Criterion.parse, (*self.limits, *levels)))
+        return tuple(dict.fromkeys((*STANDARD, *asked)))
 
     @property
     def limits(self) -> Mapping[str, float]:

@@ -90,7 +90,7 @@ class Audit:
     def gaps(self, *, level: float = 0.95) -> dict[str, dict[Criterion, Interval]]:
         """Every gap with its interval, by what is grouped by."""
         return {
-            name: {c: gap_interval(counts, c, level=level) for c in STANDARD}
+            name: {c: gap_interval(counts, c, level=level) for c in self.request.criteria}
             for name, counts in self.counts.items()
         }
 

@@ -31,18 +31,24 @@ def asked(audit: Audit) -> str:
 
 
 def found(audit: Audit, criterion: Criterion) -> str:
-    """The largest gap."""
+    """The largest gap, or the lowest level."""
     gaps = {name: gap_interval(counts, criterion) for name, counts in audit.counts.items()}
     defined = {name: gap for name, gap in gaps.items() if np.isfinite(gap.estimate)}
     if not defined:
         return "No two groups could be compared."
-    name = max(defined, key=lambda n: defined[n].estimate)
+    worst = max if criterion.kind == "gap" else min
+    name = worst(defined, key=lambda n: defined[n].estimate)
     gap = defined[name]
     kind = criterion.value.replace("_", "-")
-    said = f"The largest {kind} gap is {number(gap.estimate)}, by {name}"
+    what = f"largest {kind} gap" if criterion.kind == "gap" else f"lowest {kind}"
+    said = f"The {what} is {number(gap.estimate)}, by {name}"
     if np.isnan(gap.low):
         return f"{said}; there are too many groups for an interval."
-    clear = "" if gap.low > 0 else " (the data do not contradict a gap of 0)"
+    clear = (
+        ""
+        if gap.low > 0 or criterion.kind == "level"
+        else " (the data do not contradict a gap of 0)"
+    )
     return f"{said}; 95 % interval {number(gap.low)} to {number(gap.high)}{clear}."
 
 

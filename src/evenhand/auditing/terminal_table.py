@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -9,7 +10,7 @@ import numpy as np
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
-from evenhand.criteria import STANDARD
+from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
@@ -51,7 +52,7 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
         lines += [f"{bold}{fitted('By ' + part.counts.attribute, WIDTH).rstrip()}{plain}"]
         ratios = not part.counts.labelled and len(audit.classes) == 2
         table = _ratios(audit, part) if ratios else _groups(part)
-        lines += [*table, "", *_gaps(part), ""]
+        lines += [*table, "", *_gaps(part, audit.request.criteria), ""]
     remarks = audit.warnings()
     for part in audit.shown:
         for sentence in small_cells(part.counts, audit.request.min_count):
@@ -95,17 +96,20 @@ def _table(frame: pd.DataFrame, names: list[str], shown: list[tuple[str, str]]) 
     return lines
 
 
-def _gaps(part: Grouping) -> list[str]:
+def _gaps(part: Grouping, criteria: Sequence[Criterion]) -> list[str]:
     lines = []
-    for criterion in STANDARD:
+    signs = max(6, *(len(criterion.symbol) + 1 for criterion in criteria))
+    names = max(20, *(len(criterion.words) + 2 for criterion in criteria))
+    for criterion in criteria:
         if criterion.needs_labels and not part.counts.labelled:
             continue
         gap, low, high = gap_interval(part.counts, criterion)
         ends = "" if np.isnan(low) else f"  95 % interval {number(low)} to {number(high)}"
         shown = f"{number(gap):>7}{ends}"
         if why_undefined(part.counts, criterion):
-            shown = f"at least {number(float(partial_gap(part.counts.table, criterion)))}"
-        lines.append(f"  {criterion.symbol:<6}{criterion.words:<20}{shown}")
+            edge = "least" if criterion.kind == "gap" else "most"
+            shown = f"at {edge} {number(float(partial_gap(part.counts.table, criterion)))}"
+        lines.append(f"  {criterion.symbol:<{signs}}{criterion.words:<{names}}{shown}")
     return lines
 
 

@@ -44,7 +44,7 @@ def echo_run(run: Run, folder: Path, *, json: bool, quiet: bool) -> None:
         return
     say(run.asked)
     typer.echo("")
-    typer.echo(comparison(run.records, color=sys.stdout.isatty()))
+    typer.echo(comparison(run.records, run.criteria, color=sys.stdout.isatty()))
     typer.echo("")
     say(run.decided)
     for warning in run.warnings:
@@ -63,7 +63,7 @@ def echo_comparison(run: Run, comparison: Comparison, *, json: bool, quiet: bool
     if quiet:
         return
     say(run.asked + "\n")
-    typer.echo(table(comparison.shown, color=sys.stdout.isatty()))
+    typer.echo(table(comparison.shown, run.criteria, color=sys.stdout.isatty()))
     say("\n" + run.decided)
     for warning in run.warnings:
         say(f"note: {warning}")

@@ -108,6 +108,35 @@ class Criterion(str):
         return str(self).replace("_", " ")
 
     @property
+    def sign(self) -> str:
+        """How a bound on it is written."""
+        return "<=" if self.kind == "gap" else ">="
+
+    @property
+    def side(self) -> str:
+        """On which side of a bound it is to be, in words."""
+        return "at most" if self.kind == "gap" else "at least"
+
+    def within(self, figure: float, limit: float) -> bool:
+        """Whether a figure of it keeps a limit."""
+        return figure <= limit if self.kind == "gap" else figure >= limit
+
+    @property
+    def best(self) -> str:
+        """Which of its values are the best."""
+        return "smallest" if self.kind == "gap" else "highest"
+
+    @property
+    def bounded_by(self) -> str:
+        """Which confidence bound of it is told: the one on the side to be feared."""
+        return "upper" if self.kind == "gap" else "lower"
+
+    @property
+    def axis(self) -> str:
+        """What is written along an axis of it."""
+        return f"gap {self.symbol} (0 = even)" if self.kind == "gap" else f"level {self.symbol}"
+
+    @property
     def by_label(self) -> bool:
         """Whether it looks at the rows of each label apart."""
         return not set(self.comparison.rates) <= OF_ALL_ROWS

@@ -9,8 +9,6 @@ from evenhand.criteria.criterion import Criterion
 from evenhand.errors import InputError
 
 FORM = re.compile(r"(?P<name>[^<>=]*)(?P<sign>[<>]?=)(?P<number>[^<>=]*)")
-SIGNS = {"gap": "<=", "level": ">="}
-"""How the kinds are bounded."""
 
 
 def parse_limit(text: str) -> tuple[Criterion, float]:
@@ -30,13 +28,18 @@ def parse_limit(text: str) -> tuple[Criterion, float]:
             f"not {text[:80]!r}; a level as worst_group_accuracy>=0.8"
         )
     criterion = Criterion.parse(found["name"])
-    sign = SIGNS[criterion.kind]
+    sign = criterion.sign
     if found["sign"] not in ("=", sign):
         side = "above" if criterion.kind == "gap" else "below"
         raise InputError(
             f"{criterion} is a {criterion.kind}, bounded from {side}: {criterion}{sign}{number:g}"
         )
     return criterion, number
+
+
+def in_words(criterion: Criterion, limit: float) -> str:
+    """``ΔEO at most 0.1``, or ``WGA at least 0.8``."""
+    return f"{criterion.symbol} {criterion.side} {limit:g}"
 
 
 def _number(text: str) -> float:

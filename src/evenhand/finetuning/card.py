@@ -9,7 +9,7 @@ from pprint import pformat
 from typing import TYPE_CHECKING, Any
 
 from evenhand._base.text import listed, plain_number, visible
-from evenhand.criteria import Criterion
+from evenhand.criteria import Criterion, in_words
 from evenhand.report.card_metadata import CardFacts
 from evenhand.tasks.example_row import example_row
 from evenhand.tasks.raw import ImageColumn, TextColumn
@@ -143,7 +143,7 @@ def _promised(run: Run, model: FairModel) -> list[str]:
     groups = f"the groups of {promise.attribute} ({listed(promise.groups)})"
     rows = f"{promise.rows['train'] + promise.rows['valid']:,}"
     measured = [_judged(name, gap, _confidence(run)) for name, gap in promise.gaps.items()]
-    asked = " and ".join(f"{c.symbol} at most {limit:g}" for c, limit in run.bounds.items())
+    asked = " and ".join(in_words(c, limit) for c, limit in run.bounds.items())
     head = {
         True: f"Promised: {asked} between {groups}.",
         False: f"Not promised: {asked} between {groups}, which was asked for.",
@@ -158,12 +158,13 @@ def _promised(run: Run, model: FairModel) -> list[str]:
 
 
 def _judged(name: str, gap: Mapping[str, float], confidence: str) -> str:
-    symbol = Criterion.parse(name).symbol
-    if not math.isfinite(gap["upper"]):
-        return f"{symbol} could not be judged, for want of rows"
+    criterion = Criterion.parse(name)
+    bound = gap[criterion.bounded_by]
+    if not math.isfinite(bound):
+        return f"{criterion.symbol} could not be judged, for want of rows"
     return (
-        f"{symbol} is estimated as {plain_number(gap['estimate'])}, and is at most "
-        f"{plain_number(gap['upper'])} with {confidence} confidence"
+        f"{criterion.symbol} is estimated as {plain_number(gap['estimate'])}, and is "
+        f"{criterion.side} {plain_number(bound)} with {confidence} confidence"
     )
 
 

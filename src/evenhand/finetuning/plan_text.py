@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from evenhand._base.text import MISSING, columns, fitted, plain_number, visible
 from evenhand.criteria import Criterion
 from evenhand.heads.selection.price import MOST_TIMES, Price, PriceCurve
+from evenhand.metrics.bounds import shortfall
 
 if TYPE_CHECKING:
     from evenhand.finetuning.plan import GroupRows, Plan
@@ -83,7 +84,7 @@ def as_dict(plan: Plan) -> dict[str, Any]:
         "curves": {
             str(criterion): {
                 "smallest": curve.smallest if math.isfinite(curve.smallest) else None,
-                "floor": curve.floor,
+                "floor": curve.floor if math.isfinite(curve.floor) else None,
                 "constant_accuracy": curve.constant_accuracy,
                 "transfer": vars(curve.transfer),
                 "prices": [vars(price) for price in curve.prices],
@@ -152,7 +153,7 @@ def _sentences(curve: PriceCurve, plan: Plan) -> Iterator[str]:
     else:
         first, last = curve.promised[0], curve.promised[-1]
         yield (
-            f"The smallest bound that can be promised is {first.bound:g}: it costs "
+            f"The {curve.criterion.best} bound that can be promised is {first.bound:g}: it costs "
             f"{first.cost:+.2f} points; {last.bound:g} costs {last.cost:+.2f}."
         )
         price = _an_example(curve)
@@ -160,7 +161,7 @@ def _sentences(curve: PriceCurve, plan: Plan) -> Iterator[str]:
             yield (
                 f"A bound of {price.bound:g} is answered with {symbol} of about "
                 f"{plain_number(price.gap)}, since these rows leave a margin of "
-                f"{plain_number(price.upper - price.gap)}, and costs {price.cost:.2f} points; "
+                f"{plain_number(abs(price.upper - price.gap))}, and costs {price.cost:.2f} points; "
                 f"about {price.rows:,} rows ({price.rows / curve.rows:.1f} times these) would "
                 "halve that."
             )
@@ -186,7 +187,12 @@ def _an_example(curve: PriceCurve) -> Price | None:
     Below half of that gap the path runs into its end, where more rows help least.
     """
     able = [price for price in curve.promised if price.rows is not None]
-    far = [price for price in able if price.bound >= curve.transfer.gap / 2]
+    far = [
+        price
+        for price in able
+        if shortfall(price.bound, curve.criterion)
+        >= shortfall(curve.transfer.gap, curve.criterion) / 2
+    ]
     return max(far or able, key=lambda price: price.cost, default=None)
 
 

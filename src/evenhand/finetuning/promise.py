@@ -18,7 +18,8 @@ class Promise:
     Attributes:
         asked, decided: a sentence each.
         kept: whether every bound asked for holds with confidence; None where none was asked.
-        gaps: criterion to the cross-fitted gap of the model and its upper bound.
+        gaps: criterion to the cross-fitted gap of the model and its upper bound; of a level its
+            lower bound.
         attribute: what the groups are groups of.
         groups: their names; the model was judged on these, and reads none.
         rows: how many it was fitted and chosen on, and how many tested it.
@@ -37,7 +38,10 @@ class Promise:
         """What a result promises."""
         choice, problem, test = result.fair_head.choice, result.stage.problem, result.stage.test
         gaps = {
-            str(criterion): {"estimate": float(gap), "upper": float(choice.uppers[criterion])}
+            str(criterion): {
+                "estimate": float(gap),
+                criterion.bounded_by: float(choice.uppers[criterion]),
+            }
             for criterion, gap in choice.gaps.items()
         }
         rows = {"train": len(problem.train), "valid": len(problem.valid), "test": len(test)}

@@ -135,10 +135,15 @@ class FinetuneRequest:
     criterion: str = option(
         Criterion.EQUALIZED_ODDS.value,
         lambda value: Criterion.parse(check.text(value)).value,
-        "Gap to lessen: equalized_odds (default), demographic_parity or equal_opportunity.",
+        "Gap to lessen, or level to raise: equalized_odds (default), demographic_parity, "
+        "equal_opportunity, worst_group_accuracy …; see docs/reference/criteria.md.",
     )
     bound: float | dict[str, float] | None = option(
-        None, of_task.limits, "Gap to keep below, as equalized_odds=0.10; repeatable.", many=True
+        None,
+        of_task.limits,
+        "Gap to keep below, as equalized_odds=0.10, or level to keep above, as "
+        "worst_group_accuracy>=0.8; repeatable.",
+        many=True,
     )
     confidence: float = option(
         0.9, check.number(0.5, 0.999), "Of the bounds, one-sided; default 0.9."

@@ -102,4 +102,4 @@ class Report:
     def __str__(self) -> str:
         from evenhand.report.terminal_table import comparison
 
-        return comparison(self.run.records)
+        return comparison(self.run.records, self.run.criteria)

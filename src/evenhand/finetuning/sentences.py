@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from evenhand._base.text import listed, plain_number
-from evenhand.criteria import Criterion
+from evenhand.criteria import Criterion, in_words
 from evenhand.finetuning.fitting import family_of, reads_deep
 from evenhand.groups import known_groups
 from evenhand.heads.moved_layer import MovedLayer
@@ -32,12 +32,12 @@ def asked(stage: Stage, rule: Rule, strength: float | None) -> str:
     if strength is not None:
         aim = f"with the {rule.criterion.words} penalty at strength {strength:g}"
     elif rule.bounds:
-        limits = " and ".join(f"{b.criterion.symbol} at most {b.limit:g}" for b in rule.bounds)
+        limits = " and ".join(in_words(b.criterion, b.limit) for b in rule.bounds)
         aim = f"with {limits} on new rows, at confidence {rule.confidence:g}"
     else:
         aim = (
-            f"with the smallest {rule.criterion.symbol} that costs at most {rule.max_cost:g} "
-            "points of error"
+            f"with the {rule.criterion.best} {rule.criterion.symbol} that costs at most "
+            f"{rule.max_cost:g} points of error"
         )
     return f"{what}{groups} {aim}."
 
@@ -62,7 +62,10 @@ def decided(
         rule: what was chosen by.
         more: what a chosen head reads besides its own input.
     """
-    criterion = rule.criteria[0]
+    gaps = listed(
+        _gaps(before, after, criterion, counted_names(fair, after, criterion), rule)
+        for criterion in rule.criteria
+    )
     promise = {
         True: " The bound is promised for new rows of the same distribution.",
         False: " The bound is NOT promised.",
@@ -71,8 +74,7 @@ def decided(
     constant = 100 * constant_accuracy(after.counts.total)
     return (
         f"Chosen: {_in_words(fair, more)} ({fair.choice.reason}).{promise} On the test rows "
-        f"{_gaps(before, after, criterion, counted_names(fair, after, criterion), rule)}, "
-        f"the error {after.error:.2f} against {before.error:.2f}, and "
+        f"{gaps}, the error {after.error:.2f} against {before.error:.2f}, and "
         f"{after.accuracy:.2f} % are right against {before.accuracy:.2f} % (always deciding the "
         f"most frequent label: {constant:.2f} %)."
     )
@@ -159,7 +161,7 @@ def floor_notes(fair: FairHead, rule: Rule) -> list[str]:
     return [
         f"the noise floor of {criterion.symbol} for a model like transfer learning is {floor:.3f} "
         f"on these rows: deciding as often as it does and with no gap at all, it would have that "
-        f"upper bound at confidence {rule.confidence:g}"
+        f"{criterion.bounded_by} bound at confidence {rule.confidence:g}"
         for criterion, floor in fair.choice.floors.items()
         if floor > 0
     ]

@@ -46,8 +46,8 @@ def to_json(run: Run) -> str:
         "criterion": run.criterion,
         "promised": run.promised,
         "counted": run.counted,
-        "before": _record(run.before),
-        "after": _record(run.after) if run.after else None,
+        "before": _record(run.before, run),
+        "after": _record(run.after, run) if run.after else None,
         "records": [record.row() for record in run.records],
         "frontier": [vars(point) for point in run.frontier],
         "tables": [
@@ -61,9 +61,10 @@ def to_json(run: Run) -> str:
     return as_json(plain(document)) + "\n"
 
 
-def _record(record: Record) -> dict[str, Any]:
+def _record(record: Record, run: Run) -> dict[str, Any]:
+    told = dict.fromkeys((*STANDARD, *run.criteria))
     intervals = {"error": error_interval(record.counts)} | {
-        criterion.value: gap_interval(record.counts, criterion) for criterion in STANDARD
+        criterion.value: gap_interval(record.counts, criterion) for criterion in told
     }
     return record.row() | {
         "notes": record.notes,

@@ -183,8 +183,8 @@ def _placed(
 
 def _script_data(run: Run, frontier: dict[str, Any] | None, limit: float) -> dict[str, Any]:
     """What the slider needs: the candidates, and the axes they are drawn on."""
-    if frontier is None or len(frontier["path"]) < 2:
-        return {}
+    if frontier is None or len(frontier["path"]) < 2 or run.criterion.kind == "level":
+        return {}  # the slider is of bounds from above
     path = frontier["path"]
     uppers = [c["upper"] for c in path]
     axis = frontier["x"]

@@ -173,6 +173,12 @@ class Run:
     frontier: tuple[PathPoint, ...] = ()
     tables: tuple[tuple[str, str, pd.DataFrame], ...] = ()
 
+    @property
+    def criteria(self) -> tuple[Criterion, ...]:
+        """What was asked for first, then the two that every table has."""
+        usual = (Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY)
+        return tuple(dict.fromkeys((*(self.bounds or (self.criterion,)), *usual)))
+
 
 def results_frame(records: Iterable[Record]) -> pd.DataFrame:
     """The records as the table of results.csv."""

@@ -23,11 +23,12 @@ class Choice:
         constant_accuracy: of always deciding the most frequent label, in %.
         tuned: (strength, offset), in the first family, of transfer learning with its threshold
             tuned.
-        gaps, uppers: gap and its upper bound over the groups that count, by criterion.
+        gaps, uppers: figure and its bound (upper of a gap, lower of a level) over the groups that
+            count, by criterion.
         counted: (G,) which groups have the rows to count, by criterion.
         floors: the upper bound that decisions as often as transfer learning's would have if their
             gap were 0, by criterion.
-        attainable: the smallest bound that could be promised, by criterion; infinite where none.
+        attainable: the best bound that could be promised, by criterion; infinite where none.
         levels_down: it makes every group worse than transfer learning does.
         old_ignored: why the old head was nothing to compare with; None where it was, or where
             there is none.

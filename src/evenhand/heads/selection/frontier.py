@@ -10,7 +10,7 @@ from evenhand._base.arrays import Float64, IntArray
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.soundness import decides
-from evenhand.metrics.bounds import upper_bound
+from evenhand.metrics.bounds import shortfall, upper_bound
 from evenhand.metrics.rates import error_metric
 
 MOST_POINTS = 24
@@ -53,7 +53,8 @@ def frontier(fair: FairHead, rule: Rule, most: int = MOST_POINTS) -> list[PathEs
     for number, family in enumerate(fair.families):
         deciding = decides(family.totals, transfer) | rule.at_any_cost
         error.append(np.where(deciding, metric(family.totals), np.inf).ravel())
-        upper.append(upper_bound(family.tables, criterion, fair.choice.z, least).ravel())
+        bound = upper_bound(family.tables, criterion, fair.choice.z, least).ravel()
+        upper.append(shortfall(bound, criterion))
         gaps.append(upper_bound(family.tables, criterion, 0.0, least).ravel())
         strengths, offsets = family.tables.shape[:2]
         places += [(number, (s, o)) for s in range(strengths) for o in range(offsets)]
@@ -71,7 +72,7 @@ def frontier(fair: FairHead, rule: Rule, most: int = MOST_POINTS) -> list[PathEs
             places[at][1],
             float(errors[at]),
             float(every_gap[at]),
-            float(uppers[at]),
+            float(shortfall(uppers[at], criterion)),
             places[at] == chosen,
         )
         for at in shown

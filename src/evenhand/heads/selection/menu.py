@@ -19,6 +19,7 @@ from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
+from evenhand.metrics.bounds import shortfall
 from evenhand.metrics.rates import gap
 from evenhand.rows import Rows
 
@@ -92,17 +93,22 @@ def with_ridge(rows: Rows, spec: HeadSpec, control: FitControl) -> HeadSpec:
 
 
 def paths(criteria: Sequence[Criterion]) -> tuple[Criteria, ...]:
-    """The paths that a rule asks for: each criterion alone, and their equal mix where several."""
-    alone: tuple[Criteria, ...] = tuple(criteria)
-    if len(criteria) < 2:
+    """The paths that a rule asks for: each criterion alone, and their equal mix where several.
+
+    Of a criterion that has no soft gap of its own the one whose heads serve it; where none does,
+    the candidates are those of equalized odds, and are searched by counts.
+    """
+    serving = tuple(dict.fromkeys(Criterion.parse(c.penalty) for c in criteria if c.penalty))
+    alone: tuple[Criteria, ...] = serving or (Criterion.EQUALIZED_ODDS,)
+    if len(alone) < 2:
         return alone
-    return (*alone, dict.fromkeys(criteria, 1.0))
+    return (*alone, dict.fromkeys(serving, 1.0))
 
 
 def _wanted_paths(rows: Rows, rule: Rule, grid: CandidateGrid) -> list[Criteria]:
     asked = list(paths(rule.criteria))
     if grid.every_criterion:
-        asked += [c for c in STANDARD if c not in rule.criteria and has_gap(rows, c)]
+        asked += [c for c in STANDARD if c not in asked and has_gap(rows, c)]
     return asked
 
 
@@ -111,20 +117,20 @@ def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID) -> int:
 
     A path that turns out not to be needed counts as done.
     """
-    asked = len(paths(rule.criteria))
-    number = asked
+    asked = paths(rule.criteria)
+    number = len(asked)
     if grid.every_criterion:
-        number += sum(criterion not in rule.criteria for criterion in STANDARD)
+        number += sum(criterion not in asked for criterion in STANDARD)
     if grid.heavier and rule.bounds:
-        number += asked
+        number += len(asked)
     return (FOLDS + 1) * len(grid.strengths) * number
 
 
 def _far_below(path: Candidates, rule: Rule) -> bool:
     """Whether a bound lies far below transfer learning's cross-fitted gap."""
     table = path.tables[0, path.offsets.index(0.0)]
-    gaps = {bound: float(gap(table, bound.criterion)) for bound in rule.bounds}
-    return any(bound.limit < FAR_BELOW * value for bound, value in gaps.items())
+    lacks = {b: float(shortfall(gap(table, b.criterion), b.criterion)) for b in rule.bounds}
+    return any(bound.most < FAR_BELOW * value for bound, value in lacks.items())
 
 
 def _merges(

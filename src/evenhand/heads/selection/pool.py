@@ -12,7 +12,13 @@ from evenhand.criteria import Criterion
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.scored import Scored
 from evenhand.heads.selection.soundness import Mask, levels_down, no_reference
-from evenhand.metrics.bounds import compared_rows, counted_groups, may_be_noise, noise_floor
+from evenhand.metrics.bounds import (
+    compared_rows,
+    counted_groups,
+    may_be_noise,
+    noise_floor,
+    shortfall,
+)
 from evenhand.metrics.rates import Array
 
 MIN_CELL = 100
@@ -64,7 +70,7 @@ class Pool:
         """
         allowed = self.candidates.copy()
         if self.rule.guard and self.reference is not None:
-            limits = {bound.criterion: bound.limit for bound in self.rule.bounds}
+            limits = {bound.criterion: bound.most for bound in self.rule.bounds}
             for criterion, upper in self.scored.upper.items():
                 enough = limits.get(criterion, -math.inf)
                 allowed &= ~((upper > upper[self.reference]) & (upper > enough))
@@ -75,7 +81,7 @@ class Pool:
         """What is within every bound."""
         within = self.candidates.copy()
         for bound in self.rule.bounds:
-            within &= self.scored.upper[bound.criterion] <= bound.limit
+            within &= self.scored.upper[bound.criterion] <= bound.most
         return within
 
     @cached_property
@@ -122,12 +128,16 @@ class Pool:
         return all(noise) and (not self.rule.bounds or bool(self.promisable[place]))
 
     def floor(self, criterion: Criterion) -> float:
-        """The upper bound that decisions as often as transfer learning's have with a gap of 0."""
+        """The bound that decisions as often as transfer learning's have with a gap of 0."""
         table = self.scored.tables[self.scored.transfer]
         return noise_floor(table, criterion, self.scored.z, self.rule.min_rows)
 
     def attainable(self, criterion: Criterion) -> float:
-        """The smallest bound on ``criterion`` alone that could be promised; infinite where none."""
+        """The best bound on ``criterion`` alone that could be promised; infinite where none."""
+        return float(shortfall(self.least(criterion), criterion))
+
+    def least(self, criterion: Criterion) -> float:
+        """The smallest shortfall by ``criterion`` that could be promised; infinite where none."""
         if self.compared[criterion] < MIN_CELL:
             return math.inf
         uppers = self.scored.upper[criterion][self.candidates & self.deciding]
@@ -145,26 +155,38 @@ class Pool:
                 "every candidate gives a class to fewer than half of those that transfer learning "
                 "gives it to"
             )
-        limits = {bound.criterion: bound.limit for bound in self.rule.bounds}
-        smallest = {c: rounded_up(self.attainable(c)) for c in limits}
-        could = " and ".join(f"{c}<={value:.3f}" for c, value in smallest.items())
+        limits = {bound.criterion: bound.most for bound in self.rule.bounds}
+        smallest = {c: shortfall(rounded_up(self.least(c)), c) for c in limits}
+        could = " and ".join(f"{c}{c.sign}{value:.3f}" for c, value in smallest.items())
         if self.within.any():
             why = (
                 "what is within it gives a class to fewer than half of those that transfer "
                 "learning gives it to"
             )
-        elif all(self.attainable(c) <= limit for c, limit in limits.items()):
+        elif all(self.least(c) <= limit for c, limit in limits.items()):
             return "each could be promised alone, and no candidate keeps them together"
         else:
-            why = "no candidate's upper bound is within it"
-            below = [c for c, limit in limits.items() if limit < self.floor(c)]
+            why = f"no candidate's {_sides(self.rule)} bound is within it"
+            below = [c for c, most in limits.items() if most < shortfall(self.floor(c), c)]
             if below:
                 why += (
                     f" (the noise floor of a model like transfer learning is "
                     f"{self.floor(below[0]):.3f} on these rows)"
                 )
         alone = ", each alone" if len(limits) > 1 else ""
-        return f"{why}; the smallest bound that could be promised is {could}{alone}"
+        return f"{why}; the {_best(self.rule)} bound that could be promised is {could}{alone}"
+
+
+def _sides(rule: Rule) -> str:
+    """On which side of a figure its bounds lie."""
+    sides = {bound.criterion.bounded_by for bound in rule.bounds}
+    return sides.pop() if len(sides) == 1 else "confidence"
+
+
+def _best(rule: Rule) -> str:
+    """Which of bounds asks for most."""
+    bests = {bound.criterion.best for bound in rule.bounds}
+    return bests.pop() if len(bests) == 1 else "best"
 
 
 def rounded_up(value: float, digits: int = 3) -> float:

@@ -16,7 +16,7 @@ from evenhand.heads.selection.pool import Pool, rounded_up
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.scored import score_candidates
 from evenhand.heads.selection.soundness import Mask
-from evenhand.metrics.bounds import counted_groups, parity_error_floor
+from evenhand.metrics.bounds import counted_groups, parity_error_floor, shortfall
 from evenhand.metrics.rates import accuracy
 
 LEVELS = 8
@@ -74,11 +74,12 @@ class PriceCurve:
         criterion: what is bounded.
         confidence: of each promise.
         rows: how many the candidates were judged on.
-        smallest: the smallest bound that can be promised; infinite where none can.
+        smallest: the best bound that can be promised; infinite where none can.
         floor: the upper bound that decisions as often as transfer learning's have with a gap of 0.
         transfer: transfer learning with its threshold tuned, its upper bound as its bound.
         constant_accuracy: of always deciding the most frequent label, in %.
-        prices: by bound, ascending; that of half of transfer learning's gap is among them.
+        prices: by bound, the one that asks for most first; that of half of transfer learning's gap
+            is among them.
     """
 
     criterion: Criterion
@@ -92,8 +93,13 @@ class PriceCurve:
 
     @property
     def half(self) -> Price | None:
-        """The price of half of transfer learning's gap; None where that is none to speak of."""
-        bound = half_of(self.transfer.gap)
+        """The price of half of transfer learning's gap; None where that is none to speak of.
+
+        Of a level, of half of what it lacks.
+        """
+        lacks = half_of(float(shortfall(self.transfer.gap, self.criterion)))
+        of_gap = self.criterion.kind == "gap"
+        bound = lacks if of_gap else round(self.criterion.highest - lacks, 9)
         return next((price for price in self.prices if price.bound == bound), None)
 
     @property
@@ -125,7 +131,7 @@ def price_curve(
     own = replace(rule, bounds=(), criterion=criterion)
     free = choose(own)
     pool = Pool(score_candidates(families, own, None, None, free.z), own)
-    scored, smallest = pool.scored, pool.attainable(criterion)
+    scored, smallest = pool.scored, pool.least(criterion)
     able = pool.candidates & pool.deciding
     cheapest = float("nan")
     if able.any() and math.isfinite(smallest):
@@ -135,8 +141,12 @@ def price_curve(
     def least_error(bound: float) -> float:
         return _least_error(pool.cells, scored.totals[0], criterion, bound, rule.min_rows)
 
+    def figure(lacking: float) -> float:
+        return lacking if criterion.kind == "gap" else round(criterion.highest - lacking, 9)
+
     def price(limit: float) -> Price:
-        choice = choose(replace(own, bounds=(Bound(criterion, limit),)))
+        bound = Bound(criterion, figure(limit))
+        choice = choose(replace(own, bounds=(bound,)))
         gap, upper = choice.gaps[criterion], choice.uppers[criterion]
         promised = bool(choice.promised)
         enough = able & (scored.gap[criterion] < limit)
@@ -145,22 +155,24 @@ def price_curve(
             enough &= cheap & (choice.cost >= WORTH_HALVING)
         rows = _rows(pool, criterion, limit, enough)
         figures = choice.error, choice.accuracy, choice.cost, gap, upper
-        return Price(limit, promised, *figures, rows, least_error(limit))
+        return Price(bound.limit, promised, *figures, rows, least_error(limit))
 
     place = scored.tuned
-    gap, upper = (float(one[criterion][place]) for one in (scored.gap, scored.upper))
+    lacks = float(scored.gap[criterion][place])
+    gap, upper = (figure(float(one[criterion][place])) for one in (scored.gap, scored.upper))
     right = 100 * float(accuracy(scored.totals[place]))
     error = float(scored.error[place])
-    transfer = Price(upper, False, error, right, 0.0, gap, upper, None, least_error(gap))
+    transfer = Price(upper, False, error, right, 0.0, gap, upper, None, least_error(lacks))
     highest = criterion.highest
     bounds = _levels(smallest, cheapest) if math.isfinite(smallest) else ()
-    told = {b for b in (half_of(gap), *asked, *bounds[:1]) if 0 < b < highest}
+    lacking = [float(shortfall(bound, criterion)) for bound in asked]
+    told = {b for b in (half_of(lacks), *lacking, *bounds[:1]) if 0 < b < highest}
     spanning = {b for b in bounds if 0 < b < highest and not any(_near(b, one) for one in told)}
     return PriceCurve(
         criterion,
         rule.confidence,
         int(scored.totals[0].sum()),
-        smallest,
+        pool.attainable(criterion),
         pool.floor(criterion),
         transfer,
         free.constant_accuracy,

@@ -9,14 +9,20 @@ from typing import Any
 from evenhand._base.arrays import real_number
 from evenhand.criteria import Criterion, parse_limit
 from evenhand.errors import InputError
+from evenhand.metrics.bounds import shortfall
 from evenhand.metrics.rates import ErrorMetric, error_metric
 
 CONFIDENCE = 0.90
+
+ROUNDING = 1e-12
+"""A level and what it lacks add up to its highest but for this."""
 
 
 @dataclass(frozen=True)
 class Bound:
     """A promise to keep: the gap of ``criterion`` on new rows is at most ``limit``.
+
+    Of a criterion that is a level, such as worst-group accuracy: at least ``limit``.
 
     Attributes:
         criterion: which gap; equalized odds is |ΔTPR| + |ΔFPR|, as the paper's.
@@ -25,6 +31,8 @@ class Bound:
     Example:
         >>> print(eh.Bound("equalized_odds", 0.1))
         equalized_odds<=0.1
+        >>> print(eh.Bound.parse("worst_group_accuracy>=0.8"))
+        worst_group_accuracy>=0.8
     """
 
     criterion: Criterion
@@ -44,12 +52,18 @@ class Bound:
         """``"equalized_odds=0.10"`` as a bound.
 
         Raises:
-            InputError: it is not written ``criterion=limit``.
+            InputError: it is not written ``criterion=limit``, or with the other sign.
         """
         return cls(*parse_limit(text))
 
+    @property
+    def most(self) -> float:
+        """The largest shortfall within it: the limit of a gap, what a level may lack."""
+        lacking = float(shortfall(self.limit, self.criterion))
+        return lacking if self.criterion.kind == "gap" else lacking + ROUNDING
+
     def __str__(self) -> str:
-        return f"{self.criterion}<={self.limit:g}"
+        return f"{self.criterion}{self.criterion.sign}{self.limit:g}"
 
 
 def parse_bounds(bounds: Mapping[str, float] | list[Bound] | Bound | None) -> tuple[Bound, ...]:
@@ -104,8 +118,8 @@ class Rule:
     """What to choose by.
 
     Attributes:
-        bounds: upper bounds of gaps to keep; none means the smallest gap at ``max_cost``.
-        criterion: the gap to lessen where no bound is given.
+        bounds: bounds of gaps and levels to keep; none means the best figure at ``max_cost``.
+        criterion: the gap to lessen, or level to raise, where no bound is given.
         confidence: of the bounds, one-sided.
         max_cost: points of error over transfer learning, its threshold tuned by the same counts,
             that may be paid where no bound is promised for them (for log-loss, hundredths of a

@@ -12,7 +12,7 @@ from evenhand.criteria import Criterion
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.soundness import Mask, decides, gives_enough, sound
-from evenhand.metrics.bounds import upper_bound
+from evenhand.metrics.bounds import shortfall, upper_bound
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import Array, ErrorMetric, error_metric
 
@@ -29,7 +29,8 @@ class Scored:
         totals: (M, K, K) confusion matrices over all rows.
         differing: (M, K) rows of each label decided otherwise than by ``tuned``.
         error: (M,) the rule's.
-        gap, upper: (M,) by criterion, over the rates that have the rule's ``min_rows``.
+        gap, upper: (M,) by criterion, over the rates that have the rule's ``min_rows``: the
+            figure's shortfall and its upper bound, for levels too.
         transfer: the place of transfer learning, its threshold where the fit left it.
         tuned: the place of transfer learning with the threshold of the lowest error.
         old: the old head's place.
@@ -105,8 +106,8 @@ def score_candidates(
         confusions,
         _differing(families, tuned, old is not None),
         error,
-        {c: upper_bound(every, c, 0.0, rule.min_rows) for c in rule.criteria},
-        {c: upper_bound(every, c, z, rule.min_rows) for c in rule.criteria},
+        {c: shortfall(upper_bound(every, c, 0.0, rule.min_rows), c) for c in rule.criteria},
+        {c: shortfall(upper_bound(every, c, z, rule.min_rows), c) for c in rule.criteria},
         transfer,
         tuned,
         None if old is None else len(where) - 1,

@@ -14,7 +14,7 @@ from evenhand.heads.selection.pool import Pool
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.scored import score_candidates
 from evenhand.heads.selection.soundness import constant_accuracy
-from evenhand.metrics.bounds import counted_groups, critical_value
+from evenhand.metrics.bounds import counted_groups, critical_value, shortfall
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import Array, accuracy
 
@@ -99,8 +99,8 @@ def _described(pool: Pool, chosen: int, reason: str, promised: bool | None) -> C
         100 * float(accuracy(scored.totals[chosen])),
         100 * constant_accuracy(scored.totals[chosen]),
         (0, scored.tuned),
-        {c: float(values[chosen]) for c, values in scored.gap.items()},
-        {c: float(values[chosen]) for c, values in scored.upper.items()},
+        {c: float(shortfall(values[chosen], c)) for c, values in scored.gap.items()},
+        {c: float(shortfall(values[chosen], c)) for c, values in scored.upper.items()},
         {c: counted_groups(pool.cells, c, rule.min_rows) for c in rule.criteria},
         {c: pool.floor(c) for c in rule.criteria},
         {c: pool.attainable(c) for c in rule.criteria},
@@ -151,7 +151,7 @@ def _choose_within(pool: Pool) -> tuple[int, str]:
         return chosen, f"the lowest error with {pool.asked} at confidence {rule.confidence:g}"
     why = f"{pool.asked} is not promised: {pool.why_not()}"
     # a gap that no two groups define is so for every candidate: it cannot tell them apart
-    excess = np.fmax.reduce([scored.upper[b.criterion] / b.limit for b in rule.bounds])
+    excess = np.fmax.reduce([scored.upper[b.criterion] / b.most for b in rule.bounds])
     if rule.at_any_cost:
         return _lowest(pool.allowed, excess, scored.error), (
             f"{why}; chosen is the smallest upper bound, at any cost"
@@ -172,8 +172,8 @@ def _choose_cheap(pool: Pool) -> tuple[int, str]:
     affordable = pool.harmless(upper_cost(scored, rule))
     if affordable.any():
         return _lowest(affordable, scored.gap[rule.criterion], scored.error), (
-            f"the smallest {rule.criterion.symbol} at a cost of at most {rule.max_cost:g} points "
-            f"of error, at confidence {COST_CONFIDENCE:g}"
+            f"the {rule.criterion.best} {rule.criterion.symbol} at a cost of at most "
+            f"{rule.max_cost:g} points of error, at confidence {COST_CONFIDENCE:g}"
         )
     return _least_harm(pool)
 

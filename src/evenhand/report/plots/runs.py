@@ -65,8 +65,9 @@ def frontier(run: Run, ax: Axes | None = None) -> Axes:
     if bound is not None:
         ax.axvline(bound, color="black", linestyle="--", linewidth=1, label="bound")
     ax.legend(fontsize="small", frameon=False)
-    ax.set_xlim(left=0)
-    return tidy(ax, f"gap {run.criterion.symbol} (0 = even)", "error, % (100 − weighted F1)")
+    if run.criterion.kind == "gap":
+        ax.set_xlim(left=0)
+    return tidy(ax, run.criterion.axis, "error, % (100 − weighted F1)")
 
 
 def _drawn(ax: Axes) -> set[int]:
