@@ -1,6 +1,7 @@
 """One table, whatever file, library or type it is kept in."""
 
 import io
+import zipfile
 from datetime import date, datetime, timedelta
 
 import numpy as np
@@ -174,3 +175,38 @@ def test_an_identifier_of_arrows_own_type_is_its_text():
 def test_what_cannot_be_read_is_refused_by_name(made, why):
     with pytest.raises(InputError, match=why):
         frame_of(open_table(made), names=("g",))
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "utf-16-le"])
+def test_json_lines_in_another_encoding_say_so(encoding):
+    with pytest.raises(InputError, match="JSON lines, and not in UTF-8"):
+        read_frame('{"g": "\u00e9", "y": 1}\n{"g": "b", "y": 0}\n'.encode(encoding))
+
+
+@pytest.mark.parametrize("kind", ["parquet", "memory"])
+def test_texts_that_are_no_texts_are_refused(kind):
+    texts = arrow.array([b"ab", b"\xa1\xa1"]).view(arrow.string())
+    made = arrow.table({"g": texts, "y": [0, 1]})
+    if kind == "parquet":
+        buffer = arrow.BufferOutputStream()
+        parquet.write_table(made, buffer)
+        made = buffer.getvalue().to_pybytes()
+    with pytest.raises(InputError, match="UTF8"):
+        frame_of(open_table(made), names=("g",))
+
+
+def test_a_workbook_with_a_damaged_sheet_is_named():
+    whole = _workbook()
+    with zipfile.ZipFile(io.BytesIO(whole)) as archive:
+        at = archive.getinfo("xl/worksheets/sheet1.xml").header_offset
+    for place in range(at + 60, at + 120):  # the packed sheet, after its header
+        damaged = bytearray(whole)
+        damaged[place] ^= 0xFF
+        with pytest.raises(InputError):
+            read_frame(bytes(damaged))
+
+
+def _workbook():
+    buffer = io.BytesIO()
+    pd.DataFrame({"g": list("abab") * 9, "y": range(36)}).to_excel(buffer, index=False)
+    return buffer.getvalue()

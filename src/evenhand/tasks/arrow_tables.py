@@ -5,7 +5,6 @@ from __future__ import annotations
 import codecs
 import io
 import re
-import zipfile
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -13,6 +12,7 @@ import pandas as pd
 
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.tasks.arrow_batches import BATCH_ROWS, batches_of, without_views
+from evenhand.tasks.file_kinds import DAMAGED_ZIP
 from evenhand.tasks.memory_tables import frame_table
 from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
@@ -62,6 +62,7 @@ def parquet_table(content: Content) -> TableFile:
             ) as file:
                 for batch in file.iter_batches(BATCH_ROWS, columns=list(dict.fromkeys(wanted))):
                     rows += batch.num_rows
+                    batch.validate(full=True)  # texts that are none are found here, not where used
                     if batch.num_rows:
                         yield _selected(batch, wanted)
         except (arrow.ArrowException, OSError, ValueError) as error:
@@ -112,11 +113,12 @@ def json_lines(content: Content) -> TableFile:
     """A file with one JSON object a line.
 
     Raises:
-        InputError: a line is something else.
+        InputError: a line is something else, or not in UTF-8.
     """
     import pyarrow as arrow
     from pyarrow import json as arrow_json
 
+    _require_utf8(content)
     try:
         lines = _memory(content)
         lines = lines[3:] if lines[:3].to_pybytes() == codecs.BOM_UTF8 else lines
@@ -129,6 +131,20 @@ def json_lines(content: Content) -> TableFile:
             "key always of one type): save it as CSV or Parquet"
         ) from error
     return _without_total(_held(table, content.label))
+
+
+def _require_utf8(content: Content) -> None:
+    """Refuse what is not UTF-8: Arrow's reader of JSON does not look."""
+    decoder = codecs.getincrementaldecoder("utf-8")()
+    try:
+        with content.open() as file:
+            while part := file.read(HEAD):
+                decoder.decode(part)
+        decoder.decode(b"", final=True)
+    except UnicodeDecodeError as error:
+        raise InputError(
+            f"{content.label} is JSON lines, and not in UTF-8 as those are: save it in UTF-8"
+        ) from error
 
 
 def workbook(content: Content) -> TableFile:
@@ -147,16 +163,7 @@ def workbook(content: Content) -> TableFile:
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         rows = [list(row) for row in sheets[0].iter_rows(values_only=True)] if sheets else []
         book.close()
-    except (
-        zipfile.BadZipFile,
-        OSError,
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        IndexError,
-        SyntaxError,
-    ) as error:
+    except (*DAMAGED_ZIP, KeyError, TypeError, AttributeError, IndexError, SyntaxError) as error:
         raise InputError(
             f"{content.label} is not a whole Excel workbook: {_line(error)}"
         ) from error

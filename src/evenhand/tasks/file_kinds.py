@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 import io
+import lzma
 import zipfile
+import zlib
 from enum import Enum
 
 from evenhand.errors import InputError
+
+DAMAGED_ZIP = (
+    *(zipfile.BadZipFile, zlib.error, lzma.LZMAError, OSError, EOFError),
+    *(ValueError, NotImplementedError, RuntimeError),
+)
+"""What reading a damaged, or a locked, member of a zip file raises."""
 
 
 class Kind(Enum):
@@ -98,7 +106,7 @@ def inside_zip(content: bytes, label: str, most: int) -> tuple[Kind, str, bytes]
 
     Raises:
         InputError: damaged, locked by a password, too large, several files, or another document.
-    """  # noqa: DOC501 - of those it catches, its own pass
+    """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
             entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -128,9 +136,9 @@ def inside_zip(content: bytes, label: str, most: int) -> tuple[Kind, str, bytes]
             if len(inner) > most:
                 raise InputError(f"{label} unpacks to more than it says: it is damaged")
             return Kind.ZIP, plain[0].filename, inner
-    except RuntimeError as error:
-        raise InputError(f"{label} is locked by a password: unpack it first") from error
-    except (zipfile.BadZipFile, OSError, EOFError, ValueError, NotImplementedError) as error:
+    except DAMAGED_ZIP as error:
         if isinstance(error, InputError):
             raise
+        if isinstance(error, RuntimeError) and not isinstance(error, NotImplementedError):
+            raise InputError(f"{label} is locked by a password: unpack it first") from error
         raise InputError(f"{label} is neither CSV nor Parquet but a damaged zip file") from error

@@ -47,6 +47,7 @@ def memory_table(source: Any, label: str) -> TableFile:
         )
     try:
         table = arrow.table(source)
+        table.validate(full=True)
     except (arrow.ArrowException, TypeError, ValueError) as error:
         raise InputError(f"{label} holds values that Arrow has no type for: {error}") from error
     if not table.num_rows:
