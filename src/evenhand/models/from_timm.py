@@ -115,7 +115,7 @@ def load_timm(
         InputError: no such model, or its weights cannot be had.
         ArtefactError: the file holds the weights of another model.
     """
-    from evenhand.models.from_torchvision import adopt  # which makes timm's too
+    from evenhand.models.adopt_weights import adopt
     from evenhand.models.weights import read_weights
 
     timm = _timm(name)

@@ -10,13 +10,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from evenhand.errors import InputError, MissingExtraError, ModelError
+from evenhand.errors import InputError, MissingExtraError
+from evenhand.models.adopt_weights import adopt
 from evenhand.models.backbone import Backbone, fresh_head, set_module
 from evenhand.models.efficientnet_lite import efficientnet_lite0, packaged_weights
 from evenhand.models.find_head import find_head
 from evenhand.models.from_timm import empty_timm
 from evenhand.models.prepare import PrepareImages
-from evenhand.models.weights import load_into, read_weights, with_names_of
+from evenhand.models.weights import read_weights, with_names_of
 
 LITE0 = "efficientnet-lite0"
 SMALL_SIDE = 128
@@ -173,32 +174,6 @@ def load_lite0(*, weights: str | Path | None, head: str | None, size: int | None
     )
     source = {"library": "evenhand", "name": LITE0}
     return Backbone(model.eval(), path, prepare, LITE0, pretrained_head=brought, source=source)
-
-
-def adopt(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: str) -> bool:
-    """Load ``state``; a head of another number of classes in it becomes the model's.
-
-    Returns:
-        Whether the file brought the head.
-
-    Raises:
-        ArtefactError: the file holds the weights of another model.
-        ModelError: its head reads another number of features.
-    """
-    state = with_names_of(model.state_dict().keys(), state, source)
-    stored = state.get(f"{head}.weight")
-    old: Any = model.get_submodule(head)
-    if stored is not None and stored.shape != old.weight.shape:
-        if stored.shape[1:] != old.weight.shape[1:]:
-            raise ModelError(
-                f"the head {head!r} in {source} reads {stored.shape[1]} features, "
-                f"{type(model).__name__} gives {old.weight.shape[1]}"
-            )
-        set_module(model, head, fresh_head(old, len(stored)))
-    brought = load_into(model, state, head=head, source=source)
-    if not brought:
-        set_module(model, head, fresh_head(old, 2))
-    return brought
 
 
 def _mobilenet_name(name: str, state: dict[str, torch.Tensor]) -> str:

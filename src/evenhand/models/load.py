@@ -172,7 +172,7 @@ def _require_path(text: str, what: str) -> None:
 
 def _own(label: str, weights: str | Path | None, head: str | None, size: int | None) -> Backbone:
     """The module that a function of the user's own returns, with weights from a file."""
-    from evenhand.models.from_torchvision import adopt
+    from evenhand.models.adopt_weights import adopt
     from evenhand.models.prepare import PrepareImages
     from evenhand.models.weights import read_weights
 
