@@ -3,12 +3,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.paper.verdicts import (
     Evidence,
     Kind,
     Verdict,
     judge,
-    mean_interval,
     overall,
     welch_interval,
 )

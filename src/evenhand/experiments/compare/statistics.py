@@ -5,6 +5,9 @@ Pure functions of a table with the columns of results.csv (``record.RESULT_COLUM
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
@@ -38,6 +41,22 @@ def gap_column(criterion: Criterion | str) -> str:
             "use equalized_odds or demographic_parity"
         )
     return column
+
+
+def mean_interval(
+    values: Sequence[float] | npt.NDArray[np.floating[Any]],
+) -> tuple[float, float, float]:
+    """Mean and 95 % t-interval of values; the ends are NaN for fewer than two."""
+    kept = np.asarray(values, dtype=np.float64)
+    kept = kept[~np.isnan(kept)]
+    if not len(kept):
+        return (float("nan"),) * 3
+    mean = float(kept.mean())
+    if len(kept) < 2:
+        return mean, float("nan"), float("nan")
+    error = float(kept.std(ddof=1)) / np.sqrt(len(kept))
+    half = float(stats.t.ppf(0.975, len(kept) - 1)) * error
+    return mean, mean - half, mean + half
 
 
 def paired(frame: pd.DataFrame, reference: tuple[str, str]) -> pd.DataFrame:

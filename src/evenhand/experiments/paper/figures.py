@@ -11,11 +11,12 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from evenhand._base.seals import read_arrays
+from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.paper.measured import METRICS, SYMBOLS
 from evenhand.experiments.paper.sources import ADULT
 from evenhand.experiments.paper.tables import Row
 from evenhand.experiments.paper.variants import ALPHAS
-from evenhand.experiments.paper.verdicts import Array, mean_interval
+from evenhand.experiments.paper.verdicts import Array
 from evenhand.fisher.sums import GroupFisher
 from evenhand.groups import Groups
 from evenhand.report.plots import alpha_sweep, importance, representation_pca

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.text import number
-from evenhand.experiments.paper.verdicts import Array, mean_interval
+from evenhand.experiments.compare.statistics import mean_interval
+from evenhand.experiments.paper.verdicts import Array
 
 METRICS = ("error", "delta_eo", "delta_dp")
 

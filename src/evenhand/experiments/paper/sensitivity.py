@@ -10,12 +10,13 @@ import pandas as pd
 
 from evenhand._base.files import write_atomically
 from evenhand._base.text import frame_to_csv, number
+from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.paper.execute import results
 from evenhand.experiments.paper.measured import METRICS, SYMBOLS
 from evenhand.experiments.paper.page import Page, Section, write_page
 from evenhand.experiments.paper.plan import Plan
 from evenhand.experiments.paper.readings import BUDGETS, CHOICES, DEFAULT, Reading, readings
-from evenhand.experiments.paper.verdicts import MARGINS, RULE, Kind, Verdict, judge, mean_interval
+from evenhand.experiments.paper.verdicts import MARGINS, RULE, Kind, Verdict, judge
 
 CONVERGED = "converged"
 

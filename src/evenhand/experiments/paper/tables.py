@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.text import number
+from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.paper import printed
 from evenhand.experiments.paper.claims import (
     CRITERION_METRIC,
@@ -21,7 +22,6 @@ from evenhand.experiments.paper.measured import METRICS, SYMBOLS, Side, summary
 from evenhand.experiments.paper.printed import NOTHING, Printed
 from evenhand.experiments.paper.sources import ADULT, DEPTHS, FAIR, MODELS, STRENGTHS
 from evenhand.experiments.paper.variants import ALPHAS, OURS
-from evenhand.experiments.paper.verdicts import mean_interval
 
 OUR_STRENGTH = "1"
 """The strength of evenhand's fixed row on image tasks, where only a head moves: the middle of the

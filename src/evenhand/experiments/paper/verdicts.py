@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from scipy import stats
+
+from evenhand.experiments.compare.statistics import mean_interval
 
 Array = npt.NDArray[np.float64]
 
@@ -101,22 +102,6 @@ class Evidence:
         if self.verdict is Verdict.FAILS and low <= 0 <= high:
             return "the seeds do not settle it: the interval holds 0 and more than the margin"
         return ""
-
-
-def mean_interval(
-    values: Sequence[float] | npt.NDArray[np.floating[Any]],
-) -> tuple[float, float, float]:
-    """Mean and 95 % t-interval of values; the ends are NaN for fewer than two."""
-    kept = np.asarray(values, dtype=np.float64)
-    kept = kept[~np.isnan(kept)]
-    if not len(kept):
-        return (float("nan"),) * 3
-    mean = float(kept.mean())
-    if len(kept) < 2:
-        return mean, float("nan"), float("nan")
-    error = float(kept.std(ddof=1)) / np.sqrt(len(kept))
-    half = float(stats.t.ppf(0.975, len(kept) - 1)) * error
-    return mean, mean - half, mean + half
 
 
 def welch_interval(first: Array, second: Array) -> tuple[float, float, float]:

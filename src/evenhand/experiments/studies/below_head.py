@@ -17,8 +17,8 @@ import pandas as pd
 from evenhand._base.markdown import markdown_table
 from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
+from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.methods.retrain import BATCH, EPOCHS, PATIENCE, gap_penalty
-from evenhand.experiments.paper.verdicts import mean_interval
 from evenhand.finetuning.stage import Stage, adult_stage
 from evenhand.fisher.hooks import group_fisher
 from evenhand.fisher.kronecker import kronecker_factors
