@@ -93,3 +93,20 @@ def test_what_is_no_archive_is_said(tmp_path):
     (tmp_path / "notes.txt").write_text("x")
     with pytest.raises(InputError, match="neither a folder nor a zip file"):
         open_archive(tmp_path / "notes.txt")
+
+
+def test_a_zip_is_read_in_place(tmp_path, monkeypatch):
+    """Nothing of it is unpacked to the disk: not beside it, not where temporary files are."""
+    around, temporary = tmp_path / "around", tmp_path / "temporary"
+    around.mkdir()
+    temporary.mkdir()
+    path = around / "photos.zip"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("a.bin", b"x" * 3_000_000)
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
+    monkeypatch.chdir(around)
+    for wrong in ("extract", "extractall"):
+        monkeypatch.setattr(zipfile.ZipFile, wrong, lambda *_, **__: pytest.fail("unpacked"))
+    assert open_archive(path).read("a.bin") == b"x" * 3_000_000
+    assert list(around.iterdir()) == [path]
+    assert list(temporary.iterdir()) == []
