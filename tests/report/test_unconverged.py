@@ -92,4 +92,4 @@ def test_what_finetuning_chose_is_marked(adult, monkeypatch):
     run = finetune_stage(small, FinetuneRequest(strength=1.0), rule=Rule(guard=False)).run
     assert run.after is not None
     assert UNCONVERGED in run.after.notes
-    assert any("fits did not converge" in warning for warning in run.warnings)
+    assert any("the chosen fit did not converge" in warning for warning in run.warnings)

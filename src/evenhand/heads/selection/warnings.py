@@ -86,9 +86,10 @@ def result_warnings(
 ) -> list[str]:
     """What about the fits and the choice a reader should know, a sentence each."""
     found = []
-    slow = sum(not fit.converged for family in families for fit in family.fits)
-    if slow:
-        found.append(f"{slow} fits did not converge; their figures are not final")
+    family, index = choice.family, choice.index
+    # Others that were stopped early were judged by the decisions they give, and were not chosen.
+    if family is not None and index is not None and not families[family].fit(index).converged:
+        found.append("the chosen fit did not converge: further passes would change it a little")
     found += choice_warnings(families, choice, rule)
     noisy = noise_of_labels(rows, families[0])
     if noisy is not None:
