@@ -79,6 +79,33 @@ def test_value_and_gradient_are_those_of_the_formula(criterion, groups, classes,
     assert term.dropped == ((((f"g{groups - 1}", "c1"),)) if small and by_label else ())
 
 
+@pytest.mark.parametrize("groups", [2, 4])
+@pytest.mark.parametrize("classes", [2, 3])
+def test_predictive_equality_evens_out_the_rows_of_other_labels(groups, classes):
+    """The penalty of equalized odds without the probabilities of the rows' own labels."""
+    labels, coded, names = case(groups, classes)
+    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), classes)))
+    both = formula(logits, labels, coded, names, Criterion.EQUALIZED_ODDS, 4.0)
+    own = formula(logits, labels, coded, names, Criterion.EQUAL_OPPORTUNITY, 4.0)
+    term = gap_term(labels, coded, names, "predictive_equality")
+    found, gradient = Objective(labels, [term])(logits, 1.0)
+    plain, _ = Objective(labels)(logits, 1.0)
+    assert found - plain == pytest.approx(float(both - own), abs=1e-12)
+    step = torch.zeros_like(logits)
+    step[3, 1] = 1e-5
+    ahead, behind = (Objective(labels, [term])(logits + s * step, 1.0)[0] for s in (1, -1))
+    assert float(gradient[3, 1]) == pytest.approx((ahead - behind) / 2e-5, abs=1e-9)
+
+
+def test_criteria_are_trained_with_the_soft_gap_of_one_like_them():
+    labels, coded, names = case(2, 2)
+    for name, other in (("eomax", "eo"), ("dpr", "dp"), ("predictive_equality", "pe")):
+        one, same = (gap_term(labels, coded, names, c) for c in (name, other))
+        assert np.array_equal(one.contrast, same.contrast)
+    with pytest.raises(InputError, match="worst_group_accuracy has no soft gap to train with"):
+        gap_term(labels, coded, names, "worst_group_accuracy")
+
+
 @pytest.mark.parametrize("criterion", STANDARD)
 @pytest.mark.parametrize("groups", [2, 4])
 def test_one_logit_and_two_agree(criterion, groups):

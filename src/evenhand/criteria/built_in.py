@@ -92,6 +92,7 @@ BUILT_IN = (
         name="predictive_equality",
         symbol="ΔFPR",
         abbreviation="pe",
+        penalty="predictive_equality",
     ),
     _difference(
         "positive decisions that are right as often",

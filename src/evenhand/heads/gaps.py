@@ -39,6 +39,7 @@ BETA = {
     Criterion.DEMOGRAPHIC_PARITY: 1.0,
     Criterion.EQUALIZED_ODDS: 4.0,
     Criterion.EQUAL_OPPORTUNITY: 4.0,
+    Criterion.parse("predictive_equality"): 4.0,
 }
 """How steep the soft decision is; 4 follows the hard rates closely, 1 is cheaper for parity."""
 
@@ -113,11 +114,11 @@ def gap_term(
         world: the processes that hold the other rows: cells are as large as in all of them.
 
     Raises:
-        InputError: labels and groups of different lengths, a label out of range, or a weight,
-            beta or shrink that is not a number it can be.
+        InputError: labels and groups of different lengths, a label out of range, a weight, beta or
+            shrink that is not a number it can be, or a criterion that has no soft gap.
     """
     beta, shrink, min_cell = softness.beta, softness.shrink, softness.min_cell
-    criterion = Criterion.parse(criterion)
+    criterion = with_penalty(criterion)
     k, g = len(classes), groups.number
     labels = integers_below(labels, k, "labels")
     if len(labels) != len(groups):
@@ -130,8 +131,9 @@ def gap_term(
     by_label = criterion.by_label
     strata = labels if by_label else np.zeros_like(labels)
     cell = np.where(groups.known, strata * g + groups.codes, -1)
-    if criterion is Criterion.EQUAL_OPPORTUNITY and k == 2:
-        cell = np.where(labels == 1, cell, -1)
+    own, others = criterion is Criterion.EQUAL_OPPORTUNITY, criterion == "predictive_equality"
+    if k == 2 and (own or others):  # the positive class, of its own rows or of the others'
+        cell = np.where(labels == (1 if own else 0), cell, -1)
     inside = cell >= 0
     sizes = np.zeros(k * g, dtype=np.int64)
     np.add.at(sizes, cell[inside], 1 if counts is None else counts[inside])
@@ -152,8 +154,8 @@ def gap_term(
             scale = np.sqrt(len(ours) / (len(ours) - 1))
             contrast[np.ix_(ours, ours)] = scale * trust[:, None] * deviation
     mask = np.ones((len(kept), k))
-    if criterion is Criterion.EQUAL_OPPORTUNITY and k > 2:
-        mask = np.eye(k)[kept // g]
+    if k > 2 and (own or others):
+        mask = np.eye(k)[kept // g] if own else 1 - np.eye(k)[kept // g]
     return GapTerm(
         renumber[cell],
         sizes[kept],
@@ -163,6 +165,21 @@ def gap_term(
         weight,
         dropped,
     )
+
+
+def with_penalty(criterion: str | Criterion) -> Criterion:
+    """The criterion whose soft gap evens out ``criterion``: its own, or that of one like it.
+
+    Raises:
+        InputError: an unknown criterion, or one that has no soft gap.
+    """
+    asked = Criterion.parse(criterion)
+    if asked.penalty is None:
+        raise InputError(
+            f"{asked} has no soft gap to train with; train with one of "
+            f"{', '.join(BETA)}, and choose by {asked} (--bound, --criterion)"
+        )
+    return Criterion.parse(asked.penalty)
 
 
 def gap_terms(

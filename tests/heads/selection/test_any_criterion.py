@@ -140,6 +140,7 @@ def test_bounds_are_read_with_their_sign():
 def test_heads_are_fitted_for_the_criterion_that_serves():
     assert paths([Criterion.parse("equalized_odds_max")]) == ("equalized_odds",)
     assert paths([WGA]) == ("equalized_odds",)
+    assert paths([Criterion.parse("pe")]) == ("predictive_equality",)
     assert paths([WGA, Criterion.parse("dpr")]) == ("demographic_parity",)
     both = paths([Criterion.parse("dpr"), Criterion.parse("eo")])
     assert both[:2] == ("demographic_parity", "equalized_odds")
