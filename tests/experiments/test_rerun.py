@@ -3,6 +3,7 @@
 import csv
 import importlib
 import shutil
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -173,6 +174,28 @@ def test_no_module_is_imported_unless_trusted(finetuned, tmp_path, monkeypatch):
     assert not (tmp_path / "was here").exists()
     result = CliRunner().invoke(app, ["rerun", str(tmp_path / "run"), "--trust-code"])
     assert "returned a NoneType" in str(result.exception)
+    assert (tmp_path / "was here").exists()
+
+
+@pytest.mark.parametrize(
+    "named",
+    [{"criterion": "theirs:measure"}, {"bounds": {"theirs:measure": 0.1}}],
+    ids=["criterion", "bounds"],
+)
+def test_no_criterion_is_imported_unless_trusted(finetuned, tmp_path, monkeypatch, named):
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "theirs.py").write_text("open('was here', 'w').close()\nmeasure = 3\n")
+    shutil.copytree(finetuned, tmp_path / "run")
+    config = yaml.safe_load((finetuned / "config.yaml").read_text())
+    (tmp_path / "run" / "config.yaml").write_text(yaml.safe_dump(config | named))
+    result = CliRunner().invoke(app, ["rerun", str(tmp_path / "run")])
+    assert isinstance(result.exception, InputError)
+    assert "names the criterion 'theirs:measure': to run it again" in str(result.exception)
+    assert not (tmp_path / "was here").exists()
+    result = CliRunner().invoke(app, ["rerun", str(tmp_path / "run"), "--trust-code"])
+    assert "is a int, no function of counts" in str(result.exception)
     assert (tmp_path / "was here").exists()
 
 

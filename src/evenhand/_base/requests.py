@@ -72,5 +72,7 @@ def plain(value: Any) -> Any:
     if isinstance(value, Path):
         return str(value)
     if isinstance(value, Mapping):
-        return {key: plain(one) for key, one in value.items()}
+        return {plain(key): plain(one) for key, one in value.items()}
+    if isinstance(value, str):
+        return str(value)  # of a name that knows more, the name
     return list(value) if isinstance(value, tuple) else value

@@ -21,6 +21,11 @@ LARGEST_GAP = 2.0
 DEFAULT_THRESHOLD = 0.5
 
 
+def _criterion(value: Any) -> Criterion:
+    """A criterion by its name; one's own is imported, and may be given itself."""
+    return value if isinstance(value, Criterion) else Criterion.load(check.text(value))
+
+
 def gap_limits(value: Any) -> dict[str, float]:
     """Criterion to the largest gap allowed: a mapping, or a list of ``criterion=number``.
 
@@ -28,22 +33,20 @@ def gap_limits(value: Any) -> dict[str, float]:
         InputError: another form, a level, a criterion given twice, or a limit that is no gap.
     """
     if isinstance(value, Mapping):
-        pairs = [(Criterion.parse(check.text(name)), limit) for name, limit in value.items()]
+        pairs = [(_criterion(name), limit) for name, limit in value.items()]
     else:
         pairs = [parse_limit(one) for one in check.words(value)]
     limits: dict[str, float] = {}
     for criterion, limit in pairs:
         if criterion.kind != "gap":
             raise InputError(f"{criterion} is a level, bounded from below: give it to --fail-below")
-        if criterion.kind != "gap":
-            raise InputError(f"{criterion} is a level, bounded from below: give it to --fail-below")
-        if criterion.value in limits:
+        if criterion in limits:
             raise InputError(f"{criterion.value} is given twice; give it once")
         if isinstance(limit, bool) or not isinstance(limit, int | float):
             raise InputError(f"expected a number, found {SHORT.repr(limit)}")
         if not 0 <= limit <= LARGEST_GAP:
             raise InputError(f"a gap lies between 0 and 2, found {limit}")
-        limits[criterion.value] = float(limit)
+        limits[criterion] = float(limit)
     return limits
 
 
@@ -55,12 +58,12 @@ def level_limits(value: Any) -> dict[str, float]:
         pairs = [_named_number(one) for one in check.words(value)]
     limits: dict[str, float] = {}
     for name, limit in pairs:
-        criterion = name if name == IMPACT_RATIO else Criterion.parse(name)
+        criterion = name if name == IMPACT_RATIO else _criterion(name)
         if isinstance(criterion, Criterion) and criterion.kind != "level":
             raise InputError(f"{criterion} is a gap, bounded from above: give it to --fail-above")
         if str(criterion) in limits:
             raise InputError(f"{criterion} is given twice; give it once")
-        limits[str(criterion)] = check.number(0, 1)(limit)
+        limits[criterion] = check.number(0, 1)(limit)
     return limits
 
 
@@ -118,7 +121,7 @@ class AuditRequest:
     positive: str | None = option(None, check.text, "The positive class.")
     criterion: str | None = option(
         None,
-        lambda value: str(Criterion.parse(check.text(value))),
+        _criterion,
         "What the report shows: equalized_odds (default; without labels demographic_parity), …",
     )
     reference: tuple[str, ...] = option(

@@ -15,7 +15,7 @@ def parse_limit(text: str) -> tuple[Criterion, float]:
     """``"equalized_odds=0.10"`` as a criterion and a number.
 
     ``<=`` may be written for a gap, which is bounded from above, and ``>=`` for a level, which is
-    bounded from below; ``=`` is either.
+    bounded from below; ``=`` is either. A criterion of one's own is imported: ``module:name<=0.1``.
 
     Raises:
         InputError: it is written otherwise, there is no such criterion, or the sign is the other's.
@@ -27,7 +27,7 @@ def parse_limit(text: str) -> tuple[Criterion, float]:
             "a limit is written criterion=number, as equalized_odds=0.1, "
             f"not {text[:80]!r}; a level as worst_group_accuracy>=0.8"
         )
-    criterion = Criterion.parse(found["name"])
+    criterion = Criterion.load(found["name"].strip())
     sign = criterion.sign
     if found["sign"] not in ("=", sign):
         side = "above" if criterion.kind == "gap" else "below"

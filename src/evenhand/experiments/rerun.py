@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from evenhand._base.asked import CONFIG, read_asked
 from evenhand._base.run_folder import run_folder
@@ -60,7 +60,7 @@ class Where:
         data, weights: in place of those of config.yaml, where they have moved.
         cache: root of the caches; None for the platform's.
         jobs: processes at a time.
-        trust_code: import and run a model of the form ``package.module:function``.
+        trust_code: import and run a model or criterion named as ``package.module:function``.
     """
 
     output: Path
@@ -77,8 +77,8 @@ def rerun(folder: str | Path, where: Where) -> Rerun:
     Relative paths in its config.yaml are relative to ``folder``.
 
     Raises:
-        InputError: no run in ``folder``, its data are not there any more, or its model is code
-            that is not trusted.
+        InputError: no run in ``folder``, its data are not there any more, or its model or
+            criterion is code that is not trusted.
         ArtefactError: its config.yaml is damaged.
     """
     folder = Path(folder)
@@ -120,13 +120,31 @@ def read_run(folder: Path) -> dict[str, Any]:
 
 def _require_trust(config: dict[str, Any], where: Where, folder: Path) -> None:
     """Refuse to import what a file names, unless told to: a run may be a stranger's."""
-    model = config.get("model")
-    if where.trust_code or not isinstance(model, str) or ":" not in model or Path(model).exists():
+    if where.trust_code:
         return
+    model = config.get("model")
+    if isinstance(model, str) and ":" in model and not Path(model).exists():
+        _refuse("model", model, folder)
+    for criterion in _named_criteria(config):
+        if ":" in criterion:
+            _refuse("criterion", criterion, folder)
+
+
+def _refuse(what: str, name: str, folder: Path) -> NoReturn:
     raise InputError(
-        f"{folder / CONFIG} names the model {model[:200]!r}: to run it again imports that module, "
+        f"{folder / CONFIG} names the {what} {name[:200]!r}: to run it again imports that module, "
         "and runs what is in it; look at it, then give --trust-code"
     )
+
+
+def _named_criteria(config: dict[str, Any]) -> list[str]:
+    """Every criterion that a run's config.yaml names, wherever it may."""
+    named = [config.get("criterion")]
+    for key in ("bounds", "bound", "fail_above", "fail_below"):
+        given = config.get(key)
+        for one in given if isinstance(given, list) else [given]:
+            named += one if isinstance(one, dict) else [one]
+    return [str(name) for name in named if isinstance(name, str)]
 
 
 def _require_data(config: dict[str, Any], where: Where, folder: Path) -> None:

@@ -142,7 +142,11 @@ def _promised(run: Run, model: FairModel) -> list[str]:
     promise = model.promise
     groups = f"the groups of {promise.attribute} ({listed(promise.groups)})"
     rows = f"{promise.rows['train'] + promise.rows['valid']:,}"
-    measured = [_judged(name, gap, _confidence(run)) for name, gap in promise.gaps.items()]
+    measured = [
+        _judged(criterion, promise.gaps[criterion], _confidence(run))
+        for criterion in run.criteria
+        if criterion in promise.gaps
+    ]
     asked = " and ".join(in_words(c, limit) for c, limit in run.bounds.items())
     head = {
         True: f"Promised: {asked} between {groups}.",
@@ -157,8 +161,7 @@ def _promised(run: Run, model: FairModel) -> list[str]:
     return [head, judged, ends]
 
 
-def _judged(name: str, gap: Mapping[str, float], confidence: str) -> str:
-    criterion = Criterion.parse(name)
+def _judged(criterion: Criterion, gap: Mapping[str, float], confidence: str) -> str:
     bound = gap[criterion.bounded_by]
     if not math.isfinite(bound):
         return f"{criterion.symbol} could not be judged, for want of rows"

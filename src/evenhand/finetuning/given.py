@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.tasks.from_arrays import task_of
 from evenhand.tasks.task import Task
@@ -52,9 +51,7 @@ def stage_given(
     columns = {key: given.pop(key) for key in COLUMNS if key in given}
     name = given.pop("name", "task")
     bounds = parse_bounds(given.pop("bound", None))
-    given["bound"] = {bound.criterion.value: bound.limit for bound in bounds}
-    if "criterion" in given:
-        given["criterion"] = Criterion.parse(given["criterion"]).value
+    given["bound"] = {bound.criterion: bound.limit for bound in bounds}
     request = FinetuneRequest("table", name=name).changed(given)
     backbone = backbone_given(model, head, processor)
     options = columns | {"seed": request.seed, "name": name}

@@ -134,7 +134,7 @@ class FinetuneRequest:
     layers: int = option(2, check.whole(2, 5), "Layers of Adult's MLP.", only=("adult",))
     criterion: str = option(
         Criterion.EQUALIZED_ODDS.value,
-        lambda value: Criterion.parse(check.text(value)).value,
+        of_task.criterion,
         "Gap to lessen, or level to raise: equalized_odds (default), demographic_parity, "
         "equal_opportunity, worst_group_accuracy …; see docs/reference/criteria.md.",
     )

@@ -129,18 +129,21 @@ def rank(value: Any) -> int | str:
     raise InputError(f"a rank is a whole number or auto, found {SHORT.repr(value)}")
 
 
+def criterion(value: Any) -> Criterion:
+    """A criterion, or the name of one; of one's own ``package.module:name``, which is imported."""
+    return value if isinstance(value, Criterion) else Criterion.load(text(value))
+
+
 def limits(value: Any) -> float | dict[str, float]:
     """A limit, or limits by criterion: a mapping, or a list of ``criterion=limit``."""
     from evenhand.heads.selection.rule import Bound, parse_bounds
 
     if isinstance(value, Mapping):
-        return {
-            Criterion.parse(text(name)).value: number(0, 2)(limit) for name, limit in value.items()
-        }
+        return {criterion(name): number(0, 2)(limit) for name, limit in value.items()}
     listed = value if isinstance(value, list | tuple) else [value]
     if all(isinstance(one, str) for one in listed):
         bounds = parse_bounds([Bound.parse(one) for one in listed])
-        return {bound.criterion.value: bound.limit for bound in bounds}
+        return {bound.criterion: bound.limit for bound in bounds}
     return number(0, 2)(value)
 
 

@@ -87,7 +87,7 @@ def may_be_noise(
         >>> eh.metrics.may_be_noise(table, "demographic_parity")
         False
     """
-    if Criterion.parse(criterion).comparison.across == "worst":
+    if not Criterion.parse(criterion).evens:
         return False
     differences, variances = pairs(table, criterion, min_rows)
     statistic = (differences**2 / variances).sum(axis=-3)
@@ -110,7 +110,7 @@ def noise_floor(
         0.08
     """
     criterion = Criterion.parse(criterion)
-    if criterion.comparison.across == "worst":
+    if not criterion.evens:
         return float("nan")
     error = float(np.sqrt(np.nanmax(parts(table, criterion, min_rows).variances, initial=0)))
     return z * error if criterion.kind == "gap" else max(criterion.highest - z * error, 0.0)

@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand.criteria import Criterion, Rate
+from evenhand.metrics.own_measures import own_parts
 from evenhand.metrics.rates import (
     RATES,
     Array,
@@ -108,6 +109,10 @@ def parts(table: npt.NDArray[Any], criterion: str | Criterion, min_rows: int = 1
     """The parts of a criterion's figure, over the rates that have ``min_rows`` rows."""
     criterion = Criterion.parse(criterion)
     how = criterion.comparison
+    if criterion.function is not None:
+        counted = rate_rows(table.sum(axis=-1), criterion).min(axis=-3).max(axis=-1) >= min_rows
+        kept = counted.reshape(-1, counted.shape[-1]).all(axis=0)
+        return Parts(*own_parts(table[..., kept if min_rows > 1 else slice(None), :, :], criterion))
     if how.across == "worst":
         values, variances = _compared(table, criterion, min_rows)
     elif how.across == "ratio":

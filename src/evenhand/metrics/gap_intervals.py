@@ -22,6 +22,7 @@ from evenhand.metrics.intervals import (
     rate_interval,
 )
 from evenhand.metrics.largest_gap import PValue, largest, span, views
+from evenhand.metrics.own_measures import own_interval
 from evenhand.metrics.rates import Array, criterion_rates, gap
 from evenhand.metrics.worst_interval import worst_interval
 
@@ -97,6 +98,8 @@ def _gap_interval(
     estimate = float(gap(table, criterion))
     if np.isnan(estimate):
         return UNDEFINED
+    if criterion.function is not None:
+        return own_interval(table, criterion, level)
     if criterion.comparison.across == "worst":
         return worst_interval(table, criterion, level, seed, replicates)
     table = table[_comparable(table, criterion)]

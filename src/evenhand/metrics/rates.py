@@ -212,6 +212,9 @@ def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
 
     Of a criterion that compares by ratios their ratio, the smallest over classes.
 
+    Raises:
+        InputError: the criterion is a function of all counts, and compares no pairs.
+
     Equalized odds is |ΔTPR| + |ΔFPR|, as the paper's ΔEO (section 4.1): twice fairlearn's
     ``equalized_odds_difference(agg="mean")``. Undefined where one group's rate is.
 
@@ -222,6 +225,8 @@ def pairwise_gaps(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
                [0.15, 0.  ]])
     """
     criterion = Criterion.parse(criterion)
+    if criterion.function is not None:
+        raise InputError(f"{criterion} is a function of all counts: it has no pairs of groups")
     rates = criterion_rates(table, criterion)
     one, other = rates[..., :, None, :], rates[..., None, :, :]
     if criterion.comparison.across == "ratio":
@@ -253,11 +258,39 @@ def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
         0.75
     """
     criterion = Criterion.parse(criterion)
+    if criterion.function is not None:
+        return worst(measured(table, criterion), criterion)
     if criterion.comparison.across == "worst":
         rates = criterion_rates(table, criterion)
         return worst(rates.reshape(*rates.shape[:-3], -1), criterion)
     pairs = pairwise_gaps(table, criterion)
     return worst(pairs[..., *np.triu_indices(table.shape[-3], k=1)], criterion)
+
+
+def measured(table: npt.NDArray[Any], criterion: Criterion) -> Array:
+    """(..., M) the figures that the function of a criterion of one's own gives.
+
+    Raises:
+        InputError: they have another shape, or lie outside what the criterion says.
+    """
+    assert criterion.function is not None
+    values = np.asarray(criterion.function(np.asarray(table, dtype=np.float64)), dtype=np.float64)
+    lead = table.shape[:-3]
+    if values.shape == lead:
+        values = values[..., None]
+    if values.shape[:-1] != lead:
+        raise InputError(
+            f"criterion {criterion} gave figures of shape {values.shape} for counts of shape "
+            f"{table.shape}: one for each table is wanted, {lead}; count axes from the end, as "
+            "counts[..., 1, 1], and sum over axis=-1"
+        )
+    outside = values[(values < -1e-9) | (values > criterion.highest + 1e-9)]
+    if outside.size:
+        raise InputError(
+            f"criterion {criterion} gave {outside[0]:g}, outside 0 to {criterion.highest:g}; say "
+            "how large it can be with highest="
+        )
+    return values
 
 
 def worst(values: Array, criterion: Criterion) -> Array:

@@ -31,7 +31,7 @@ def why_undefined(counts: Counts, criterion: str | Criterion) -> list[str]:
     Groups without any rows are not among them: there is nothing to compare.
     """
     criterion = Criterion.parse(criterion)
-    if not counts.labelled:
+    if not counts.labelled or criterion.function is not None:
         return []
     how, cells, what = criterion.comparison, counts.cells, "with label"
     labels = list(range(cells.shape[1]))
