@@ -53,6 +53,7 @@ def compare(
     asked = replace(asked, all_deep=given["depth"] not in (None, "0"))
     request = asked.config
 
+    from evenhand._base.events import Event
     from evenhand._base.processes import backend_of
     from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, echo_comparison
@@ -73,9 +74,10 @@ def compare(
         bar("comparing", None, quiet) as progress,
     ):
 
-        def on_cells(done: int, total: int) -> None:
-            progress.total = total
-            progress.update(done - progress.n)
+        def on_event(event: Event) -> None:
+            if event.name == "progress":
+                progress.total = event.values["of"]
+                progress.update(event.values["done"] - progress.n)
 
         result = run_compare(
             asked,
@@ -85,6 +87,6 @@ def compare(
             rules=rules,
             reference=(name, setting or "dense"),
             jobs=jobs,
-            on_cells=on_cells,
+            on_event=on_event,
         )
     echo_comparison(as_run(result), result, json=json, quiet=quiet)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
@@ -45,11 +46,21 @@ def _version(asked: bool) -> None:
 
 @app.callback()
 def _root(
+    context: typer.Context,
+    verbose: Annotated[
+        bool, typer.Option("--verbose", "-v", help="Tell on standard error what happens.")
+    ] = False,
+    log_json: Annotated[
+        Path | None, typer.Option("--log-json", help="Tell it in a file, a line of JSON each.")
+    ] = None,
     version: Annotated[
         bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
-    pass
+    if verbose or log_json is not None:
+        from evenhand.cli.logs import follow
+
+        follow(context, verbose=verbose, log_json=log_json)
 
 
 for command in (finetune, predict, export, compare, plan, audit, init, paper, rerun):

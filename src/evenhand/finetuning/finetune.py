@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
 
+from evenhand._base.events import OnEvent, Telling
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TRANSFER, baselines
@@ -36,6 +37,7 @@ from evenhand.finetuning.sentences import (
 )
 from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import Stage
+from evenhand.finetuning.telling import tell_asked, tell_result
 from evenhand.fisher.factorize import rank_of
 from evenhand.fisher.neutralize import alpha_weights
 from evenhand.heads.selection.fair_head import FairHead
@@ -88,6 +90,7 @@ class Asked(TypedDict, total=False):
     text: str
     file: str
     split: str | Mapping[str, float]
+    on_event: OnEvent | None
 
 
 def finetune(
@@ -138,7 +141,8 @@ def finetune(
             model is run for its features: on a GPU where there is one, in bfloat16 where that has
             it, as many inputs at a time as its memory holds. ``seed``: of every random choice.
             ``name``: of the task, in the results. ``card``: what the model card says of
-            ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``.
+            ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``. ``on_event``:
+            told what is asked, measured and chosen; see :mod:`evenhand.integrations.trackers`.
 
     Returns:
         The model with its new head, and the evidence.
@@ -164,7 +168,7 @@ def finetune(
         processor=processor,
         progress=progress,
     )
-    result = finetune_stage(stage, request)
+    result = finetune_stage(stage, request, on_event=asked.get("on_event"))
     config = {**result.run.config, "command": "evenhand.finetune", "task": stage.task}
     config |= {"groups": groups, **{k: v for k, v in asked.items() if k in COLUMNS}}
     return replace(result, run=replace(result.run, config=config))
@@ -176,6 +180,7 @@ def finetune_stage(
     *,
     rule: Rule | None = None,
     on_fit: Callable[[], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Result:
     """Fine-tune on a stage: the baselines and evenhand's choice, scored on the test rows.
 
@@ -185,6 +190,7 @@ def finetune_stage(
             classes, of evenhand's own head; the paper's alpha; a strength; an adapter's rank.
         rule: what to choose by; the request's by default.
         on_fit: called after each fit of the default algorithm.
+        on_event: told what was asked, measured and chosen.
 
     Returns:
         The model with its new head, and the evidence.
@@ -206,6 +212,8 @@ def finetune_stage(
         own = stage.backbone.with_head(problem.head)
         require_same_decisions(stage, own, fitted_head(problem.head))
     began = time.perf_counter()
+    tell = Telling("finetune", on_event)
+    tell_asked(tell, stage, request)
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
     fitting = Fitting.of(problem, request)
     records = baselines(stage, fitting.rank, weights)
@@ -245,7 +253,9 @@ def finetune_stage(
         counted=counted_names(fair, after, rule.criteria[0]),
         frontier=tuple(path_on_test(stage, fair, rule)),
     )
-    return Result(model, fair, run, seen)
+    result = Result(model, fair, run, seen)
+    tell_result(tell, result, time.perf_counter() - began)
+    return result
 
 
 def _model(stage: Stage, fair: FairHead) -> nn.Module:

@@ -49,6 +49,7 @@ def stage_given(
     given: dict[str, Any] = dict(asked)
     data = (*data, *(given.pop(part) for part in PARTS if part in given))
     columns = {key: given.pop(key) for key in COLUMNS if key in given}
+    given.pop("on_event", None)
     name = given.pop("name", "task")
     bounds = parse_bounds(given.pop("bound", None))
     given["bound"] = {bound.criterion: bound.limit for bound in bounds}

@@ -1,7 +1,8 @@
 """evenhand inside other libraries; nothing in evenhand imports this room.
 
-``evenhand.integrations.sklearn``, ``.trainer`` (transformers), ``.peft`` and ``.mlflow``, each
-imported when first used, so that only the library it serves is loaded.
+``evenhand.integrations.sklearn``, ``.trainer`` (transformers), ``.peft``, ``.mlflow`` and
+``.trackers`` (MLflow, Weights & Biases, TensorBoard), each imported when first used, so that only
+the library it serves is loaded.
 """
 
 from __future__ import annotations
@@ -11,16 +12,17 @@ from typing import TYPE_CHECKING
 from evenhand._base.lazy import lazy_names
 
 if TYPE_CHECKING:
-    from evenhand.integrations import mlflow, peft, sklearn, trainer
+    from evenhand.integrations import mlflow, peft, sklearn, trackers, trainer
 
 _HOMES = {
     "mlflow": "evenhand.integrations.mlflow",
     "peft": "evenhand.integrations.peft",
     "sklearn": "evenhand.integrations.sklearn",
+    "trackers": "evenhand.integrations.trackers",
     "trainer": "evenhand.integrations.trainer",
 }
 
-__all__ = ["mlflow", "peft", "sklearn", "trainer"]
+__all__ = ["mlflow", "peft", "sklearn", "trackers", "trainer"]
 
 if not TYPE_CHECKING:
     __getattr__, __dir__ = lazy_names(__name__, _HOMES)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from evenhand._base.events import OnEvent, Telling
 from evenhand._base.files import write_atomically
 from evenhand._base.made_from import claim
 from evenhand._base.processes import spread
@@ -35,7 +36,7 @@ def compare(
     rules: Sequence[Rule] = (),
     reference: tuple[str, str] = REFERENCE,
     jobs: int = 1,
-    on_cells: Callable[[int, int], None] | None = None,
+    on_event: OnEvent | None = None,
 ) -> Comparison:
     """Run every method at every seed, keep each cell as it is done, and put them together.
 
@@ -52,7 +53,8 @@ def compare(
         reference: (method, setting) of the paired differences.
         jobs: seeds to run at a time, each in a process of its own; within
             ``joblib.parallel_config`` they go where that says, such as to a cluster.
-        on_cells: called with (cells done, cells in all) as they are kept.
+        on_event: told what is asked, how many cells are kept (``"progress"``: ``done``, ``of``) and
+            what was measured; see :mod:`evenhand.integrations.trackers`.
 
     Raises:
         InputError: no seed, an unknown method, or a folder that holds another comparison.
@@ -75,7 +77,7 @@ def compare(
     )
     config = {"command": "compare", **asked.to_config()}
     with run_folder(folder, "compare"):
-        return _compare(Path(folder), config, asked, recipe, jobs, on_cells)
+        return _compare(Path(folder), config, asked, recipe, jobs, Telling("compare", on_event))
 
 
 def _compare(
@@ -84,12 +86,13 @@ def _compare(
     asked: CompareRequest,
     recipe: Recipe,
     jobs: int,
-    on_cells: Callable[[int, int], None] | None,
+    tell: Telling,
 ) -> Comparison:
     kept = {key: value for key, value in config.items() if key not in FREE}
     claim(folder / "cells", kept | recipe.inputs)
     names = asked.names
-    _run(recipe, asked, folder, jobs, on_cells)
+    tell("started", asked=config)
+    _run(recipe, asked, folder, jobs, tell)
     cells = {
         (seed, name): read_cell(cell_path(folder, seed, name))
         for seed in asked.seeds
@@ -110,6 +113,9 @@ def _compare(
         config,
     )
     _write(result)
+    for record in records:
+        tell("measured", **record.row())
+    tell("finished", cells=len(cells))
     return result
 
 
@@ -118,15 +124,14 @@ def _run(
     asked: CompareRequest,
     folder: Path,
     jobs: int,
-    on_cells: Callable[[int, int], None] | None,
+    told: Telling,
 ) -> None:
     seeds, names, rules = asked.seeds, asked.names, asked.rules
     named = asked.methods is not None
     every = [cell_path(folder, seed, name) for seed in seeds for name in names]
 
     def tell() -> None:
-        if on_cells:
-            on_cells(sum(path.is_file() for path in every), len(every))
+        told("progress", done=sum(path.is_file() for path in every), of=len(every))
 
     tell()
     missing = [

@@ -7,8 +7,8 @@ PEFT's LoRA, which serves any torch module.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from typing import Any, Unpack
 
 import numpy as np
@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from evenhand._base.devices import device_of, precision_of
+from evenhand._base.events import Telling
 from evenhand._base.options import with_defaults
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
@@ -25,6 +26,8 @@ from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut
 from evenhand.finetuning.inmodel.lora import adapters, lora_config, targets_of
 from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions, check_budget
 from evenhand.finetuning.inmodel.training import (
+    Epoch,
+    OnEpoch,
     Step,
     Streamed,
     Training,
@@ -90,7 +93,8 @@ def adapt(
             ``"bfloat16"``, ``"float16"`` or ``"auto"`` (bfloat16 on a GPU that has it).
             ``prepare``: collates a list of raw inputs into what the model takes.
             ``seed``: of batches and of the adapters' first directions. ``on_epoch``: called after
-            each epoch.
+            each epoch. ``on_event``: told of each epoch; see
+            :mod:`evenhand.integrations.trackers`.
 
     Returns:
         A module of the class given, adapters merged, in the mode the model was in.
@@ -143,6 +147,7 @@ def adapt(
         )[0].head
     own = _copy(own, first, device)
     slow = head_rate(how["learning_rate"], rows.features)
+    tell = Telling("adapt", how["on_event"])
     training = Training(
         how["epochs"],
         how["learning_rate"],
@@ -152,8 +157,9 @@ def adapt(
         ridge,
         how["seed"],
         precision_of(how["precision"], device),
-        how["on_epoch"],
+        _both(how["on_epoch"], tell),
     )
+    tell("started", strength=strength, **_plain(how | {"ridge": ridge}))
     source = passed.again(batches, rows.groups.names)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
         with adapters(own.model, lora, how["seed"]):
@@ -168,7 +174,24 @@ def adapt(
             terms,
             control=FitControl(start=own.linear_head()),
         )[0].head
+    tell("finished", rows=len(rows))
     return own.with_head(last).to(given.device)
+
+
+def _plain(how: Mapping[str, Any]) -> dict[str, Any]:
+    """The options that are plain values."""
+    return {key: value for key, value in how.items() if isinstance(value, str | int | float)}
+
+
+def _both(on_epoch: OnEpoch | None, tell: Telling) -> OnEpoch:
+    """Each epoch, told to its own callback and as an event."""
+
+    def told(epoch: Epoch) -> None:
+        if on_epoch is not None:
+            on_epoch(epoch)
+        tell("epoch", **asdict(epoch))
+
+    return told
 
 
 def _copy(backbone: Backbone, head: Head, device: torch.device) -> Backbone:

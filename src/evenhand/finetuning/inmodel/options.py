@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from evenhand._base.events import OnEvent
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.training import OnEpoch
 from evenhand.models.backbone import Prepare
@@ -27,6 +28,7 @@ class AdaptOptions(TypedDict, total=False):
     prepare: Prepare | None
     seed: int
     on_epoch: OnEpoch | None
+    on_event: OnEvent | None
 
 
 OPTIONS: dict[str, Any] = {
@@ -44,6 +46,7 @@ OPTIONS: dict[str, Any] = {
     "prepare": None,
     "seed": 0,
     "on_epoch": None,
+    "on_event": None,
 }
 
 
