@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from evenhand._base.names import in_order, is_fractional, name_of
+from evenhand._base.out_of_scope import RANKING, REGRESSION
 from evenhand._base.text import listed, visible
 from evenhand.auditing.counting import Ints
 from evenhand.errors import InputError
@@ -111,7 +112,8 @@ def _refuse_scores(named: Mapping[str, Sequence[str]]) -> None:
         if len(names) > MOST_NUMBERS and fractions > len(names) / 2:
             raise InputError(
                 f"column {visible(column)!r} holds {len(names):,} different numbers, most of them "
-                "fractions: those are no classes; give it as --score (score=), or cut it first"
+                "fractions: those are no classes; give it as --score (score=), or cut it first "
+                f"({REGRESSION}; {RANKING})"
             )
     label, *rest = named
     for column in rest:

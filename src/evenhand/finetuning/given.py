@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand._base.out_of_scope import refuse_model
 from evenhand.errors import InputError
 from evenhand.tasks.from_arrays import task_of
 from evenhand.tasks.task import Task
@@ -148,6 +149,7 @@ def backbone_given(
     if model is None:
         return None
     if not isinstance(model, Backbone):
+        refuse_model(model)
         return wrap(model, head, processor=processor)
     if head not in (None, model.head):
         raise InputError(f"{model.name} has the head {model.head!r}, not {head!r}: leave out head")

@@ -50,7 +50,7 @@ class FinetuneRequest:
     Every field is described by its ``help``, shown by ``evenhand finetune --help``.
     """
 
-    task: str = option("adult", check.one_of(TASKS), "adult, celeba, lfwa, table, images or text.")
+    task: str = option("adult", of_task.kind, "adult, celeba, lfwa, table, images or text.")
     data: Path | None = option(
         None, check.path, "The task's data: a file, folder or zip.", only=NEEDS_DATA
     )

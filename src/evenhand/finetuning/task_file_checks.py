@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from evenhand._base.option_checks import SHORT, number, one_of, text, texts, words
+from evenhand._base.out_of_scope import refuse_task
 from evenhand._base.text import visible
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
@@ -23,6 +24,12 @@ NEEDS_LABEL = ("table", "images", "text")
 
 
 TASKS = ("adult", *NEEDS_DATA)
+
+
+def kind(value: Any) -> str:
+    """A kind of task that is done here."""
+    refuse_task(value)
+    return one_of(TASKS)(value)
 
 
 def folder_name(value: Any) -> str:

@@ -11,10 +11,11 @@ import numpy.typing as npt
 import scipy.special
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.utils import check_random_state
-from sklearn.utils.multiclass import check_classification_targets
+from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
 from evenhand._base.columns import columns, dense
+from evenhand._base.out_of_scope import REGRESSION
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError, UnpromisedWarning
 from evenhand.groups import Groups
@@ -129,6 +130,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], accept_sparse="csr")
         X = dense(X, "X") if hasattr(X, "toarray") else X
         X = np.require(X, requirements="W")
+        if type_of_target(y).startswith("continuous"):
+            raise InputError(f"Unknown label type: continuous, and {REGRESSION}")
         check_classification_targets(y)
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
@@ -139,7 +142,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         if len(self.classes_) > MAX_CLASSES:
             raise InputError(
                 f"y has {len(self.classes_):,} different labels, more than {MAX_CLASSES:,}: it "
-                "looks like a number to estimate, not a class to decide"
+                f"looks like a number to estimate, not a class to decide; {REGRESSION}"
             )
         names = tuple(str(name) for name in self.classes_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from evenhand._base.distributed import ALONE, world
+from evenhand._base.out_of_scope import refuse_model
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.fisher.lowrank import merge_
@@ -64,7 +65,7 @@ class FairTrainer(Trainer):  # type: ignore[misc]
             labels without groups.
 
     Raises:
-        InputError: a strength below 0.
+        InputError, ModelError: a strength below 0; a model that generates or estimates a number.
         MissingExtraError: (on import) transformers or accelerate is not installed.
     """
 
@@ -86,8 +87,8 @@ class FairTrainer(Trainer):  # type: ignore[misc]
         if not strength >= 0:
             raise InputError(f"the strength must be at least 0, found {strength}")
         super().__init__(*args, **kwargs)
-        self.group_key = groups
-        self._names = GroupNames(groups, group_names)
+        refuse_model(self.model)
+        self.group_key, self._names = groups, GroupNames(groups, group_names)
         self.criterion = Criterion.parse(criterion)
         self.strength, self.beta, self.memory = float(strength), beta, memory
         # A classifier's loss is a mean over its batch: Trainer shall divide it by the accumulation

@@ -13,6 +13,7 @@ import pandas as pd
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.names import in_order, is_fractional, name_of
+from evenhand._base.out_of_scope import REGRESSION
 from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.groups import Groups
@@ -74,7 +75,7 @@ def code_labels(
     if len(names) > MAX_CLASSES or (len(names) > MOST_FRACTIONAL and fractional > len(names) / 2):
         raise InputError(
             f"label column {name!r} has {len(names)} different values: it looks like a number to "
-            "estimate, not a class to decide; cut it into classes first"
+            f"estimate, not a class to decide; {REGRESSION}"
         )
     codes = np.zeros(len(column), dtype=np.int64)
     places = {class_name: code for code, class_name in enumerate(names)}
