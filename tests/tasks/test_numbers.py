@@ -6,7 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evenhand.tasks.numbers import currencies, decimal_mark, number_in, numbers_in
+from evenhand.tasks.numbers import (
+    MARKS,
+    currencies,
+    decimal_mark,
+    number_in,
+    numbers_in,
+    parts_thousands,
+)
 
 
 @pytest.mark.parametrize(
@@ -72,3 +79,21 @@ def test_a_mark_that_may_be_either_is_said():
 
 def test_every_currency_is_told():
     assert currencies(["$1", "2 EUR", "3 kr.", "4"]) == {"$", "EUR", "kr."}
+
+
+@pytest.mark.parametrize("mark", MARKS)
+@pytest.mark.parametrize("text", ["1,579", "-2,345", "$1,234", "(1,234)", "999,000 €"])
+def test_one_group_of_three_is_no_number_where_its_mark_may_be_the_decimal_one(text, mark):
+    written = text if mark == "." else text.replace(",", ".")
+    assert number_in(written, mark) is not None
+    assert number_in(written, mark, grouped=False) is None
+
+
+@given(st.integers(0, 10**12), st.integers(0, 99))
+def test_numbers_that_can_be_read_one_way_only_are_read_that_way(whole, cents):
+    for text in (f"{whole}", f"{whole}.{cents:02d}", f"{whole:,}.{cents:02d}"):
+        assert number_in(text, grouped=False) == number_in(text)
+    parted = f"{whole:,}"
+    read = number_in(parted, grouped=False)
+    assert read == (None if parted.count(",") == 1 else whole)
+    assert parts_thousands([parted]) is ("," in parted)

@@ -146,3 +146,26 @@ def test_any_rows_are_encoded_or_refused_and_json_changes_nothing(rows):
     again = through_json(encoder).encode(frame)
     np.testing.assert_array_equal(found.inputs, again.inputs)
     assert found.refused == again.refused
+
+
+@pytest.mark.parametrize(
+    ("fitted_on", "new", "wanted"),
+    [
+        ("1.579", "1,579", None),  # 1579, or 1.579 by somebody who writes a decimal comma?
+        ("1.579", "1,234,567", 1234567),
+        ("1.579", "1,579.5", 1579.5),
+        ("1,579", "1,234", 1234),
+        ("1.579,5", "1.234", 1234),
+        ("1579,5", "1.234", None),
+    ],
+)
+def test_a_new_row_is_read_by_the_marks_of_the_rows_that_were_fitted(fitted_on, new, wanted):
+    texts = [fitted_on.replace("9", str(digit)) for digit in range(1, 10)] * 4
+    encoder = fitted(pd.DataFrame({"x": pd.Series(texts, dtype=object)}))
+    again = TableEncoder.from_dict(json.loads(json.dumps(encoder.to_dict())))
+    for one in (encoder, again):
+        found = one.encode(pd.DataFrame({"x": pd.Series([new], dtype=object)}))
+        assert bool(found.refused) is (wanted is None)
+        if wanted is not None:
+            (column,) = one.columns
+            assert found.inputs[0, 0] * column.scale + column.mean == pytest.approx(wanted)

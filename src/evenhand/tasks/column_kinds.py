@@ -10,7 +10,7 @@ import pandas as pd
 
 from evenhand.tasks.column_values import categories_of, days_of, numbers_of
 from evenhand.tasks.missing import Missing
-from evenhand.tasks.numbers import currencies, decimal_mark
+from evenhand.tasks.numbers import currencies, decimal_mark, parts_thousands
 from evenhand.tasks.row_numbers import about_whole_numbers
 
 MAX_CATEGORIES = 100
@@ -31,12 +31,14 @@ class Told:
     Attributes:
         kind: ``"number"``, ``"days"``, ``"category"``; None: it is left out.
         decimal: the decimal mark of numbers written as texts.
+        grouped: the other mark parts thousands.
         notes: what was decided and may be wrong, or why it is left out.
     """
 
     kind: str | None
     decimal: str = "."
     notes: tuple[str, ...] = ()
+    grouped: bool = False
 
 
 def tell(
@@ -93,7 +95,8 @@ def _as_numbers(
     said += ["',' as a mark of thousands (decimal: ',' says otherwise)"] if doubtful else []
     if said:
         notes.append(f"feature {name!r} was read as numbers: {', '.join(said)}")
-    return Told(NUMBER, mark or ".", (*notes, *_garbage(name, int(bad.sum()), "numbers")))
+    notes += _garbage(name, int(bad.sum()), "numbers")
+    return Told(NUMBER, mark or ".", tuple(notes), parts_thousands(texts, mark or "."))
 
 
 def _as_days(column: pd.Series[Any], missing: Missing) -> Told | None:

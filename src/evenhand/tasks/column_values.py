@@ -25,13 +25,16 @@ _NUMBERS = (int, float, Decimal, np.integer, np.floating)
 Values = tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_]]
 
 
-def numbers_of(column: pd.Series[Any], missing: Missing, decimal: str = ".") -> Values:
+def numbers_of(
+    column: pd.Series[Any], missing: Missing, decimal: str = ".", *, grouped: bool = True
+) -> Values:
     """(n,) floats, NaN where missing or infinite, and (n,) True where a value is no number.
 
     Args:
         column: (n,) values; times that passed are numbers, in seconds.
         missing: the words for "no value".
         decimal: the decimal mark of numbers written as texts.
+        grouped: the other mark may part thousands where it could be the decimal mark as well.
     """
     types = pd.api.types
     if types.is_timedelta64_dtype(column):
@@ -47,7 +50,7 @@ def numbers_of(column: pd.Series[Any], missing: Missing, decimal: str = ".") -> 
     def number(value: Any) -> float:
         if isinstance(value, _NUMBERS) and not isinstance(value, bool):
             return float(value)
-        found = number_in(str(value), decimal)
+        found = number_in(str(value), decimal, grouped=grouped)
         return np.nan if found is None else found
 
     return _parsed(column, missing, lambda values: np.array([number(v) for v in values]))

@@ -83,6 +83,8 @@ class NumberColumn(Column):
         date: values are dates.
         log: the logarithm of one more than the value is taken first.
         decimal: the decimal mark of numbers written as texts.
+        grouped: the other mark parted thousands; where it did not, "1,579" is no number, since it
+            may be 1.579 as well as 1579.
         lenient: a value that is no number counts as missing, as some of the training rows did.
     """
 
@@ -94,6 +96,7 @@ class NumberColumn(Column):
     log: bool = False
     lenient: bool = False
     decimal: str = "."
+    grouped: bool = False
 
     @property
     def holds(self) -> str:
@@ -110,7 +113,7 @@ class NumberColumn(Column):
         if self.date:
             found, bad = days_of(values, self.words)
         else:
-            found, bad = numbers_of(values, self.words, self.decimal)
+            found, bad = numbers_of(values, self.words, self.decimal, grouped=self.grouped)
         absent = np.isnan(found)
         filled = np.where(absent, self.median, found)
         if self.log:

@@ -89,6 +89,7 @@ def _fitted(column: pd.Series[Any], told: Told, rows: IntArray, words: Missing) 
         values[rows],
         date=told.kind == DAYS,
         decimal=told.decimal,
+        grouped=told.grouped,
         lenient=bool(bad.any()),
         missing=words.more,
     )

@@ -31,13 +31,15 @@ _BODY = {
 _THOUSANDS = re.compile(r"[ '’.,]")
 
 
-def number_in(text: str, mark: str = ".") -> float | None:
+def number_in(text: str, mark: str = ".", *, grouped: bool = True) -> float | None:
     """The number that ``text`` writes, None where it writes none.
 
     Args:
         text: digits with a sign, spaces or marks between thousands, a currency or a percent sign
             (which divides by 100), or in parentheses (negative).
         mark: the decimal mark, ``"."`` or ``","``; the other may part thousands.
+        grouped: read "1,579" as 1579. Without, a text in which the other mark may as well be the
+            decimal mark is no number.
     """
     plain = unicodedata.normalize("NFKC", text).replace("−", "-").strip()
     if not plain or not any(c.isdecimal() for c in plain):
@@ -54,8 +56,21 @@ def number_in(text: str, mark: str = ".") -> float | None:
     found = _BODY[mark].fullmatch(plain)
     if currencies > 1 or not found or not (found[1] or found[2]):
         return None
+    if not grouped and found[2] is None and _parted_by_the_other(found[1], mark):
+        return None
     whole = _THOUSANDS.sub("", found[1]) or "0"
     return scale * float(f"{whole}.{found[2] or '0'}{found[3]}")
+
+
+def _parted_by_the_other(digits: str, mark: str) -> bool:
+    """Whether one mark parts the digits, the one that is not the decimal mark."""
+    return [c for c in digits if not c.isdigit()] == [MARKS[1 - MARKS.index(mark)]]
+
+
+def parts_thousands(texts: Iterable[str], mark: str = ".") -> bool:
+    """Whether the mark that is not the decimal one parts thousands in some of the texts."""
+    other = MARKS[1 - MARKS.index(mark)]
+    return any(other in text and number_in(text, mark) is not None for text in texts)
 
 
 def numbers_in(texts: Iterable[str], mark: str = ".") -> FloatArray:

@@ -42,8 +42,9 @@ def _values(column: Any, values: pd.Series[Any]) -> npt.NDArray[Any]:
         return known[codes]
     if isinstance(column, NumberColumn) and column.date:
         return days_of(values, column.words)[0]
-    decimal = column.decimal if isinstance(column, NumberColumn) else "."
-    return numbers_of(values, column.words, decimal)[0]
+    if isinstance(column, NumberColumn):
+        return numbers_of(values, column.words, column.decimal, grouped=column.grouped)[0]
+    return numbers_of(values, column.words)[0]
 
 
 def tensor_feeds(model: FairModel, rows: Any) -> Feeds:
