@@ -15,6 +15,7 @@ from evenhand.metrics.bounds import (
     compared_rows,
     counted_groups,
     critical_value,
+    highest_z,
     may_be_noise,
     noise_floor,
     parity_error_floor,
@@ -279,3 +280,30 @@ def test_bounds_that_cannot_be_are_refused(text, message):
         Bound.parse(text)
     with pytest.raises(InputError, match="equalized_odds is bounded 2 times"):
         parse_bounds([Bound("eo", 0.1), Bound(Criterion.EQUALIZED_ODDS, 0.2)])
+
+
+@given(
+    st.integers(0, 9_999),
+    st.sampled_from(["eo", "dp", "worst_group_accuracy"]),
+    st.floats(0.01, 0.9),
+)
+def test_up_to_the_highest_critical_value_the_upper_bound_is_within(seed, criterion, limit):
+    tables = np.random.default_rng(seed).integers(0, 60, (4, 3, 2, 2))
+    highest = highest_z(tables, criterion, limit, min_rows=20)
+    for table, z in zip(tables, highest, strict=True):
+        if np.isfinite(z):
+            near, beyond = (upper_bound(table, criterion, z + step, 20) for step in (-1e-6, 1e-6))
+            if criterion == "worst_group_accuracy":  # a level: it is bounded from below
+                near, beyond, most = -near, -beyond, -limit
+            else:
+                most = limit
+            assert near <= most + 1e-9
+            assert beyond >= most - 1e-9
+        else:
+            assert np.isnan(upper_bound(table, criterion, 1.0, 20))
+
+
+def test_a_small_cell_is_held_to_the_two_sided_quantile_where_asked():
+    assert critical_value(0.9, 10_000, 5) == pytest.approx(1.2816, abs=1e-4)
+    assert critical_value(0.9, 10_000, 5, smallest=499) == pytest.approx(1.6449, abs=1e-4)
+    assert critical_value(0.9, 10_000, 5, smallest=500) == pytest.approx(1.2816, abs=1e-4)

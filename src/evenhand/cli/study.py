@@ -34,17 +34,23 @@ def coverage_command(
     jobs: Jobs = None,
     quiet: Quiet = False,
 ) -> None:
-    """How often a promised bound holds on populations whose truth is known."""
+    """How often a promised bound holds on populations whose truth is known.
+
+    Finished draws are kept in the output folder: run again, with more replicates, it goes on from
+    them.
+    """
     import os
 
     from evenhand._base.run_folder import run_folder
     from evenhand.cli.terminal import bar, machine
-    from evenhand.experiments.studies.coverage import batches, coverage, page, summary
+    from evenhand.experiments.studies.coverage import batches, coverage
+    from evenhand.experiments.studies.coverage_page import page, summary
 
     with run_folder(output, "study coverage") as folder:
         with bar("drawing", len(batches(replicates)), quiet) as progress:
             draws = coverage(
                 replicates=replicates,
+                folder=folder,
                 seed=seed,
                 jobs=jobs or os.cpu_count() or 1,
                 on_done=progress.update,

@@ -204,8 +204,7 @@ def plan_stage(
     limits = {bound.criterion: bound.limit for bound in rule.bounds}
     curves = {
         criterion: price_curve(
-            lambda asked: fitting.fit(asked, families=fair.families).choice,
-            fair.families,
+            fair.selection,
             rule,
             criterion,
             [limits[criterion]] if criterion in limits else [],

@@ -34,20 +34,16 @@ class Objective:
         dtype: torch.dtype = torch.float64,
     ) -> None:
         self.labels = torch.as_tensor(labels)
-        self.signs = self.labels.to(dtype)[:, None]
+        self.signs = (2 * self.labels - 1).to(dtype)[:, None]
         self.weights = None if weights is None else torch.as_tensor(weights, dtype=dtype)[:, None]
-        self.terms = [
-            (term, torch.as_tensor(term.cell), torch.as_tensor(term.sizes, dtype=dtype)[:, None])
-            for term in terms
-            if term.active
-        ]
+        self.terms = [(term, _Cells(term, dtype)) for term in terms if term.active]
 
     def __call__(self, logits: Tensor, strength: float) -> tuple[float, Tensor]:
         """The objective at ``logits`` (N, 1) or (N, K), and its gradient of the same shape."""
         value, gradient = self._log_loss(logits)
         if strength:
-            for term, cell, sizes in self.terms:
-                penalty, slope = self._penalty(logits, term, cell, sizes)
+            for term, cells in self.terms:
+                penalty, slope = self._penalty(logits, term, cells)
                 value += strength * penalty
                 gradient += strength * slope
         return value, gradient
@@ -55,8 +51,9 @@ class Objective:
     def _log_loss(self, logits: Tensor) -> tuple[float, Tensor]:
         n = len(logits)
         if logits.shape[1] == 1:
-            losses = torch.nn.functional.softplus(logits) - self.signs * logits
-            delta = torch.sigmoid(logits) - self.signs
+            # -log sigmoid(±z) is softplus(z) - yz, and its exponential the sigmoid of the slope
+            log_p = torch.nn.functional.logsigmoid(self.signs * logits)
+            losses, delta = -log_p, self.signs * torch.expm1(log_p)
         else:
             log_p = torch.log_softmax(logits, dim=1)
             losses = -log_p.gather(1, self.labels[:, None])
@@ -67,25 +64,51 @@ class Objective:
         return float(losses.mean()), delta / n
 
     @staticmethod
-    def _penalty(
-        logits: Tensor, term: GapTerm, cell: Tensor, sizes: Tensor
-    ) -> tuple[float, Tensor]:
+    def _penalty(logits: Tensor, term: GapTerm, cells: _Cells) -> tuple[float, Tensor]:
         outputs = logits.shape[1]
         p = (
             torch.sigmoid(term.beta * logits)
             if outputs == 1
             else torch.softmax(term.beta * logits, dim=1)
         )
-        sums = torch.zeros((len(sizes) + 1, outputs), dtype=logits.dtype)
-        sums.index_add_(0, cell, p)
-        means = (sums[:-1] / sizes).double().numpy()
+        means = cells.means(p).double().numpy()
         binary = outputs == 2
         value, slope = penalty_of_means(term, means[:, 1:] if binary else means)
         if binary:
             slope = np.hstack([np.zeros_like(slope), slope])
-        by_cell = torch.zeros((len(sizes) + 1, outputs), dtype=logits.dtype)
-        by_cell[:-1] = torch.as_tensor(slope, dtype=logits.dtype) / sizes
-        by_row = by_cell[cell]
+        by_row = cells.by_row(torch.as_tensor(slope, dtype=logits.dtype))
         if outputs == 1:
             return value, term.beta * p * (1 - p) * by_row
         return value, term.beta * p * (by_row - (p * by_row).sum(dim=1, keepdim=True))
+
+
+FEW_CELLS = 16
+"""Up to so many cells a product with their members is faster than adding row by row."""
+
+
+class _Cells:
+    """The cells of a penalty: means over their rows, and the way back."""
+
+    def __init__(self, term: GapTerm, dtype: torch.dtype) -> None:
+        self.cell = torch.as_tensor(term.cell)
+        self.sizes = torch.as_tensor(term.sizes, dtype=dtype)[:, None]
+        self.members: Tensor | None = None
+        if len(self.sizes) <= FEW_CELLS:
+            every = torch.arange(len(self.sizes))[:, None]
+            self.members = (self.cell[None] == every).to(dtype) / self.sizes
+
+    def means(self, values: Tensor) -> Tensor:
+        """(C, m) the mean of (N, m) values over each cell."""
+        if self.members is not None:
+            return self.members @ values
+        sums = torch.zeros((len(self.sizes) + 1, values.shape[1]), dtype=values.dtype)
+        sums.index_add_(0, self.cell, values)
+        return sums[:-1] / self.sizes
+
+    def by_row(self, slope: Tensor) -> Tensor:
+        """(N, m) each row's share of the (C, m) gradient in its cell's means; 0 in no cell."""
+        if self.members is not None:
+            return self.members.T @ slope
+        by_cell = torch.zeros((len(self.sizes) + 1, slope.shape[1]), dtype=slope.dtype)
+        by_cell[:-1] = slope / self.sizes
+        return by_cell[self.cell]

@@ -16,17 +16,25 @@ from evenhand.metrics.rates import Array, worst
 ROWS_PER_FEATURE = 100
 
 
-def critical_value(confidence: float, rows: int, features: int) -> float:
+SMALL_CELL = 500
+
+
+def critical_value(
+    confidence: float, rows: int, features: int, smallest: int | None = None
+) -> float:
     """How many standard errors a bound stands above its estimate.
 
     The one-sided normal quantile (1.28 at .90); the two-sided one (1.645) where the rows are fewer
     than 100 a feature, since selecting among many candidates then costs more than the plain
-    quantile covers.
+    quantile covers. Where held-out decisions are known row by row, the value can be found by
+    choosing again on resampled rows: :mod:`evenhand.heads.selection.resampling`.
 
     Args:
         confidence: in (.5, 1).
         rows: how many there are in all.
         features: what the head reads, d.
+        smallest: the rows of the smallest rate compared, where fewer than 500 are to be short too,
+            as in the first version's rule, which refuses much that would hold.
 
     Raises:
         InputError: the confidence is not in (.5, 1).
@@ -37,7 +45,7 @@ def critical_value(confidence: float, rows: int, features: int) -> float:
     """
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie in (0.5, 1), found {confidence}")
-    short = rows < ROWS_PER_FEATURE * features
+    short = rows < ROWS_PER_FEATURE * features or (smallest is not None and smallest < SMALL_CELL)
     return float(ndtri((1 + confidence) / 2 if short else confidence))
 
 
@@ -63,6 +71,22 @@ def upper_bound(
     if criterion.kind == "gap":
         return worst(values + z * np.sqrt(variances), criterion)
     return np.maximum(worst(values - z * np.sqrt(variances), criterion), 0)
+
+
+def highest_z(
+    table: npt.NDArray[Any], criterion: str | Criterion, limit: float, min_rows: int = 1
+) -> Array:
+    """(...,) the critical value up to which a criterion's confidence bound keeps to ``limit``.
+
+    Minus infinity where the criterion's figure is not defined.
+    """
+    criterion = Criterion.parse(criterion)
+    values, variances = parts(table, criterion, min_rows)
+    room = limit - values if criterion.kind == "gap" else values - limit
+    with np.errstate(divide="ignore", invalid="ignore"):
+        highest = room / np.sqrt(variances)
+    lowest = np.min(np.where(np.isnan(highest), np.inf, highest), axis=-1, initial=np.inf)
+    return np.where(np.isnan(worst(values, criterion)), -np.inf, lowest)
 
 
 def shortfall(figures: npt.ArrayLike, criterion: Criterion) -> Array:

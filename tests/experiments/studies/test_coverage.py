@@ -8,7 +8,7 @@ from evenhand._base.processes import spread
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.experiments.studies import coverage as study
-from evenhand.experiments.studies import populations
+from evenhand.experiments.studies import coverage_page, populations
 from evenhand.groups import Groups
 from evenhand.rows import Rows
 
@@ -26,35 +26,67 @@ def small(monkeypatch):
     populations.population.cache_clear()
 
 
-def test_every_draw_tells_the_promise_and_the_truth(small):
-    draws = study.coverage(replicates=1, sizes=(600,), confidences=(0.9,))
-    assert len(draws) == len(populations.CRITERIA) * len(populations.SHARES)
+def test_every_draw_tells_the_promise_and_the_truth_by_every_way(small, tmp_path):
+    asked = {"sizes": (600,), "confidences": (0.9,)}
+    draws = study.coverage(replicates=1, folder=tmp_path, **asked)
+    cells = len(populations.CRITERIA) * len(populations.SHARES)
+    assert draws.groupby("way").size().to_dict() == dict.fromkeys(study.WAYS, cells)
     assert draws["true_gap"].between(0, 2).all()
     assert (draws["kept"] == (draws["true_gap"] <= draws["bound"])).all()
-    again = study.coverage(replicates=1, sizes=(600,), confidences=(0.9,))
-    pd.testing.assert_frame_equal(draws, again)
+    assert draws["true_error"].between(0, 100).all()
+    normal = draws[draws["way"] == study.DEFAULT_WAY]
+    assert normal["z"].to_numpy() == pytest.approx(1.2816, abs=1e-4)
+    first = draws[draws["way"] == study.FIRST_WAY]  # every rate has fewer than 500 rows
+    assert first["z"].to_numpy() == pytest.approx(1.6449, abs=1e-4)
+    pd.testing.assert_frame_equal(draws, study.coverage(replicates=1, **asked))
 
 
-def test_the_summary_counts_promises_only():
-    draws = pd.DataFrame(
+def test_finished_draws_are_kept_and_more_are_added(small, tmp_path, monkeypatch):
+    asked = {"sizes": (600,), "confidences": (0.9,), "folder": tmp_path}
+    one = study.coverage(replicates=1, **asked)
+    fitted = []
+    monkeypatch.setattr(study, "crossfit", lambda *_, **__: fitted.append(1) or 1 / 0)
+    pd.testing.assert_frame_equal(one, study.coverage(replicates=1, **asked))
+    assert not fitted
+    with pytest.raises(ZeroDivisionError):
+        study.coverage(replicates=2, **asked)
+    with pytest.raises(InputError, match="made from something else"):
+        study.coverage(replicates=1, seed=1, **asked)
+
+
+def drawn(way, promised, true_gap, true_error):
+    return pd.DataFrame(
         {
+            "way": way,
             "population": "p",
             "rows": 100,
             "criterion": str(Criterion.EQUALIZED_ODDS),
             "bound": 0.1,
             "confidence": 0.9,
             "draw": range(4),
-            "promised": [True, True, True, False],
-            "true_gap": [0.05, 0.2, 0.09, 0.5],
-            "kept": [True, False, True, False],
+            "promised": promised,
+            "true_gap": true_gap,
+            "true_error": true_error,
+            "kept": np.array(true_gap) <= 0.1,
             "floor": 0.02,
+            "z": 1.5,
         }
     )
-    (row,) = study.summary(draws).to_dict(orient="records")
+
+
+def test_the_summary_counts_promises_only_and_pairs_errors():
+    ours = drawn("evenhand", [True, True, True, False], [0.05, 0.2, 0.09, 0.5], [15, 16, 17, 9])
+    first = drawn("first version", [True, False, True, True], [0.01] * 4, [16, 10, 17.5, 12])
+    cells = coverage_page.summary(pd.concat([ours, first]))
+    row, other = cells.to_dict(orient="records")
     assert row["coverage"] == pytest.approx(2 / 3)
     assert row["refused"] == 0.25
     assert row["above_floor"]
-    assert "2" in study.page(study.summary(draws), "the command", "a machine")
+    assert (row["cheaper"], row["both"]) == (pytest.approx(0.75), 2)
+    assert other["cheaper"] == 0
+    page = coverage_page.page(cells, "the command", "a machine")
+    assert "| 0.900 | evenhand | 1 | 0.667 | 0.667 | 0.250 | 0.750 | 1.500 |" in page
+    assert "4 samples a cell" in page
 
 
 def test_a_population_that_is_not_there_is_named():

@@ -13,7 +13,7 @@ from evenhand.heads.selection.frontier import frontier
 from evenhand.heads.selection.menu import paths
 from evenhand.heads.selection.price import price_curve
 from evenhand.heads.selection.rule import Bound, Rule, parse_bounds
-from evenhand.heads.selection.select import select
+from evenhand.heads.selection.select import Selection, select
 from evenhand.metrics.bounds import upper_bound
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import gap
@@ -149,11 +149,7 @@ def test_heads_are_fitted_for_the_criterion_that_serves():
 
 def test_the_prices_of_a_level_ask_for_more_and_cost_more():
     family = candidates((HARSH, KIND, EVEN))
-
-    def choose(rule):
-        return select([family], rule, features=3)
-
-    curve = price_curve(choose, [family], Rule((), WGA), WGA, [0.84])
+    curve = price_curve(Selection((family,), 3), Rule((), WGA), WGA, [0.84])
     bounds = [price.bound for price in curve.prices]
     assert bounds == sorted(bounds, reverse=True)
     assert 0.84 in bounds

@@ -26,9 +26,9 @@ def test_every_criterion_is_on_the_menu_whatever_is_asked_for(make_rows):
         Criterion.EQUAL_OPPORTUNITY,
         *(c for c in STANDARD if c is not Criterion.EQUAL_OPPORTUNITY),
     ]
-    assert [one.family for one in found] == ["head"] * 3 + ["head, merged"] * 3
+    assert [one.family for one in found] == ["head"] * 3 + ["head, merged"] * 4
     # transfer learning is merged once, the other heads of every path
-    assert [0.0 in one.strengths for one in found[3:]] == [True, False, False]
+    assert [set(one.strengths) == {0.0} for one in found[3:]] == [True, False, False, False]
     assert all(one.decisions is not None for one in found)
 
 
@@ -58,6 +58,19 @@ def test_a_bound_far_below_the_gap_has_a_path_at_a_heavier_ridge(make_rows):
 
     assert ridges(0.4 * gap_before) == [1e-2] * 3 + [1e-1]
     assert ridges(0.6 * gap_before) == [1e-2] * 3
+
+
+def test_on_few_rows_only_transfer_learning_is_merged_under_a_bound(make_rows):
+    def merges(n, d, rule):
+        found = head_families(make_rows(n=n, d=d), rule, SPEC, grid=FEW)
+        return sum(bool(one.merges) for one in found)
+
+    bound = Rule((Bound("eo", 1.0),))
+    assert merges(600, 5, Rule()) == 4
+    assert merges(600, 5, bound) == 1
+    assert merges(600, 5, replace(bound, critical="resampled")) == 4
+    assert merges(600, 7, bound) == 4  # fewer than 100 rows a feature: held to a wider margin
+    assert merges(5000, 5, bound) == 4
 
 
 def test_a_criterion_with_no_gap_has_no_path(make_rows):

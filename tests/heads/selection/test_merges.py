@@ -19,7 +19,9 @@ from evenhand.heads.selection.merges import (
     group_directions,
     mergeable,
     merged,
+    point_merges,
     signs_of,
+    transfer_merges,
 )
 from evenhand.heads.spec import HeadSpec
 from evenhand.metrics.counts import Counts
@@ -63,7 +65,8 @@ def test_merges_are_judged_by_heads_that_did_not_see_the_rows(make_rows):
     rows = make_rows(n=500)
     path = crossfit(rows, HeadSpec(ridge=1e-2), "eo", grid=GRID)
     directions = group_directions(rows)
-    found = merged(rows, path, directions)
+    wanted = transfer_merges(path, directions[-1]) + point_merges(path, directions[-1])
+    found = merged(rows, path, directions, wanted)
     assert found.family == "head, merged"
     assert len(found.strengths) == len(found.fits) == len(found.merges)
     assert set(found.strengths) == {0.0, 1.0}
@@ -90,7 +93,8 @@ def test_merges_are_judged_by_heads_that_did_not_see_the_rows(make_rows):
 def test_the_sense_of_a_merge_lessens_transfer_learnings_gap(make_rows):
     rows = make_rows(n=2000)
     path = crossfit(rows, HeadSpec(ridge=1e-2), "eo", grid=GRID)
-    found = merged(rows, path, group_directions(rows), points=False)
+    directions = group_directions(rows)
+    found = merged(rows, path, directions, transfer_merges(path, directions[-1]))
     before = float(gap(path.tables[0, 1], "dp"))
     assert before > 0.1
     steps = np.abs(found.merges)
@@ -102,13 +106,12 @@ def test_the_sense_of_a_merge_lessens_transfer_learnings_gap(make_rows):
 def test_which_heads_are_merged(make_rows):
     rows = make_rows(n=400)
     path = crossfit(rows, HeadSpec(ridge=1e-2), "eo", grid=GRID)
-    directions = group_directions(rows)
-    assert set(merged(rows, path, directions, transfer=False).strengths) == {1.0}
-    assert set(merged(rows, path, directions, points=False).strengths) == {0.0}
-    assert merged(rows, path, directions, points=False, transfer=False) is None
-    assert {abs(t) for t in merged(rows, path, directions, transfer=False).merges} == {
-        abs(t) for t in OF_PATH
-    }
+    (*_, whole) = group_directions(rows)
+    transfer, points = transfer_merges(path, whole), point_merges(path, whole)
+    assert {s for s, _, _ in transfer} == {0}
+    assert {abs(t) for _, _, t in transfer} == set(OF_TRANSFER)
+    assert {s for s, _, _ in points} == {1}
+    assert {abs(t) for _, _, t in points} == {abs(t) for t in OF_PATH}
     assert mergeable(rows, path)
     assert not mergeable(rows, replace(path, parts=()))
     three = make_rows(n=400, classes=3)

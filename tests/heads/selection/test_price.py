@@ -14,7 +14,7 @@ from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.price import MOST_TIMES, about, half_of, price_curve
 from evenhand.heads.selection.rule import Bound, Rule
-from evenhand.heads.selection.select import select
+from evenhand.heads.selection.select import Selection, select
 from evenhand.heads.spec import HeadSpec
 from evenhand.metrics.bounds import parity_error_floor, upper_bound
 from evenhand.metrics.rates import accuracy, f1_error, gap
@@ -44,9 +44,7 @@ def table(tpr, fpr, cells):
 
 
 def curve_of(one, rule=Rule(guard=False), criterion=EO, asked=()):
-    return price_curve(
-        lambda asked_rule: select([one], asked_rule, features=5), [one], rule, criterion, asked
-    )
+    return price_curve(Selection((one,), 5), rule, criterion, asked)
 
 
 CELLS = np.array([[3000, 1500], [6000, 3000]])
@@ -184,7 +182,7 @@ def test_a_number_of_rows_is_told_to_two_digits_and_never_less():
 def test_more_rows_of_the_same_kind_do_what_was_said(make_rows):
     """On rows drawn anew: the bound that was refused is promised on about the rows told."""
     from evenhand.heads.selection.candidates import CandidateGrid
-    from evenhand.heads.selection.fair_head import choose_head, fit_fair_head
+    from evenhand.heads.selection.fair_head import fit_fair_head
 
     grid = CandidateGrid((0.0, 0.3, 1.0, 3.0, 10.0), (0.0,))
     spec, rule = HeadSpec(ridge=1e-3), Rule(guard=False)
@@ -192,10 +190,7 @@ def test_more_rows_of_the_same_kind_do_what_was_said(make_rows):
     def priced(n, seed, limit):
         rows = make_rows(n, 4, seed=seed)
         fair = fit_fair_head(rows, rule, spec, grid=grid)
-        return price_curve(
-            lambda asked: choose_head(rows, asked, fair.families).choice,
-            fair.families, rule, EO, [limit],
-        )  # fmt: skip
+        return price_curve(fair.selection, rule, EO, [limit])
 
     few = priced(800, 0, 0.1)
     (refused,) = [price for price in few.prices if price.bound == 0.1]

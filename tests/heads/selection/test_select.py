@@ -472,6 +472,8 @@ def test_a_cost_counts_at_its_bound():
     class Counted:
         """Decisions of which only this is known: how many rows differ from transfer learning's."""
 
+        classes = 3  # no model of the labels
+
         def __init__(self, differing):
             self.counts = np.zeros((4, 1, 2))
             self.counts[1:, 0, 0] = differing, rows, rows

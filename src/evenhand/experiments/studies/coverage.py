@@ -2,28 +2,39 @@
 
 From each population n rows are drawn with replacement, the default algorithm chooses a head on
 them, and the gap of its decisions on the whole population is the truth. A cell of the study is a
-population × size × criterion × bound × confidence; its coverage is the share of promises kept.
+population × size × criterion × bound × confidence; its coverage is the share of promises kept. The
+same draws are decided by the first version's rule as well, so that errors can be told pairwise.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
 
 import numpy as np
 import pandas as pd
 
+from evenhand._base.files import write_atomically
+from evenhand._base.made_from import claim
 from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
-from evenhand.criteria import Criterion
+from evenhand.criteria import STANDARD, Criterion
 from evenhand.experiments.studies.populations import CRITERIA, Population, population, populations
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.selection.menu import far_below, head_families, merges_points
+from evenhand.heads.selection.pool import MIN_CELL
+from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.select import select
 from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.metrics.bounds import compared_rows, critical_value, noise_floor
 from evenhand.metrics.counts import Counts
-from evenhand.metrics.rates import gap
+from evenhand.metrics.rates import f1_error, gap
+from evenhand.rows import Rows
 
 SIZES = (3_000, 12_000)
 
@@ -34,9 +45,50 @@ CONFIDENCES = (0.90, 0.95)
 BATCH = 5
 
 
+@dataclass(frozen=True)
+class Way:
+    """A way of choosing that the study tries.
+
+    Attributes:
+        critical: of the rule.
+        menu: all families, or the one path of the criterion asked for.
+        assisted: of the rule.
+        draws: it is tried on the first so many only, taking as long as the fits; None for all.
+    """
+
+    critical: Literal["quantile", "resampled", "small cells"]
+    menu: bool = True
+    assisted: bool = True
+    draws: int | None = None
+
+    def rule(self, bound: Bound, confidence: float) -> Rule:
+        """The rule that asks for a bound in this way."""
+        return Rule(
+            (bound,),
+            bound.criterion,
+            confidence,
+            guard=False,
+            critical=self.critical,
+            assisted=self.assisted,
+        )
+
+
+WAYS: Mapping[str, Way] = {
+    "evenhand": Way("quantile"),
+    "resampled": Way("resampled", draws=20),
+    "first version": Way("small cells", menu=False, assisted=False),
+}
+"""The default, the same with resampled critical values, and the rule of the first version: one
+path, and a wider bound where a rate has fewer than 500 rows."""
+
+
+DEFAULT_WAY, FIRST_WAY = "evenhand", "first version"
+
+
 def coverage(
     *,
     replicates: int = 40,
+    folder: Path | None = None,
     names: Sequence[str] | None = None,
     sizes: Sequence[int] = SIZES,
     confidences: Sequence[float] = CONFIDENCES,
@@ -44,171 +96,139 @@ def coverage(
     jobs: int = 1,
     on_done: Callable[[], None] | None = None,
 ) -> pd.DataFrame:
-    """One row a draw × bound × confidence: what was promised, and what was true.
+    """One row a way × draw × bound × confidence: what was promised, and what was true.
 
     Args:
-        replicates: draws a population × size × criterion.
+        replicates: draws a population × size.
+        folder: where finished draws are kept, and read when the study is run again with more; none
+            are kept without one.
         names: populations; all by default.
         sizes: rows to draw.
         confidences: to select at.
         seed: of the draws.
         jobs: processes.
         on_done: called after each batch of draws; :func:`batches` tells how many there are.
+
+    Raises:
+        InputError: the folder holds results of something else.
     """
+    if folder is not None:
+        ways = {name: vars(way) for name, way in WAYS.items()}
+        claim(folder, {"study": "coverage", "seed": seed, "at": list(confidences), "ways": ways})
     tasks = batches(replicates, names, sizes)
     results = spread(
-        _batch, [(*task, tuple(confidences), seed) for task in tasks], jobs=jobs, on_done=on_done
+        _batch,
+        [(*task, tuple(confidences), seed, folder) for task in tasks],
+        jobs=jobs,
+        on_done=on_done,
     )
     return pd.DataFrame([row for rows in results for row in rows])
 
 
 def batches(
     replicates: int, names: Sequence[str] | None = None, sizes: Sequence[int] = SIZES
-) -> list[tuple[str, int, Criterion, tuple[int, ...]]]:
-    """The pieces the study is computed in: population, size, criterion and draws."""
+) -> list[tuple[str, int, tuple[int, ...]]]:
+    """The pieces the study is computed in: population, size and draws."""
     return [
-        (name, size, criterion, tuple(range(start, min(start + BATCH, replicates))))
+        (name, size, tuple(range(start, min(start + BATCH, replicates))))
+        for start in range(0, replicates, BATCH)
         for name in names or populations()
         for size in sizes
-        for criterion in CRITERIA
-        for start in range(0, replicates, BATCH)
     ]
 
 
 def _batch(
     name: str,
     size: int,
-    criterion: Criterion,
     draws: tuple[int, ...],
     confidences: tuple[float, ...],
     seed: int,
+    folder: Path | None,
 ) -> list[dict[str, Any]]:
-    with one_thread():
-        whole = population(name)
-        return [
-            row
-            for draw in draws
-            for row in _draw(name, whole, size, criterion, draw, confidences, seed)
-        ]
+    found: list[dict[str, Any]] = []
+    for draw in draws:
+        called = "".join(c if c.isalnum() else "-" for c in name)
+        path = None if folder is None else folder / "draws" / f"{called}-{size}-{draw}.json"
+        if path is not None and path.is_file():
+            found += json.loads(path.read_text(encoding="utf-8"))
+            continue
+        with one_thread():
+            rows = list(_draw(name, population(name), size, draw, confidences, seed))
+        if path is not None:
+            write_atomically(path, json.dumps(rows))
+        found += rows
+    return found
 
 
 def _draw(
     name: str,
     whole: Population,
     size: int,
-    criterion: Criterion,
     draw: int,
     confidences: tuple[float, ...],
     seed: int,
-) -> list[dict[str, Any]]:
+) -> Iterator[dict[str, Any]]:
     generator = np.random.default_rng([seed, draw, size])
     sample = whole.rows[generator.integers(len(whole.rows), size=size)]
-    candidates = crossfit(
-        sample, HeadSpec(ridge=whole.ridge), criterion, control=FitControl(seed=draw)
-    )
-    rows = []
-    for limit in whole.limits[criterion]:
-        for confidence in confidences:
-            rule = Rule((Bound(criterion, limit),), criterion, confidence, guard=False)
-            choice = select([candidates], rule, features=sample.features.shape[1])
-            truth = float("nan")
-            if choice.index is not None:
-                truth = _true_gap(whole, candidates, choice.index, criterion)
-            rows.append(
-                {
+    spec, control = HeadSpec(ridge=whole.ridge), FitControl(seed=draw)
+    known = {
+        criterion: crossfit(sample, spec, criterion, control=control)
+        for criterion in STANDARD
+        if has_gap(sample, criterion)
+    }
+    for criterion in CRITERIA:
+        smallest = Rule((Bound(criterion, min(whole.limits[criterion])),), critical="resampled")
+        families = head_families(sample, smallest, spec, control=control, known=known)
+        for limit in whole.limits[criterion]:
+            for confidence in confidences:
+                told = {
                     "population": name,
                     "rows": size,
                     "criterion": str(criterion),
                     "bound": limit,
                     "confidence": confidence,
                     "draw": draw,
-                    "promised": bool(choice.promised),
-                    "true_gap": truth,
-                    "kept": bool(truth <= limit),
-                    "floor": choice.floors[criterion],
+                    "floor": _floor(sample, families[0], criterion, confidence),
                 }
-            )
-    return rows
+                for name_of_way, way in WAYS.items():
+                    if way.draws is None or draw < way.draws:
+                        rule = way.rule(Bound(criterion, limit), confidence)
+                        found = _decided(whole, sample, families, rule, way)
+                        yield told | {"way": name_of_way} | found
 
 
-def _true_gap(
-    whole: Population, candidates: Candidates, index: tuple[int, int], criterion: Criterion
-) -> float:
-    rows = whole.rows
-    decisions = candidates.fit(index).head.predict(rows.features)
-    counts = Counts.of(rows.labels, decisions, rows.groups, rows.classes)
-    return float(gap(counts.table, criterion))
+def _decided(
+    whole: Population, sample: Rows, families: Sequence[Candidates], rule: Rule, way: Way
+) -> dict[str, Any]:
+    """What one way chooses, and what is true of it."""
+    tried = list(families[: None if way.menu else 1])
+    if not far_below(families[0], rule):  # a run would have fitted no heavier path
+        tried = [one for one in tried if one.ridge == whole.ridge]
+    if not merges_points(sample, rule):
+        tried = [one for one in tried if not (one.merges and any(one.strengths))]
+    (bound,) = rule.bounds
+    choice = select(tried, rule, features=sample.features.shape[1])
+    true_gap = true_error = float("nan")
+    if choice.family is not None and choice.index is not None:
+        head = tried[choice.family].fit(choice.index).head
+        rows = whole.rows
+        decisions = head.predict(rows.features)
+        counts = Counts.of(rows.labels, decisions, rows.groups, rows.classes)
+        true_gap = float(gap(counts.table, bound.criterion))
+        true_error = float(f1_error(counts.total))
+    return {
+        "promised": bool(choice.promised),
+        "true_gap": true_gap,
+        "true_error": true_error,
+        "kept": bool(true_gap <= bound.limit),
+        "z": choice.z,
+    }
 
 
-def summary(draws: pd.DataFrame) -> pd.DataFrame:
-    """One row a cell: coverage of the promises made, refusals, and whether the floor allowed it.
-
-    ``coverage`` is the share of promised draws whose true gap is within the bound; ``refused`` the
-    share that was not promised; ``above_floor`` whether the bound is above the mean noise floor.
-    """
-    rows = []
-    keys = ["population", "rows", "criterion", "bound", "confidence"]
-    for key, part in draws.groupby(keys, sort=False):
-        promised = part[part["promised"]]
-        rows.append(
-            {
-                **dict(zip(keys, key, strict=True)),
-                "draws": len(part),
-                "refused": 1 - len(promised) / len(part),
-                "coverage": promised["kept"].mean() if len(promised) else np.nan,
-                "mean_true_gap": promised["true_gap"].mean() if len(promised) else np.nan,
-                "floor": part["floor"].mean(),
-                "above_floor": bool(part["bound"].iloc[0] > part["floor"].mean()),
-            }
-        )
-    return pd.DataFrame(rows)
-
-
-def page(cells: pd.DataFrame, command: str, machine: str) -> str:
-    """The study as a Markdown page."""
-    lines = [
-        "# Does the bound hold?",
-        "",
-        "Drawn with replacement from populations whose truth is known: the share of promises kept",
-        f"(*coverage*), and how often no promise was made (*refused*). Made by `{command}` on "
-        f"{machine}.",
-        "",
-    ]
-    for confidence, part in cells.groupby("confidence"):
-        told = part[part["coverage"].notna()]
-        able = part[part["above_floor"]]
-        lines += [
-            f"At confidence {confidence:g}: coverage {told['coverage'].mean():.3f} on average over "
-            f"{len(told)} cells, {told['coverage'].min():.3f} at worst; where the bound is above "
-            f"the noise floor, {able['refused'].mean():.1%} refused.",
-            "",
-        ]
-    shown = cells.assign(
-        **{name: cells[name].map(_shown) for name in ("coverage", "refused", "floor")}
-    )
-    columns = [
-        "population",
-        "rows",
-        "criterion",
-        "bound",
-        "confidence",
-        "coverage",
-        "refused",
-        "floor",
-    ]
-    lines.append("| " + " | ".join(columns) + " |")
-    lines.append("|" + "---|" * len(columns))
-    lines += [
-        "| " + " | ".join(str(row[name]) for name in columns) + " |"
-        for row in shown.to_dict(orient="records")
-    ]
-    lines += [
-        "",
-        "No promise holds under drift: the rows the model will meet must be drawn as these were.",
-        "",
-    ]
-    return "\n".join(lines)
-
-
-def _shown(share: float) -> str:
-    return "n/a" if np.isnan(share) else f"{share:.3f}"
+def _floor(sample: Rows, path: Candidates, criterion: Criterion, confidence: float) -> float:
+    """The noise floor of transfer learning at the normal quantile; infinite with too few rows."""
+    table = path.tables[0, path.offsets.index(0.0)]
+    if compared_rows(table.sum(axis=-1), criterion, MIN_CELL) < MIN_CELL:
+        return float("inf")
+    z = critical_value(confidence, len(sample), 0)
+    return noise_floor(table, criterion, z, MIN_CELL)

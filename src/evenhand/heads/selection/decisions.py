@@ -52,18 +52,14 @@ class Decisions:
         return self._counted(self.group, self.groups.number + 1)
 
     def weighted(self, weights: Float64) -> Float64:
-        """(S, O, K, K) confusion matrices in which each row counts ``weights`` (N, K) a label."""
-        found = np.zeros((len(self.passed), len(self.offsets), self.classes, self.classes))
-        for number, passed in enumerate(self.passed):
-            for label in range(self.classes):
-                found[number, :, label] = tabulate(
-                    passed,
-                    np.zeros_like(self.labels),
-                    (1, 1, self.classes),
-                    self.offsets,
-                    weights=weights[:, label],
-                )[:, 0, 0]
-        return np.asarray(self.world.sum(found), dtype=np.float64)
+        """(S, O, K) sums of the rows' ``weights`` (N,) by decision, over all processes."""
+        shape = (1, 1, self.classes)
+        alike = np.zeros_like(self.labels)
+        found = [
+            tabulate(one, alike, shape, self.offsets, weights=weights)[:, 0, 0]
+            for one in self.passed
+        ]
+        return np.asarray(self.world.sum(np.stack(found)), dtype=np.float64)
 
     def differing(self, other: IntArray) -> IntArray:
         """(S, O, K) rows of each label decided otherwise than ``other`` (N,), in all processes."""
@@ -76,7 +72,7 @@ class Decisions:
         passed = self.passed[index[0]].astype(np.int64)
         if self.classes > 2:
             return passed
-        rank = int(_ranks(self.offsets)[index[1]])
+        rank = int(ranks_of(self.offsets)[index[1]])
         return (passed > rank).astype(np.int64)
 
     def _counted(self, part: IntArray, parts: int) -> IntArray:
@@ -145,7 +141,7 @@ def _log_losses(logits: FloatArray, labels: IntArray) -> float:
     return float(torch.nn.functional.cross_entropy(given, truth, reduction="sum"))
 
 
-def _ranks(offsets: Sequence[float]) -> IntArray:
+def ranks_of(offsets: Sequence[float]) -> IntArray:
     """(O,) the place of each offset's threshold among them all, from the lowest on."""
     return np.asarray(np.argsort(np.argsort(-np.asarray(offsets))), dtype=np.int64)
 
@@ -189,7 +185,7 @@ def tabulate(
     below = histogram.cumsum(axis=-1)[..., :-1]
     above = histogram.sum(axis=-1, keepdims=True) - below
     by_threshold = np.moveaxis(np.stack([below, above], axis=-1), 2, 0)
-    return np.asarray(by_threshold[_ranks(offsets)])
+    return np.asarray(by_threshold[ranks_of(offsets)])
 
 
 def count_offsets(logits: FloatArray, rows: Rows, offsets: Sequence[float]) -> IntArray:

@@ -24,7 +24,7 @@ from evenhand.heads.selection.menu import head_families, paths, with_ridge
 from evenhand.heads.selection.requirements import require_gap
 from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
-from evenhand.heads.selection.select import select
+from evenhand.heads.selection.select import Selection
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
@@ -48,7 +48,7 @@ class FairHead:
         choice: which candidate, why, and what is promised.
         fit: the chosen fit; None where the old head is kept.
         head: the chosen head, the old one where it is kept.
-        families: every candidate with its cross-fitted counts.
+        selection: what it was chosen among.
 
     Example:
         >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0, 10.0), offsets=(0.0,))
@@ -60,7 +60,12 @@ class FairHead:
     choice: Choice
     fit: Refitted | None
     head: Head
-    families: tuple[Candidates, ...]
+    selection: Selection
+
+    @property
+    def families(self) -> tuple[Candidates, ...]:
+        """Every candidate with its cross-fitted counts."""
+        return self.selection.families
 
     @property
     def ridge(self) -> float:
@@ -245,19 +250,13 @@ def choose_head(
         True
     """
     counts, loss = (None, None) if old is None else _as_it_is(old, rows)
-    choice = select(
-        families,
-        rule,
-        features=rows.features.shape[1],
-        old=counts,
-        old_loss=loss,
-        force=force,
-    )
+    selection = Selection(tuple(families), rows.features.shape[1], counts, loss)
+    choice = selection.choose(rule, force=force)
     if choice.family is None or choice.index is None:
         head = old or families[0].fits[0].head
-        return FairHead(choice, None, head, tuple(families))
+        return FairHead(choice, None, head, selection)
     fit = families[choice.family].fit(choice.index)
-    return FairHead(choice, fit, fit.head, tuple(families))
+    return FairHead(choice, fit, fit.head, selection)
 
 
 def _as_it_is(old: Head, rows: Rows) -> tuple[Counts, float]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
+import numpy as np
+
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
@@ -14,14 +16,28 @@ from evenhand.heads.selection.candidates import (
 )
 from evenhand.heads.selection.crossfit import crossfit, too_small
 from evenhand.heads.selection.folds import FOLDS
-from evenhand.heads.selection.merges import group_directions, mergeable, merged
+from evenhand.heads.selection.merges import (
+    group_directions,
+    mergeable,
+    merged,
+    point_merges,
+    transfer_merges,
+)
 from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
-from evenhand.metrics.bounds import shortfall
+from evenhand.metrics.bounds import ROWS_PER_FEATURE, shortfall
 from evenhand.metrics.rates import gap
 from evenhand.rows import Rows
+
+ENOUGH_ROWS = 5_000
+"""From so many rows on a path's heads are merged under a bound too."""
+
+
+MOST = 1 << 30
+"""Of more rows × merges than this the decisions are not held: only transfer learning is merged."""
+
 
 FAR_BELOW = 0.5
 """Bounds below this share of transfer learning's gap have a second path, at a heavier ridge."""
@@ -73,7 +89,7 @@ def head_families(
         before = (known or {}).get(criteria) if isinstance(criteria, Criterion) else None
         found.append(before or fitted(criteria, spec))
     light = len(found)
-    if grid.heavier and rule.bounds and _far_below(found[0], rule):
+    if grid.heavier and rule.bounds and far_below(found[0], rule):
         heavy = replace(spec, ridge=spec.require_ridge() * grid.heavier)
         found += [fitted(criteria, heavy) for criteria in paths(rule.criteria)]
     if control.on_fit:
@@ -126,8 +142,8 @@ def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID) -> int:
     return (FOLDS + 1) * len(grid.strengths) * number
 
 
-def _far_below(path: Candidates, rule: Rule) -> bool:
-    """Whether a bound lies far below transfer learning's cross-fitted gap."""
+def far_below(path: Candidates, rule: Rule) -> bool:
+    """Whether a bound of the rule lies far below transfer learning's cross-fitted gap."""
     table = path.tables[0, path.offsets.index(0.0)]
     lacks = {b: float(shortfall(gap(table, b.criterion), b.criterion)) for b in rule.bounds}
     return any(bound.most < FAR_BELOW * value for bound, value in lacks.items())
@@ -147,7 +163,21 @@ def _merges(
     if directions is None:
         return
     for number, path in enumerate(found):
-        transfer = number in (0, light)  # paths at one ridge share their first head
-        one = merged(rows, path, directions, transfer=transfer, seed=seed)
-        if one is not None:
-            yield one
+        if number in (0, light):  # paths at one ridge share their first head
+            yield merged(rows, path, directions, transfer_merges(path, directions[-1]), seed=seed)
+        if merges_points(rows, rule):
+            wanted = point_merges(path, directions[-1])
+            if len(wanted) * len(rows) <= MOST:
+                yield merged(rows, path, directions, wanted, seed=seed)
+
+
+def merges_points(rows: Rows, rule: Rule) -> bool:
+    """Whether the heads of a path are merged too, not transfer learning alone.
+
+    Of so many more candidates one is fair by luck on few rows: under a bound they are left out
+    there, where the critical value does not account for it.
+    """
+    if not rule.bounds or rule.critical == "resampled":
+        return True
+    number = int(rows.world.sum(np.array([len(rows)]))[0])
+    return number >= ENOUGH_ROWS or number < ROWS_PER_FEATURE * rows.features.shape[1]

@@ -41,10 +41,6 @@ WIDEST = 4_096
 """Above this many features their covariances, one a fold, are not held in memory."""
 
 
-MOST = 1 << 30
-"""Of more rows × merges than this the decisions are not held: only transfer learning is merged."""
-
-
 @dataclass(frozen=True, eq=False)
 class Directions:
     """The scores of B groups, a = x V + c, of unit standard deviation and mean 0.
@@ -70,33 +66,27 @@ def mergeable(rows: Rows, path: Candidates) -> bool:
     )
 
 
+Merge = tuple[int, int, float]
+"""Which head of a path, which direction, and how much of it."""
+
+
 def merged(
     rows: Rows,
     path: Candidates,
     directions: Sequence[Directions],
+    wanted: Sequence[Merge],
     *,
-    points: bool = True,
-    transfer: bool = True,
     seed: int = 0,
-) -> Candidates | None:
-    """The merges of a cross-fitted path with groups' scores, judged on the same folds.
+) -> Candidates:
+    """Merges of a cross-fitted path's heads with groups' scores, judged on the same folds.
 
     Args:
         rows: what the path was cross-fitted on.
         path: of two classes, with the heads of its parts.
         directions: :func:`group_directions` of the rows, by the same seed.
-        points: merge the path's other heads too, where their decisions can be held.
-        transfer: merge transfer learning, the path's first head.
+        wanted: the merges.
         seed: of the folds.
-
-    Returns:
-        The merges as candidates; None where there are none.
     """
-    wanted = tuple(_wanted(path, directions[-1], points=points, transfer=transfer))
-    if points and len(wanted) * len(rows) > MOST:
-        wanted = tuple(_wanted(path, directions[-1], points=False, transfer=transfer))
-    if not wanted:
-        return None
     judging, shipped = (Judging(rows, len(wanted), path.offsets) for _ in range(2))
 
     def added(features: Float64, fold: int) -> Iterator[Float64]:
@@ -145,18 +135,25 @@ def _moved(fit: HeadFit, directions: Directions, b: int, t: float) -> HeadFit:
     return replace(fit, head=head)
 
 
-def _wanted(
-    path: Candidates, directions: Directions, *, points: bool, transfer: bool
-) -> Iterator[tuple[int, int, float]]:
-    """(strength, direction, t) of each merge."""
-    zero = path.offsets.index(0.0)
-    for b, group in enumerate(directions.groups):
-        signs = signs_of(path.tables[0, zero], group)
-        if transfer:
-            yield from ((0, b, sign * t) for sign in signs for t in OF_TRANSFER)
-        if points:
-            steps = sorted({sign * t for sign in signs for t in OF_PATH})
-            yield from ((s, b, t) for s in range(1, len(path.strengths)) for t in steps)
+def transfer_merges(path: Candidates, directions: Directions) -> list[Merge]:
+    """The merges of transfer learning, the path's first head, in the senses that lessen its gap."""
+    return [
+        (0, b, sign * t)
+        for b, group in enumerate(directions.groups)
+        for sign in signs_of(path.tables[0, path.offsets.index(0.0)], group)
+        for t in OF_TRANSFER
+    ]
+
+
+def point_merges(path: Candidates, directions: Directions) -> list[Merge]:
+    """The merges of the path's other heads."""
+    table = path.tables[0, path.offsets.index(0.0)]
+    return [
+        (s, b, t)
+        for b, group in enumerate(directions.groups)
+        for s in range(1, len(path.strengths))
+        for t in sorted({sign * t for sign in signs_of(table, group) for t in OF_PATH})
+    ]
 
 
 def signs_of(table: IntArray, group: int) -> tuple[float, ...]:

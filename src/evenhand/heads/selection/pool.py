@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import cached_property
 
 import numpy as np
+from scipy.special import ndtri
 
 from evenhand._base.arrays import IntArray
 from evenhand.criteria import Criterion
-from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.resampling import ZS, Resampling
+from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.scored import Scored
 from evenhand.heads.selection.soundness import Mask, levels_down, no_reference
 from evenhand.metrics.bounds import (
@@ -18,6 +21,7 @@ from evenhand.metrics.bounds import (
     may_be_noise,
     noise_floor,
     shortfall,
+    upper_bound,
 )
 from evenhand.metrics.rates import Array
 
@@ -31,18 +35,52 @@ class Pool:
     Attributes:
         scored: the candidates.
         rule: what to choose by.
+        resampling: the candidates' held-out decisions, where the rule asks for them.
         cells: (G, K) rows of each group with each label.
         no_reference: why the old head is nothing to compare with, if there is one.
     """
 
-    def __init__(self, scored: Scored, rule: Rule) -> None:
+    def __init__(self, scored: Scored, rule: Rule, resampling: Resampling | None = None) -> None:
         self.scored = scored
         self.rule = rule
+        self.resampling = resampling
         self.cells: IntArray = scored.tables[0].sum(axis=-1)
         self.no_reference: str | None = None
         if scored.old is not None:
             old, transfer, tuned = scored.totals[[scored.old, scored.transfer, scored.tuned]]
             self.no_reference = no_reference(old, transfer, tuned)
+
+    def calibrated(self) -> Pool:
+        """The same at the critical value by which its bounds are kept on resampled rows."""
+        if not self.rule.bounds or self.resampling is None or not self.able_to_promise.any():
+            return self
+        z = self._critical_value(self.resampling, self.rule.bounds)
+        return Pool(self.scored.at(z, self.rule), self.rule, self.resampling)
+
+    def _critical_value(self, resampling: Resampling, bounds: Sequence[Bound]) -> float:
+        """By resampling; where that finds none, the two-sided normal quantile."""
+        own = slice(None if self.scored.old is None else -1)  # the old head was not cross-fitted
+        rule = self.rule
+        z = resampling.critical_value(
+            bounds,
+            rule.confidence,
+            able=self.able_to_promise[own],
+            gaps={c: gaps[own] for c, gaps in self.scored.gap.items()},
+            error=self.scored.error[own] if rule.error == "log_loss" else rule.error,
+            min_rows=rule.min_rows,
+        )
+        return self._cautious if z is None else z
+
+    @property
+    def _cautious(self) -> float:
+        """The critical value where resampling finds none."""
+        return float(ndtri((1 + self.rule.confidence) / 2))
+
+    @property
+    def able_to_promise(self) -> Mask:
+        """What may be promised if it is within the bounds."""
+        enough = min(self.compared.values()) >= MIN_CELL
+        return np.asarray(self.candidates & self.deciding & enough)
 
     @property
     def reference(self) -> int | None:
@@ -100,7 +138,7 @@ class Pool:
     @cached_property
     def promisable(self) -> Mask:
         """What keeps every bound with confidence, decides, and is judged by enough rows."""
-        return self.within & self.deciding & (min(self.compared.values()) >= MIN_CELL)
+        return np.asarray(self.within & self.able_to_promise)
 
     @cached_property
     def levels_down(self) -> Mask:
@@ -132,16 +170,47 @@ class Pool:
         table = self.scored.tables[self.scored.transfer]
         return noise_floor(table, criterion, self.scored.z, self.rule.min_rows)
 
-    def attainable(self, criterion: Criterion) -> float:
-        """The best bound on ``criterion`` alone that could be promised; infinite where none."""
-        return float(shortfall(self.least(criterion), criterion))
+    def attainable(self, criterion: Criterion, *, search: bool = True) -> float:
+        """The best bound on ``criterion`` alone that could be promised; infinite where none.
 
-    def least(self, criterion: Criterion) -> float:
-        """The smallest shortfall by ``criterion`` that could be promised; infinite where none."""
+        Args:
+            criterion: what is bounded.
+            search: where rows are resampled, look for the best bound by its own critical value.
+        """
+        return float(shortfall(self.least(criterion, search=search), criterion))
+
+    def least(self, criterion: Criterion, *, search: bool = True) -> float:
+        """The smallest shortfall by ``criterion`` that could be promised; infinite where none.
+
+        Where rows are resampled each bound has its own critical value, and bounds are tried at
+        three digits.
+        """
         if self.compared[criterion] < MIN_CELL:
             return math.inf
-        uppers = self.scored.upper[criterion][self.candidates & self.deciding]
-        return float(np.nanmin(uppers, initial=math.inf))
+        able = self.candidates & self.deciding
+        if self.resampling is not None and search and able.any():
+            return self._searched(self.resampling, criterion, self.scored.tables[able])
+        return float(np.nanmin(self.scored.upper[criterion][able], initial=math.inf))
+
+    def _searched(self, resampling: Resampling, criterion: Criterion, tables: IntArray) -> float:
+        def smallest(z: float) -> float:
+            uppers = shortfall(upper_bound(tables, criterion, z, self.rule.min_rows), criterion)
+            return float(np.nanmin(uppers, initial=math.inf))
+
+        highest = round(1000 * criterion.highest) - 1
+        ends = smallest(ZS[0]), smallest(max(ZS[-1], self._cautious))
+        if not 0 <= ends[0] < highest / 1000:
+            return math.inf
+        low, high = (max(1, round(1000 * rounded_up(min(end, 9.0)))) for end in ends)
+        high = min(high, highest)
+        while low < high:
+            middle = (low + high) // 2
+            bound = Bound(criterion, float(shortfall(middle / 1000, criterion)))
+            if smallest(self._critical_value(resampling, [bound])) <= bound.most:
+                high = middle
+            else:
+                low = middle + 1
+        return high / 1000
 
     def why_not(self) -> str:
         """Why no candidate keeps the bounds, and the smallest that could be promised."""
@@ -192,5 +261,5 @@ def _best(rule: Rule) -> str:
 def rounded_up(value: float, digits: int = 3) -> float:
     """``value`` at ``digits`` decimals, never below itself: a bound at it holds."""
     scale = 10**digits
-    up = math.ceil(value * scale) / scale
+    up = math.ceil(round(value * scale, 6)) / scale
     return up if up >= value else (math.ceil(value * scale) + 1) / scale

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evenhand._base.arrays import IntArray
 from evenhand.criteria import Criterion
-from evenhand.heads.selection.candidates import Candidates
-from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.pool import Pool, rounded_up
 from evenhand.heads.selection.rule import Bound, Rule
-from evenhand.heads.selection.scored import score_candidates
+from evenhand.heads.selection.select import Selection
 from evenhand.heads.selection.soundness import Mask
 from evenhand.metrics.bounds import counted_groups, parity_error_floor, shortfall
 from evenhand.metrics.rates import accuracy
@@ -109,28 +107,26 @@ class PriceCurve:
 
 
 def price_curve(
-    choose: Callable[[Rule], Choice],
-    families: Sequence[Candidates],
+    selection: Selection,
     rule: Rule,
     criterion: Criterion,
     asked: Sequence[float] = (),
 ) -> PriceCurve:
-    """What each bound on ``criterion`` alone costs on the rows that ``families`` were judged on.
+    """What each bound on ``criterion`` alone costs on the rows that candidates were judged on.
 
-    Every bound is decided by ``choose``, the same that decides a run: what is shown is what will be
-    had. More rows are thought to leave a candidate's gap as it is and to shrink its margin: with n'
-    rows in place of n its upper bound is gap + (upper - gap) sqrt(n / n').
+    Every bound is decided as that of a run is: what is shown is what will be had. More rows are
+    thought to leave a candidate's gap as it is and to shrink its margin: with n' rows in place of n
+    its upper bound is gap + (upper - gap) sqrt(n / n').
 
     Args:
-        choose: from a rule to what is chosen among ``families`` by it.
-        families: candidates with cross-fitted counts; the first is the head's own path.
+        selection: what is chosen among.
         rule: what to choose by, its bounds apart.
         criterion: what is bounded.
         asked: bounds to tell the price of beside those that span the curve.
     """
     own = replace(rule, bounds=(), criterion=criterion)
-    free = choose(own)
-    pool = Pool(score_candidates(families, own, None, None, free.z), own)
+    free = selection.choose(own)
+    pool = selection.pool(own, free.z, with_old=False)
     scored, smallest = pool.scored, pool.least(criterion)
     able = pool.candidates & pool.deciding
     cheapest = float("nan")
@@ -146,7 +142,7 @@ def price_curve(
 
     def price(limit: float) -> Price:
         bound = Bound(criterion, figure(limit))
-        choice = choose(replace(own, bounds=(bound,)))
+        choice = selection.choose(replace(own, bounds=(bound,)))
         gap, upper = choice.gaps[criterion], choice.uppers[criterion]
         promised = bool(choice.promised)
         enough = able & (scored.gap[criterion] < limit)
@@ -172,7 +168,7 @@ def price_curve(
         criterion,
         rule.confidence,
         int(scored.totals[0].sum()),
-        pool.attainable(criterion),
+        float(shortfall(smallest, criterion)),
         pool.floor(criterion),
         transfer,
         free.constant_accuracy,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from evenhand._base.arrays import real_number
 from evenhand.criteria import Criterion, parse_limit
@@ -130,6 +130,12 @@ class Rule:
         at_any_cost: where no bound can be promised, take the smallest gap whatever it costs, and
             models that hardly decide too.
         min_rows: rates of fewer rows steer neither the penalty nor the choice nor the promise.
+        critical: how far a bound stands above its estimate: ``"quantile"``, the normal one
+            (:func:`evenhand.metrics.critical_value`); ``"resampled"``, found by choosing again on
+            resampled rows where held-out decisions are known row by row; ``"small cells"``, the
+            first version's, which was wider where a rate has fewer than 500 rows.
+        assisted: the error is the mean of the counted one and of what a model of the labels
+            expects, for two classes (:mod:`evenhand.heads.selection.assisted`).
 
     Example:
         >>> rule = eh.Rule((eh.Bound("equalized_odds", 0.1),), confidence=0.95)
@@ -145,6 +151,8 @@ class Rule:
     guard: bool = True
     at_any_cost: bool = False
     min_rows: int = MIN_ROWS
+    critical: Literal["quantile", "resampled", "small cells"] = "quantile"
+    assisted: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "confidence", real_number(self.confidence, "confidence"))

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from evenhand._base.arrays import IntArray
+from evenhand._base.arrays import Float64, IntArray
 from evenhand.criteria import Criterion
+from evenhand.heads.selection.assisted import expected_totals
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.soundness import Mask, decides, gives_enough, sound
@@ -64,6 +65,10 @@ class Scored:
         references = self.totals[[self.transfer, self.tuned]]
         return decides(self.totals, references) & gives_enough(self.given, references)
 
+    def at(self, z: float, rule: Rule) -> Scored:
+        """The same candidates with upper bounds at another critical value."""
+        return replace(self, upper=_uppers(self.tables, rule, z), z=z)
+
     @property
     def sound(self) -> Mask:
         """What may be chosen unasked: see :func:`~evenhand.heads.selection.soundness.sound`."""
@@ -77,8 +82,17 @@ def score_candidates(
     old: Counts | None,
     old_loss: float | None,
     z: float,
+    probability: Float64 | None = None,
 ) -> Scored:
-    """Every candidate of every family, as the selection compares them."""
+    """Every candidate of every family, as the selection compares them.
+
+    Args:
+        families: the candidates.
+        rule: what they are compared by.
+        old, old_loss: the old head's counts and mean log-loss.
+        z: the critical value of the upper bounds.
+        probability: (N,) of the second class by a model of the labels, which assists the error.
+    """
     where: list[Place] = []
     tables, totals, losses = [], [], []
     for number, family in enumerate(families):
@@ -97,7 +111,9 @@ def score_candidates(
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
     else:
-        error = np.asarray(error_metric(rule.error)(confusions), dtype=np.float64)
+        error = np.concatenate([errors_of(family, rule.error, probability) for family in families])
+        if old is not None:
+            error = np.append(error, error_metric(rule.error)(old.total))
     transfer = families[0].offsets.index(0.0)
     tuned = tuned_offset(families[0], error[: len(families[0].offsets)], rule.error)
     return Scored(
@@ -107,7 +123,7 @@ def score_candidates(
         _differing(families, tuned, old is not None),
         error,
         {c: shortfall(upper_bound(every, c, 0.0, rule.min_rows), c) for c in rule.criteria},
-        {c: shortfall(upper_bound(every, c, z, rule.min_rows), c) for c in rule.criteria},
+        _uppers(every, rule, z),
         transfer,
         tuned,
         None if old is None else len(where) - 1,
@@ -115,6 +131,28 @@ def score_candidates(
         rule.error,
         _given(families, confusions),
     )
+
+
+def _uppers(tables: IntArray, rule: Rule, z: float) -> dict[Criterion, Array]:
+    return {c: shortfall(upper_bound(tables, c, z, rule.min_rows), c) for c in rule.criteria}
+
+
+def errors_of(
+    family: Candidates, error: str | ErrorMetric, probability: Float64 | None = None
+) -> Array:
+    """(S * O,) the error of each of a family's candidates: counted, or half of it expected.
+
+    Args:
+        family: the candidates.
+        error: the error's name, or the callable.
+        probability: (N,) of the second class by a model of the labels.
+    """
+    metric = error_metric(error)
+    counted = np.asarray(metric(family.totals), dtype=np.float64)
+    expected = None if probability is None else expected_totals(family, probability)
+    if expected is not None:
+        counted = (counted + np.asarray(metric(expected), dtype=np.float64)) / 2
+    return counted.ravel()
 
 
 def _given(families: Sequence[Candidates], totals: IntArray) -> IntArray:

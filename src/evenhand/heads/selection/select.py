@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
+from evenhand._base.arrays import Float64
 from evenhand.errors import InputError
+from evenhand.heads.selection.assisted import label_model
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.cost import COST_CONFIDENCE, upper_cost
 from evenhand.heads.selection.pool import Pool
+from evenhand.heads.selection.resampling import Resampling
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.scored import score_candidates
 from evenhand.heads.selection.soundness import constant_accuracy
-from evenhand.metrics.bounds import counted_groups, critical_value, shortfall
+from evenhand.metrics.bounds import compared_rows, counted_groups, critical_value, shortfall
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import Array, accuracy
 
@@ -65,25 +70,89 @@ def select(
         InputError: there are no candidates, the old head's log-loss is missing where the rule asks
             for it, or the rule's error is undefined for every candidate.
     """
-    if not families:
-        raise InputError("there are no candidates to choose from")
-    if rule.error == "log_loss" and old is not None and old_loss is None:
-        raise InputError("the rule's error is log_loss: give the old head's as old_loss")
-    rows = int(families[0].totals[0, 0].sum())
-    z = critical_value(rule.confidence, rows, features)
-    pool = Pool(score_candidates(families, rule, old, old_loss, z), rule)
-    if not pool.allowed.any():
-        raise InputError("the rule's error is undefined for every candidate")
-    if force is not None:
-        chosen, reason = pool.scored.where.index(force), "the strength asked for"
-    elif (left := _left_alone(pool)) is not None:
-        chosen, reason = left
-    elif rule.bounds:
-        chosen, reason = _choose_within(pool)
-    else:
-        chosen, reason = _choose_cheap(pool)
-    promised = bool(pool.promisable[chosen]) if rule.bounds else None
-    return _described(pool, chosen, reason, promised)
+    return Selection(tuple(families), features, old, old_loss).choose(rule, force=force)
+
+
+@dataclass(frozen=True, eq=False)
+class Selection:
+    """Candidates to choose among, by one rule or by several: what they share is computed once.
+
+    Attributes:
+        families: candidates with cross-fitted counts; the first is the head's own path.
+        features: what the head reads, d.
+        old: the old head's counts on the same rows, which it was not trained on.
+        old_loss: its mean log-loss.
+    """
+
+    families: tuple[Candidates, ...]
+    features: int
+    old: Counts | None = None
+    old_loss: float | None = None
+
+    def choose(self, rule: Rule, *, force: tuple[int, tuple[int, int]] | None = None) -> Choice:
+        """Choose one candidate: see :func:`select`.
+
+        Raises:
+            InputError: there are no candidates, the old head's log-loss is missing where the rule
+                asks for it, or the rule's error is undefined for every candidate.
+        """
+        if not self.families:
+            raise InputError("there are no candidates to choose from")
+        if rule.error == "log_loss" and self.old is not None and self.old_loss is None:
+            raise InputError("the rule's error is log_loss: give the old head's as old_loss")
+        pool = self.pool(rule).calibrated()
+        if not pool.allowed.any():
+            raise InputError("the rule's error is undefined for every candidate")
+        if force is not None:
+            chosen, reason = pool.scored.where.index(force), "the strength asked for"
+        elif (left := _left_alone(pool)) is not None:
+            chosen, reason = left
+        elif rule.bounds:
+            chosen, reason = _choose_within(pool)
+        else:
+            chosen, reason = _choose_cheap(pool)
+        promised = bool(pool.promisable[chosen]) if rule.bounds else None
+        return _described(pool, chosen, reason, promised)
+
+    def pool(self, rule: Rule, z: float | None = None, *, with_old: bool = True) -> Pool:
+        """What a rule allows, at its first critical value, or at ``z``."""
+        z = starting_value(self.families, rule, self.features) if z is None else z
+        old, loss = (self.old, self.old_loss) if with_old else (None, None)
+        assisted = rule.assisted and rule.error != "log_loss"
+        probability = self._probability if assisted else None
+        scored = score_candidates(self.families, rule, old, loss, z, probability)
+        if rule.critical != "resampled":
+            return Pool(scored, rule)
+        return Pool(scored, rule, self._assisted if assisted else self._counted)
+
+    @cached_property
+    def _probability(self) -> Float64 | None:
+        return label_model(self.families)
+
+    @cached_property
+    def _assisted(self) -> Resampling | None:
+        return self._resampling(self._probability)
+
+    @cached_property
+    def _counted(self) -> Resampling | None:
+        return self._resampling(None)
+
+    def _resampling(self, probability: Float64 | None) -> Resampling | None:
+        """The held-out decisions, where all families have them."""
+        known = [one.decisions for one in self.families if one.decisions is not None]
+        if len(known) < len(self.families):
+            return None
+        return Resampling(known, probability)
+
+
+def starting_value(families: Sequence[Candidates], rule: Rule, features: int) -> float:
+    """The critical value before any rows are resampled."""
+    total = families[0].totals[0, 0]
+    smallest = None
+    if rule.critical == "small cells":
+        cells = families[0].tables[0, 0].sum(axis=-1)
+        smallest = min(compared_rows(cells, c, rule.min_rows) for c in rule.criteria)
+    return critical_value(rule.confidence, int(total.sum()), features, smallest)
 
 
 def _described(pool: Pool, chosen: int, reason: str, promised: bool | None) -> Choice:
@@ -103,7 +172,7 @@ def _described(pool: Pool, chosen: int, reason: str, promised: bool | None) -> C
         {c: float(shortfall(values[chosen], c)) for c, values in scored.upper.items()},
         {c: counted_groups(pool.cells, c, rule.min_rows) for c in rule.criteria},
         {c: pool.floor(c) for c in rule.criteria},
-        {c: pool.attainable(c) for c in rule.criteria},
+        {c: pool.attainable(c, search=promised is False) for c in rule.criteria},
         bool(pool.levels_down[chosen]),
         pool.no_reference,
         scored.z,
