@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from evenhand.criteria import Criterion
     from evenhand.experiments.compare.comparison import Comparison
     from evenhand.experiments.compare.run import compare
+    from evenhand.experiments.sweep import sweep
     from evenhand.finetuning.artefact import load
     from evenhand.finetuning.fair_model import FairModel
     from evenhand.finetuning.finetune import finetune
@@ -43,6 +44,7 @@ _HOMES = {
     # verbs
     "finetune": "evenhand.finetuning.finetune",
     "compare": "evenhand.experiments.compare.run",
+    "sweep": "evenhand.experiments.sweep",
     "plan": "evenhand.finetuning.plan",
     "audit": "evenhand.auditing.run",
     "adapt": "evenhand.finetuning.inmodel.adapt",
@@ -121,6 +123,7 @@ __all__ = [
     "predict",
     "save",
     "soft_gap_loss",
+    "sweep",
     "tasks",
 ]
 

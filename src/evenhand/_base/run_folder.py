@@ -24,18 +24,19 @@ STUDIES = {
 """Studies, and what they write beside what they were asked."""
 
 
-COMMANDS = ("finetune", "compare", "paper", "audit", *STUDIES)
+COMMANDS = ("finetune", "compare", "sweep", "paper", "audit", *STUDIES)
 
 
 FILES = (
     *(CONFIG, SUMS, "results.csv", "result.json", "report.html", "groups.csv"),
     *("paired.csv", "frontier.csv", "hypervolume.csv", "levels.csv", "paper.html", "paper.md"),
+    "sweep.csv",
     *(name for names in STUDIES.values() for name in names),
 )
 """What runs write at the top of their folder; of others a run writes over none."""
 
 
-FOLDERS = ("model", "cells", "pieces")
+FOLDERS = ("model", "cells", "pieces", "runs")
 
 
 @contextmanager

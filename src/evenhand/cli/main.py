@@ -20,6 +20,7 @@ from evenhand.cli.plan import plan
 from evenhand.cli.predict import predict
 from evenhand.cli.rerun import rerun
 from evenhand.cli.study import app as study_app
+from evenhand.cli.sweep import sweep
 from evenhand.cli.terminal import say
 from evenhand.errors import EvenhandError
 
@@ -63,7 +64,7 @@ def _root(
         follow(context, verbose=verbose, log_json=log_json)
 
 
-for command in (finetune, predict, export, compare, plan, audit, init, paper, rerun):
+for command in (finetune, predict, export, compare, sweep, plan, audit, init, paper, rerun):
     app.command(cls=OnceCommand)(command)
 
 

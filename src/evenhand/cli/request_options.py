@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable
 from functools import cache, wraps
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Annotated, Any, get_args, get_type_hints
 import typer
 
 from evenhand._base.requests import Options
+from evenhand.cli.settings import settled
 from evenhand.finetuning.request import FinetuneRequest
 
 SHORT = {"output": ("--output", "-o")}
@@ -22,8 +24,10 @@ def takes(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator: the command has a flag for each option of ``request`` called ``names``.
 
-    What the flags say is given to it as ``given``.
+    What the flags say is given to it as ``given``; of a fine-tuning's options, what ``--set`` and
+    the environment say as well.
     """
+    settable = request is FinetuneRequest
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
@@ -33,12 +37,16 @@ def takes(
             if parameter.name != "given"
         ]
         flags = [_flag(name, request) for name in names]
+        flags += [_SET] if settable else []
         required = [one for one in own if one.default is one.empty]
         parameters = [*required, *flags, *(one for one in own if one.default is not one.empty)]
 
         @wraps(command)
         def with_flags(**values: Any) -> None:
             given = {name: values.pop(name) for name in names}
+            if settable:
+                settings, checked = values.pop(_SET.name) or [], Options(request).checked
+                given = settled(given, settings, os.environ, checked)
             command(**values, given=given)
 
         with_flags.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]
@@ -46,6 +54,21 @@ def takes(
         return with_flags
 
     return decorate
+
+
+_SET = inspect.Parameter(
+    "settings",
+    inspect.Parameter.KEYWORD_ONLY,
+    default=None,
+    annotation=Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Any of these options as key=value, as a task file writes it; repeatable. "
+            "EVENHAND_KEY in the environment does the same.",
+        ),
+    ],
+)
 
 
 def _flag(name: str, request: type) -> inspect.Parameter:
