@@ -75,7 +75,7 @@ class Way:
 
 WAYS: Mapping[str, Way] = {
     "evenhand": Way("quantile"),
-    "resampled": Way("resampled", draws=5),
+    "resampled": Way("resampled", draws=20),
     "first version": Way("small cells", menu=False, assisted=False),
 }
 """The default, the same with resampled critical values, and the rule of the first version: one
