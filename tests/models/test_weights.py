@@ -172,3 +172,44 @@ def test_a_function_of_the_users_own_reads_wrapped_weights(tmp_path, monkeypatch
     backbone = load("my_nets:build", weights=tmp_path / "w.ckpt")
     assert same(backbone.model.state_dict())
     assert backbone.pretrained_head
+
+
+@pytest.mark.parametrize(
+    ("change", "why"),
+    [
+        (lambda weight: weight.to_sparse(), "0.weight packed"),
+        (lambda weight: torch.quantize_per_tensor(weight, 0.1, 0, torch.qint8), "0.weight packed"),
+        (lambda weight: weight.to("meta"), "0.weight without data"),
+        (lambda weight: (9 * weight).int(), "0.weight holds int32, not floats"),
+        (lambda weight: weight > 0, "0.weight holds bool, not floats"),
+    ],
+)
+@pytest.mark.filterwarnings("ignore:.*quantized tensor creation:UserWarning")
+def test_tensors_that_are_no_plain_floats_are_refused_by_name(tmp_path, change, why):
+    state = net().state_dict()
+    state["0.weight"] = change(state["0.weight"])
+    torch.save(state, tmp_path / "w.pt")
+    with pytest.raises(ArtefactError, match=why):
+        loaded(tmp_path / "w.pt")
+
+
+@pytest.mark.parametrize("name", ["w.pt", "w.safetensors", "w.bin"])
+@pytest.mark.parametrize(
+    ("content", "why"),
+    [
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:ab\nsize 9\n", "git lfs pull"),
+        (b"\n<!DOCTYPE html><title>404</title>", "a web page"),
+        (b'{"error": "unauthorized"}', "JSON, and no file of weights"),
+    ],
+)
+def test_what_stands_in_the_place_of_weights_is_named(tmp_path, name, content, why):
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArtefactError, match=why):
+        read_weights(tmp_path / name)
+
+
+def test_names_in_a_file_do_not_act_in_an_error(tmp_path):
+    torch.save(net().state_dict() | {"\x1b[31mred": torch.zeros(1)}, tmp_path / "w.pt")
+    with pytest.raises(ArtefactError) as error:
+        loaded(tmp_path / "w.pt")
+    assert "\x1b" not in str(error.value)

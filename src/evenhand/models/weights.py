@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from evenhand._base.text import listed
+from evenhand._base.text import listed, visible
 from evenhand.errors import ArtefactError, InputError
 
 NESTS = (
@@ -54,6 +54,7 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     path = Path(path)
     if not path.is_file():
         raise InputError(f"no weights file at {path}")
+    _refuse_other_files(path)
     metadata: dict[str, str] = {}
     if path.suffix == ".safetensors" or _looks_like_safetensors(path):
         state, metadata = _safetensors(path)
@@ -63,8 +64,32 @@ def read_weights(path: str | Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     state.pop("n_averaged", None)
     while state and all(name.startswith("module.") for name in state):
         state = {name.removeprefix("module."): tensor for name, tensor in state.items()}
+    for name, tensor in state.items():
+        if tensor.layout != torch.strided or tensor.is_quantized or tensor.is_meta:
+            kind = "without data" if tensor.is_meta else "packed (sparse or quantised)"
+            raise ArtefactError(
+                f"{path} holds {visible(name)} {kind}: save plain tensors, the state_dict() of the "
+                "model before it was quantised or emptied"
+            )
     halves = (torch.float16, torch.bfloat16)
     return {n: t.float() if t.dtype in halves else t for n, t in state.items()}, metadata
+
+
+OTHERS = (
+    (b"version https://git-lfs", "a pointer of Git LFS and not the file itself: git lfs pull"),
+    (b"<", "a web page, perhaps the answer to a failed download: download it again"),
+    (b"{", "JSON, and no file of weights"),
+)
+"""How files begin that stand in the place of weights, and what each is."""
+
+
+def _refuse_other_files(path: Path) -> None:
+    """Refuse what is plainly something else, before a reader of weights guesses at it."""
+    with path.open("rb") as file:
+        start = file.read(64)
+    for begins, what in OTHERS:
+        if start.lstrip().startswith(begins) and b"\0" not in start:
+            raise ArtefactError(f"{path} is {what}")
 
 
 def _looks_like_safetensors(path: Path) -> bool:
@@ -106,7 +131,7 @@ def _torch_file(path: Path) -> dict[str, Tensor]:
     strange = [name for name, value in loaded.items() if not isinstance(value, Tensor)]
     if strange:
         raise ArtefactError(
-            f"{path} holds more than tensors: {listed(map(str, strange), 3)}; "
+            f"{path} holds more than tensors: {listed([visible(n) for n in strange], 3)}; "
             "save model.state_dict() alone, best as safetensors"
         )
     return {str(name): tensor for name, tensor in loaded.items()}
@@ -154,7 +179,8 @@ def with_names_of(own: Collection[str], state: dict[str, Tensor], source: str) -
         return state
     if len(best) > 1:
         raise ArtefactError(
-            f"{source} holds the weights of {len(best)} models, {listed(sorted(best))}: "
+            f"{source} holds the weights of {len(best)} models, "
+            f"{listed([visible(prefix) for prefix in sorted(best)])}: "
             "save the state dict of one"
         )
     (prefix,) = best
@@ -170,7 +196,7 @@ def load_into(model: torch.nn.Module, state: dict[str, Tensor], *, head: str, so
         Whether the file brought the head.
 
     Raises:
-        ArtefactError: names missing, unexpected, or of another shape.
+        ArtefactError: names missing, unexpected, or of another shape or kind of number.
     """
     own = model.state_dict()
     missing = [name for name in own if name not in state]
@@ -183,9 +209,12 @@ def load_into(model: torch.nn.Module, state: dict[str, Tensor], *, head: str, so
     if body:
         problems.append(f"{len(body)} tensors are missing, such as {body[0]}")
     if extra:
-        problems.append(f"{len(extra)} are not the model's, such as {extra[0]}")
+        problems.append(f"{len(extra)} are not the model's, such as {visible(extra[0])}")
     for name in shapes[:1]:
         problems.append(f"{name} is {tuple(state[name].shape)}, not {tuple(own[name].shape)}")
+    floats = [name for name in own if name in state and own[name].is_floating_point()]
+    for name in [name for name in floats if not state[name].is_floating_point()][:1]:
+        problems.append(f"{name} holds {str(state[name].dtype).removeprefix('torch.')}, not floats")
     if problems:
         kind = type(model).__name__
         raise ArtefactError(f"{source} does not hold the weights of {kind}: {'; '.join(problems)}")
