@@ -94,6 +94,8 @@ def test_rows_that_cannot_be_read_are_empty_with_a_reason(tmp_path):
     found = served.predict(rows)
     assert found["reason"].tolist() == [None, "pay: 'much' is no number", None]
     assert found["decision"].isna().tolist() == [False, True, False]
+    assert found["decision"][1] is None
+    assert found["score"][1] is None
     assert len(served.predict(rows.head(0))) == 0
     with pytest.raises(mlflow.exceptions.MlflowException, match=r"missing inputs .*town"):
         served.predict(rows.drop(columns="town"))

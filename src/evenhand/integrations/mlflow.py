@@ -184,11 +184,16 @@ def _scores(model: FairModel) -> tuple[str, ...]:
 
 
 def _table(model: FairModel, found: Decisions) -> pd.DataFrame:
-    """Decisions as the columns of a file that ``evenhand predict`` writes."""
+    """Decisions as the columns of a file that ``evenhand predict`` writes.
+
+    What a row that was not read has not is None: null in JSON, where a NaN would be no JSON.
+    """
     names = np.array([*model.classes, None], dtype=object)  # a row that was not read is the last
     kept = found.probabilities[:, 1:] if len(model.classes) == 2 else found.probabilities
-    scores = {name: kept[:, place] for place, name in enumerate(_scores(model))}
+    columns = {"decision": pd.Series(names[found.codes], dtype=object)}
+    for place, name in enumerate(_scores(model)):
+        scores = pd.Series(kept[:, place])
+        unread = found.codes < 0
+        columns[name] = scores.astype(object).mask(unread, None) if unread.any() else scores
     reasons = [found.reasons.get(row) for row in range(len(found.codes))]
-    return pd.DataFrame(
-        {"decision": names[found.codes], **scores, "reason": pd.Series(reasons, dtype=object)}
-    )
+    return pd.DataFrame({**columns, "reason": pd.Series(reasons, dtype=object)})
