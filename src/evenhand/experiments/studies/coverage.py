@@ -25,7 +25,7 @@ from evenhand.criteria import STANDARD, Criterion
 from evenhand.experiments.studies.populations import CRITERIA, Population, population, populations
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.crossfit import crossfit
-from evenhand.heads.selection.menu import far_below, head_families, merges_points
+from evenhand.heads.selection.menu import far_below, head_families
 from evenhand.heads.selection.pool import MIN_CELL
 from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.rule import Bound, Rule
@@ -53,13 +53,11 @@ class Way:
         critical: of the rule.
         menu: all families, or the one path of the criterion asked for.
         assisted: of the rule.
-        draws: it is tried on the first so many only, taking as long as the fits; None for all.
     """
 
-    critical: Literal["quantile", "resampled", "small cells"]
+    critical: Literal["quantile", "small cells"]
     menu: bool = True
     assisted: bool = True
-    draws: int | None = None
 
     def rule(self, bound: Bound, confidence: float) -> Rule:
         """The rule that asks for a bound in this way."""
@@ -75,11 +73,10 @@ class Way:
 
 WAYS: Mapping[str, Way] = {
     "evenhand": Way("quantile"),
-    "resampled": Way("resampled", draws=20),
     "first version": Way("small cells", menu=False, assisted=False),
 }
-"""The default, the same with resampled critical values, and the rule of the first version: one
-path, and a wider bound where a rate has fewer than 500 rows."""
+"""The default, and the rule of the first version: one path, and a wider bound where a rate has
+fewer than 500 rows."""
 
 
 DEFAULT_WAY, FIRST_WAY = "evenhand", "first version"
@@ -177,7 +174,7 @@ def _draw(
         if has_gap(sample, criterion)
     }
     for criterion in CRITERIA:
-        smallest = Rule((Bound(criterion, min(whole.limits[criterion])),), critical="resampled")
+        smallest = Rule((Bound(criterion, min(whole.limits[criterion])),))
         families = head_families(sample, smallest, spec, control=control, known=known)
         for limit in whole.limits[criterion]:
             for confidence in confidences:
@@ -191,10 +188,9 @@ def _draw(
                     "floor": _floor(sample, families[0], criterion, confidence),
                 }
                 for name_of_way, way in WAYS.items():
-                    if way.draws is None or draw < way.draws:
-                        rule = way.rule(Bound(criterion, limit), confidence)
-                        found = _decided(whole, sample, families, rule, way)
-                        yield told | {"way": name_of_way} | found
+                    rule = way.rule(Bound(criterion, limit), confidence)
+                    found = _decided(whole, sample, families, rule, way)
+                    yield told | {"way": name_of_way} | found
 
 
 def _decided(
@@ -204,8 +200,6 @@ def _decided(
     tried = list(families[: None if way.menu else 1])
     if not far_below(families[0], rule):  # a run would have fitted no heavier path
         tried = [one for one in tried if one.ridge == whole.ridge]
-    if not merges_points(sample, rule):
-        tried = [one for one in tried if not (one.merges and any(one.strengths))]
     (bound,) = rule.bounds
     choice = select(tried, rule, features=sample.features.shape[1])
     true_gap = true_error = float("nan")

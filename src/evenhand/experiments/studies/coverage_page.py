@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.markdown import markdown_table
-from evenhand.experiments.studies.coverage import DEFAULT_WAY, FIRST_WAY, WAYS
+from evenhand.experiments.studies.coverage import DEFAULT_WAY, FIRST_WAY
 
 KEYS = ["way", "population", "rows", "criterion", "bound", "confidence"]
 
@@ -83,13 +83,12 @@ def page(cells: pd.DataFrame, command: str, machine: str) -> str:
         f"{draws} samples a cell are drawn with replacement from populations whose truth is known: "
         "the share of promises kept (*coverage*), how often no promise was made (*refused*), and "
         f"what choices cost. Made by `{command}` on {machine}.",
-        "Three ways decide the same draws: *evenhand*, the default, under the normal quantile of "
-        "the confidence; *resampled*, whose critical value is found by choosing again on resampled "
-        f"rows (the first {WAYS['resampled'].draws} draws of a cell); *first version*, one path of "
-        "heads, and 1.645 (1.96) where a rate has fewer than 500 rows. *Error below the first "
-        "version's* is in points of "
-        "true error, over the draws that both promise. A cell counts to the coverage with at least "
-        f"{MIN_PROMISES} promises, or half of its draws where those are fewer.",
+        "Two ways decide the same draws: *evenhand*, the default menu under the normal quantile "
+        "of the confidence (the two-sided one with fewer than 100 rows a feature); *first "
+        "version*, one path of heads, and 1.645 (1.96) where a rate has fewer than 500 rows. "
+        "*Error below the first version's* is in points of true error, over the draws that both "
+        f"promise. A cell counts to the coverage with at least {MIN_PROMISES} promises, or half of "
+        "its draws where those are fewer.",
         _table(overall(cells)),
         "Every cell of the default:",
         _table(shown),

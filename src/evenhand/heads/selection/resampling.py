@@ -91,7 +91,7 @@ class Resampling:
             highest = np.minimum(highest, of_bound)
             kept &= gaps[bound.criterion] <= bound.most
         highest[:, ~able] = -np.inf
-        errors = self.errors(error)
+        errors = self._errors(error)
         for z in ZS:
             within = np.where(highest >= z, errors, np.inf)
             chosen = within.argmin(axis=1)
@@ -101,6 +101,18 @@ class Resampling:
             if kept[chosen[made]].mean() >= confidence:
                 return z
         return None
+
+    def _errors(self, error: str | ErrorMetric | Array) -> Array:
+        """The errors, computed once for each kind that has a name."""
+        if not isinstance(error, str):
+            return self.errors(error)
+        if error not in self._known:
+            self._known[error] = self.errors(error)
+        return self._known[error]
+
+    @cached_property
+    def _known(self) -> dict[str, Array]:
+        return {}
 
     def errors(self, error: str | ErrorMetric | Array) -> Array:
         """(R, M) the error in each resample; half of it expected where there is a model."""
