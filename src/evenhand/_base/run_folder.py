@@ -20,6 +20,7 @@ STUDIES = {
     "study harm": ("harm.md", "harm.csv", "summary.csv"),
     "study last-block": ("last-block.md", "last_block.csv"),
     "study below-head": ("below-head.md", "below_head.csv", "differences.csv"),
+    "study watch": ("watching.md", "watching.csv"),
 }
 """Studies, and what they write beside what they were asked."""
 
@@ -31,6 +32,7 @@ FILES = (
     *(CONFIG, SUMS, "results.csv", "result.json", "report.html", "groups.csv"),
     *("paired.csv", "frontier.csv", "hypervolume.csv", "levels.csv", "paper.html", "paper.md"),
     "sweep.csv",
+    *("ratios.csv", "report.pdf", "audit.xlsx", *(f"ll144-{at}.csv" for at in range(1, 16))),
     *(name for names in STUDIES.values() for name in names),
 )
 """What runs write at the top of their folder; of others a run writes over none."""

@@ -22,6 +22,7 @@ from evenhand.cli.rerun import rerun
 from evenhand.cli.study import app as study_app
 from evenhand.cli.sweep import sweep
 from evenhand.cli.terminal import say
+from evenhand.cli.watch import watch
 from evenhand.errors import EvenhandError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -64,7 +65,11 @@ def _root(
         follow(context, verbose=verbose, log_json=log_json)
 
 
-for command in (finetune, predict, export, compare, sweep, plan, audit, init, paper, rerun):
+COMMANDS = (
+    *(finetune, predict, export, compare, sweep, plan),
+    *(audit, watch, init, paper, rerun),
+)
+for command in COMMANDS:
     app.command(cls=OnceCommand)(command)
 
 

@@ -221,6 +221,25 @@ def last_block_command(
         )
 
 
+@app.command("watch", cls=OnceCommand)
+def watch_command(
+    years: Annotated[int, typer.Option(min=10, help="Simulated for each true gap.")] = 1000,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draws.")] = 0,
+    output: Output = Path("runs/watching"),
+    quiet: Quiet = False,
+) -> None:
+    """How often a watch cries wolf in a year of daily looks, beside a fixed interval each day."""
+    from evenhand._base.run_folder import run_folder
+    from evenhand.cli.terminal import machine
+    from evenhand.experiments.studies.watching import page, watching
+
+    with run_folder(output, "study watch") as folder:
+        table = watching(years, seed)
+        text = page(table, f"evenhand study watch --years {years} --seed {seed}", machine())
+        asked = {"command": "study watch", "years": years, "seed": seed}
+        _keep(folder, asked, text, (table,), quiet)
+
+
 def _keep(
     folder: Path,
     asked: Mapping[str, Any],

@@ -48,6 +48,18 @@ class Relation:
     close: Callable[[], None] = lambda: None
 
 
+class MissingColumnError(InputError):
+    """A table has no column of that name.
+
+    Attributes:
+        column: the name.
+    """
+
+    def __init__(self, column: str, said: str) -> None:
+        super().__init__(said)
+        self.column = column
+
+
 def quoted(name: str) -> str:
     """A name as SQL writes it."""
     return '"' + name.replace('"', '""') + '"'
@@ -62,7 +74,8 @@ def check_columns(present: Sequence[str], wanted: Sequence[str], where: str) -> 
     """Refuse columns that are not there, or are there twice.
 
     Raises:
-        InputError: one of them is missing or there twice.
+        MissingColumnError: one of them is missing.
+        InputError: one is there twice.
     """
     for name in wanted:
         times = list(present).count(name)
@@ -75,7 +88,8 @@ def check_columns(present: Sequence[str], wanted: Sequence[str], where: str) -> 
             folded = [c for c in present if c.strip().casefold() == name.strip().casefold()]
             hints = [visible(c) for c in dict.fromkeys(folded + near)]
             hint = f" Nearest: {', '.join(map(repr, hints))}." if hints else ""
-            raise InputError(
+            raise MissingColumnError(
+                name,
                 f"{where} has no column {visible(name)!r}; it has {len(present)}: "
-                f"{listed([visible(c) for c in present], 20)}.{hint}"
+                f"{listed([visible(c) for c in present], 20)}.{hint}",
             )

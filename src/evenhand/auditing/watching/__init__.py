@@ -1,0 +1,1 @@
+"""Watch a promise: after every look, is it kept, broken, or can one not tell yet?"""
