@@ -365,3 +365,32 @@ def test_preprocessed_logits_leave_the_group_metrics_as_they_are(tmp_path, by_ba
         predicted = trainer.predict(data)
         assert predicted.predictions.shape == (100,)
         assert "test_delta_eo" in predicted.metrics
+
+
+def test_the_gap_term_is_logged_and_its_means_go_on_from_a_checkpoint(tmp_path):
+    def made(folder, **more):
+        settings = {"logging_strategy": "steps", "logging_steps": 1, "save_strategy": "steps"}
+        return FairTrainer(
+            bert(),
+            arguments(folder, **settings, save_steps=10, max_steps=20, **more),
+            train_dataset=Sentences(),
+            group_names=("F", "M"),
+            strength=5.0,
+        )
+
+    whole = made(tmp_path / "a")
+    whole.train()
+    gaps = {log["step"]: log["gap"] for log in whole.state.log_history if "gap" in log}
+    assert len(gaps) == 20
+    assert all(gap >= 0 for gap in gaps.values())
+    assert len(set(gaps.values())) > 10
+    resumed = made(tmp_path / "b")
+    resumed.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-10"))
+    again = {log["step"]: log["gap"] for log in resumed.state.log_history if "gap" in log}
+    later = range(11, 21)
+    assert [again[s] for s in later] == pytest.approx([gaps[s] for s in later], rel=1e-4)
+    (tmp_path / "a" / "checkpoint-10" / "evenhand_gap.safetensors").unlink()
+    forgetful = made(tmp_path / "c")
+    forgetful.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-10"))
+    other = {log["step"]: log["gap"] for log in forgetful.state.log_history if "gap" in log}
+    assert other[11] != pytest.approx(gaps[11], rel=1e-4)

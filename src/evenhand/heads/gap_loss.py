@@ -7,7 +7,7 @@ the full-data penalty's at those means, through the batch's rows only.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -167,6 +167,17 @@ class GapLoss:
         self._sums: Tensor | None = None
         self._counts: Tensor | None = None
         self._weight = 0.0
+
+    def state(self) -> dict[str, Tensor]:
+        """The running means, to go on from later; {} before the first batch."""
+        if self._sums is None or self._counts is None:
+            return {}
+        return {"sums": self._sums, "counts": self._counts, "weight": torch.tensor(self._weight)}
+
+    def resume(self, state: Mapping[str, Tensor]) -> None:
+        """Go on from what :meth:`state` gave."""
+        self._sums, self._counts = state["sums"], state["counts"]
+        self._weight = float(state["weight"])
 
     def __call__(self, logits: Tensor, labels: Tensor, groups: Tensor | Sequence[Any]) -> Tensor:
         """The penalty at the running means; backward goes through this batch's rows.

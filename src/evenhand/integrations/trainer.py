@@ -26,6 +26,7 @@ from evenhand.integrations.trainer_factors import (
     low_rank_tensors,
     read_factors,
 )
+from evenhand.integrations.trainer_gap import RemembersGap
 from evenhand.integrations.trainer_groups import GroupNames, integer_column
 from evenhand.integrations.trainer_metrics import as_array, group_metrics, padded
 from evenhand.metrics.counts import Counts
@@ -37,7 +38,7 @@ except ImportError as error:
     raise MissingExtraError("transformers with accelerate", "trainer", "FairTrainer") from error
 
 
-class FairTrainer(Trainer):  # type: ignore[misc]
+class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
     """``transformers.Trainer`` whose model comes to decide evenly on groups.
 
     Every example carries a group beside its label: an integer (-1: unknown), the code of a
@@ -45,9 +46,9 @@ class FairTrainer(Trainer):  # type: ignore[misc]
     Trainer, taken off before the model is called, and used in three ways: the soft-gap penalty is
     added to the training loss; every evaluation reports group metrics; and layers made low-rank by
     :func:`evenhand.factorize_` are saved merged, so that ``from_pretrained`` loads a plain model
-    of the same logits (their factors lie beside, for resuming; the penalty's running means
-    start anew then). In several processes (torchrun, ``accelerate launch``) the penalty is that of
-    all processes' batches together, and an evaluation counts each row once.
+    of the same logits (their factors and the penalty's running means lie beside, for resuming).
+    The penalty is logged as ``gap``, and in several processes (torchrun, ``accelerate launch``) is
+    that of all their batches together; an evaluation counts each row once.
 
     Args:
         *args: as ``Trainer``'s; an evaluation reports ``err`` (100 - weighted F1, in %),
@@ -164,13 +165,13 @@ class FairTrainer(Trainer):  # type: ignore[misc]
                     "Give each example an integer under that key, and a collator that keeps it"
                 )
             logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs[1]
-            penalty = self._penalty(logits, labels, groups)
+            penalty = self._noted(self._penalty(logits, labels, groups))
             loss = loss + self.strength * penalty / self._shares
         return (loss, outputs) if return_outputs else loss
 
     def _penalty(self, logits: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
         if self._gap_of is not self.train_dataset:
-            self._gap, self._gap_of = self._gap_loss(), self.train_dataset
+            self._gap, self._gap_of = self._resumed(self._gap_loss()), self.train_dataset
         if self._gap is None:
             return soft_gap_loss(
                 logits,
