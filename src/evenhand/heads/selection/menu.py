@@ -26,6 +26,7 @@ from evenhand.heads.selection.merges import (
 from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.worst_cells import serves, tilted_family
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
 from evenhand.metrics.bounds import ROWS_PER_FEATURE, shortfall
 from evenhand.metrics.rates import gap
@@ -56,7 +57,8 @@ def head_families(
 
     First the path of the rule's first criterion; its first strength is transfer learning. Then
     those of the rule's other criteria and of their equal mix, of the criteria left, at a heavier
-    ridge, and the merges of each (:class:`CandidateGrid` says which are wanted).
+    ridge, and the merges of each (:class:`CandidateGrid` says which are wanted); for a criterion
+    that looks at the worst group or cell, heads tilted to it.
 
     Args:
         rows: all development rows; of a deeper or wider readout, where that is to be tried.
@@ -97,6 +99,9 @@ def head_families(
             control.on_fit()
     if grid.merged and mergeable(rows, found[0]):
         found += _merges(rows, rule, list(found), light, control.seed)
+    for criterion in filter(serves, rule.criteria):
+        family = tilted_family(rows, spec, criterion, found[0].offsets, control.seed)
+        found += [family] if family is not None and not grid.forced else []
     return found
 
 
