@@ -205,6 +205,8 @@ _ENTRIES = (
         slow=True,
     ),
     Entry("reweighing", "Kamiran & Calders' weights", ".reweighing:reweighing", {}),
+    Entry("dfr", "deep feature reweighting: balanced cells", ".worst_cells:dfr", {}),
+    Entry("group-dro", "group DRO on the head, solved", ".worst_cells:group_dro", {}),
     Entry(
         "exponentiated-gradient",
         "Fairlearn's ExponentiatedGradient, scored by expectation",
