@@ -106,7 +106,7 @@ def test_several_bounds_count_each_point_with_its_own_path(adult):
     small = dataclasses.replace(
         adult,
         problem=dataclasses.replace(
-            problem, train=problem.train[:3000], valid=problem.valid[:1000]
+            problem, train=problem.train[:3000], valid=problem.valid[:1000], network=None
         ),
     )
     found = finetune_stage(small, FinetuneRequest(bound={"eo": 0.3, "dp": 0.3}))
