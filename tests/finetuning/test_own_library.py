@@ -8,7 +8,7 @@ from tiny_models import image_classifier, text_classifier, tokenizer, written
 transformers = pytest.importorskip("transformers")
 
 
-def tested(data):
+def rows_of_test(data):
     frame = pd.read_csv(data)
     return frame[frame["part"] == "test"]
 
@@ -18,7 +18,7 @@ def test_texts(tmp_path):
     result, data = text_run(tmp_path, model)
     folder = result.save(tmp_path / "run") / "model"
     classify = transformers.pipeline("text-classification", str(folder), device="cpu")
-    found = classify(tested(data)["says"].fillna("").tolist(), truncation=True, max_length=16)
+    found = classify(rows_of_test(data)["says"].fillna("").tolist(), truncation=True, max_length=16)
     assert [one["label"] for one in found] == own_decisions(result)
     assert len(set(own_decisions(result))) == 2
 
@@ -28,6 +28,6 @@ def test_images(tmp_path):
     result, data = image_run(tmp_path, model, size=None)
     folder = result.save(tmp_path / "run") / "model"
     classify = transformers.pipeline("image-classification", str(folder), device="cpu")
-    found = classify([str(tmp_path / name) for name in tested(data)["file"]])
+    found = classify([str(tmp_path / name) for name in rows_of_test(data)["file"]])
     assert [one[0]["label"] for one in found] == own_decisions(result)
     assert len(set(own_decisions(result))) == 2
