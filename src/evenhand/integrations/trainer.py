@@ -41,14 +41,13 @@ except ImportError as error:
 class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
     """``transformers.Trainer`` whose model comes to decide evenly on groups.
 
-    Every example carries a group beside its label: an integer (-1: unknown), the code of a
-    ClassLabel, or a name (None: unknown), which becomes a code. The group is kept by the
-    Trainer, taken off before the model is called, and used in three ways: the soft-gap penalty is
-    added to the training loss; every evaluation reports group metrics; and layers made low-rank by
+    Every example carries a group beside its label: an integer (-1: unknown), a ClassLabel's code,
+    or a name (None: unknown), which becomes a code. The group is taken off before the model is
+    called, and used in three ways: the soft-gap penalty is added to the training loss, and logged
+    as ``gap``; every evaluation reports group metrics; and layers made low-rank by
     :func:`evenhand.factorize_` are saved merged, so that ``from_pretrained`` loads a plain model
-    of the same logits (their factors and the penalty's running means lie beside, for resuming).
-    The penalty is logged as ``gap``, and in several processes (torchrun, ``accelerate launch``) is
-    that of all their batches together; an evaluation counts each row once.
+    of the same logits (their factors and the penalty's means lie beside, for resuming). In several
+    processes the penalty is of all their batches; an evaluation counts each row once.
 
     Args:
         *args: as ``Trainer``'s; an evaluation reports ``err`` (100 - weighted F1, in %),
