@@ -25,7 +25,7 @@ from evenhand.heads.head_fit import (
     wants_passes,
 )
 from evenhand.heads.lbfgs import minimise
-from evenhand.heads.moved_layer import MOVED_EVALUATIONS, MOVED_TOLERANCE, Moved
+from evenhand.heads.moved_layer import MOVED_EVALUATIONS, MOVED_FLAT, MOVED_TOLERANCE, Moved
 from evenhand.heads.objective import Objective
 from evenhand.heads.parametrization import Dense, Form, LowRank, start_or_zero
 from evenhand.heads.spec import DEFAULT_CONTROL, HEAVIEST, FitControl, HeadSpec
@@ -198,8 +198,9 @@ def _minimise(
         lambda _, points: [value_and_gradient(points[0])],
         tolerance=tolerance,
         max_evaluations=max_evaluations,
+        flat=MOVED_FLAT if isinstance(form, Moved) else 0.0,
     )[0]
     adapter = form.adapter(found.at) if isinstance(form, (Adapted, Moved)) else None
-    converged = found.converged(tolerance)
+    converged = found.converged(tolerance) or (isinstance(form, Moved) and not found.ran_out)
     fit = HeadFit(form.head(found.at), strength, found.value, evaluations, converged, adapter)
     return found.at, fit

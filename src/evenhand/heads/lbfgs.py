@@ -69,6 +69,7 @@ def minimise(
     tolerance: float,
     max_evaluations: int,
     preconditioned: bool = False,
+    flat: float = 0.0,
 ) -> list[Minimum]:
     """L-BFGS-B from every start; each call of ``evaluate`` has one point of every unfinished one.
 
@@ -77,6 +78,8 @@ def minimise(
         evaluate: see :data:`Evaluate`; called from this thread only.
         tolerance: the largest entry of the gradient at which a problem is solved.
         max_evaluations: of each problem.
+        flat: a problem has come to its end, too, where a step lowers its value by no more than
+            this; for one with kinks, whose gradient need not vanish.
         preconditioned: the Hessian is near 1, so that the gradient is a good first step. (The
             library's first step is of length 1, which from a good start is far too long.)
     """
@@ -102,7 +105,7 @@ def minimise(
             options={
                 "maxcor": corrections_for(start),
                 "gtol": unit * tolerance,
-                "ftol": 0.0,
+                "ftol": flat,
                 "maxls": FEW_TRIES if preconditioned else TRIES,
                 "maxfun": max_evaluations,
                 "maxiter": max_evaluations,

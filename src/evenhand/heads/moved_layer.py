@@ -41,6 +41,11 @@ MOVED_TOLERANCE = 5e-4
 """Largest entry of the gradient at which a fit stops; its decisions are settled then."""
 
 
+MOVED_FLAT = 1e-6
+"""Nats by which a step must lower the objective to be followed by another: where a ReLU turns, the
+gradient jumps, and need never be small."""
+
+
 @dataclass(frozen=True, eq=False)
 class MovedLayer(Adapter):
     """A hidden layer with a change of full rank: ``down`` is V - V0, ``up`` is 1, c is new."""
