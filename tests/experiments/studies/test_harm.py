@@ -39,6 +39,9 @@ def test_harm_is_a_cost_beyond_half_a_point_and_noise_that_no_promise_pays_for()
     assert study.hardly_deciding(rows).tolist() == [False] * 5 + [True, False]
     assert study.found_harm(rows)
     assert not study.found_harm(rows[:1])
+    many = rows_of(promised=[False] * 40, cost=[0.01 * i for i in range(39)] + [0.9])
+    assert not study.found_harm(many)  # one model in twenty may
+    assert study.found_harm(many.assign(cost=many["cost"] + 0.5))
 
 
 def test_the_page_counts_each_kind_once():
@@ -49,7 +52,8 @@ def test_the_page_counts_each_kind_once():
     )
     rows = pd.concat([rows, pd.DataFrame([{"case": "b", "seed": 100, "skipped": "no copy"}])])
     text = study.page(rows, "the command", "a machine")
-    assert "Of 2 models shipped without a promise 1 are harmful, of 1 promises 0" in text
+    assert "Of 2 answers shipped without a promise 1 are harmful (1 of 2 different models)" in text
+    assert "of 1 promises 0 are made by a model that hardly decides" in text
     assert "| a | promised | 1 | +3.00 (+3.00) | 0 | 0 | 0 | 0 | 0.200 | 0.100 | 0 |" in text
     assert "Skipped: b: no copy" in text
     assert "Seeds 100 … 100" in text

@@ -28,6 +28,7 @@ from evenhand.finetuning.fitting import Fitting
 from evenhand.finetuning.problem import Fitted, decide, fitted_head
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import Stage
+from evenhand.heads.selection.cost import COST_CONFIDENCE
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.rule import MAX_COST, Bound, Rule
 from evenhand.heads.selection.soundness import MIN_GIVEN, constant_accuracy, prices
@@ -185,8 +186,20 @@ def hardly_deciding(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def found_harm(rows: pd.DataFrame) -> bool:
-    """Whether anything was shipped that should not have been."""
-    return bool((harmful(rows) | hardly_deciding(rows)).any())
+    """Whether more was shipped that should not have been than the confidence of a cost allows."""
+    ran = _run(rows)
+    unpromised = _models(ran[~_promised(ran)])
+    promised = _models(ran[_promised(ran)])
+    allowed = 1 - COST_CONFIDENCE
+    return bool(
+        _models(ran[harmful(ran)]) > allowed * unpromised
+        or _models(ran[hardly_deciding(ran)]) > allowed * promised
+    )
+
+
+def _models(rows: pd.DataFrame) -> int:
+    """How many different models rows tell of: several bounds may be answered with one."""
+    return len(rows.drop_duplicates(["case", "seed", "cost"]))
 
 
 def _promised(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -243,9 +256,9 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         missing = rows[rows["skipped"].notna()]
         skipped = dict(zip(missing["case"], missing["skipped"], strict=True))
     rows = _run(rows)
-    bad, hardly = int(harmful(rows).sum()), int(hardly_deciding(rows).sum())
+    bad, hardly = rows[harmful(rows)], rows[hardly_deciding(rows)]
+    unpromised, promised = rows[~_promised(rows)], rows[_promised(rows)]
     seeds = sorted({int(seed) % 1_000 for seed in rows["seed"]})
-    unpromised = int((~_promised(rows)).sum())
     lines = [
         "# Does what is shipped do harm?",
         "",
@@ -262,8 +275,10 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         f"whose gap on the test rows is above the bound, surely at {NOISE:g}; promises are made at "
         ".9, so that one in ten may be.",
         "",
-        f"**Of {unpromised:,} models shipped without a promise {bad} are harmful, of "
-        f"{len(rows) - unpromised:,} promises {hardly} are made by a model that hardly decides.**",
+        f"**Of {len(unpromised):,} answers shipped without a promise {len(bad)} are harmful "
+        f"({_models(bad)} of {_models(unpromised)} different models); of {len(promised):,} "
+        f"promises {len(hardly)} are made by a model that hardly decides.** A cost is held to "
+        f"{MAX_COST:g} at confidence {COST_CONFIDENCE:g}: one model in twenty may cost more.",
         "",
         "| task | asked | models | cost, mean (worst) | harmful | hardly deciding | old head kept "
         "| below the constant | gap before | after | refuted |",
