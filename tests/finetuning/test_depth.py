@@ -11,7 +11,7 @@ from torch import nn
 
 import evenhand as eh
 from evenhand.errors import InputError
-from evenhand.finetuning.depth import moments, own_features, scaled_depth
+from evenhand.finetuning.depth import deep_backbone, moments, own_features, scaled_depth
 from evenhand.finetuning.export.export import export
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.problem import deep_fitted
@@ -122,6 +122,22 @@ def test_plain_keeps_the_class_and_says_what_it_costs(stage):
     assert type(found.model) is MLP
     note = next(note for note in found.run.warnings if "--plain" in note)
     assert "where a head that reads the stages before its own input too has ΔDP" in note
+
+
+def test_inputs_that_cannot_be_read_are_passed_over_and_not_traced():
+    class Some(list):
+        def __getitem__(self, place):
+            if place < bad:
+                raise OSError("broken")
+            return super().__getitem__(place)
+
+    backbone = wrap(MLP(4, 2))
+    rows = Some(np.ones((12, 4), dtype=np.float32))
+    bad = 3
+    assert deep_backbone(backbone, rows, "auto").in_features == 14
+    bad = 12
+    assert deep_backbone(backbone, rows, "auto") is None
+    assert deep_backbone(backbone, [], 2) is None
 
 
 def test_depth_0_reads_the_head_s_own_input_alone():

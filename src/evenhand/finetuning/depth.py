@@ -51,7 +51,10 @@ def most_taps(depth: int | str) -> int:
 
 
 def deep_backbone(backbone: Backbone, inputs: Sequence[Any], depth: int | str) -> Backbone | None:
-    """The backbone with its taps, unscaled; None where none is wanted, or it has no such stage.
+    """The backbone with its taps, unscaled.
+
+    None where none is wanted, where it has no such stage, and where no input can be read, which is
+    for who reads them all to say.
 
     Args:
         backbone: the model.
@@ -60,7 +63,8 @@ def deep_backbone(backbone: Backbone, inputs: Sequence[Any], depth: int | str) -
     """
     if most_taps(depth) < 1 or isinstance(backbone.model, DeepReadout):
         return None
-    return deepened(backbone, _readable(inputs), most_taps(depth))
+    readable = _readable(inputs)
+    return deepened(backbone, readable, most_taps(depth)) if readable else None
 
 
 def _readable(inputs: Sequence[Any]) -> list[Any]:
