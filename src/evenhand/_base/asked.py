@@ -14,7 +14,7 @@ from evenhand.errors import ArtefactError, InputError
 CONFIG = "config.yaml"
 
 
-PATHS = ("data", "weights", "model", "file", "from_run", "about")
+PATHS = ("data", "weights", "model", "file", "from_run", "about", "against")
 """Keys that may hold a path. One that was given relative is kept relative to the run's folder, as
 those of a task file are, so that the run and its data can move together."""
 

@@ -32,7 +32,13 @@ FILES = (
     *(CONFIG, SUMS, "results.csv", "result.json", "report.html", "groups.csv"),
     *("paired.csv", "frontier.csv", "hypervolume.csv", "levels.csv", "paper.html", "paper.md"),
     "sweep.csv",
-    *("ratios.csv", "report.pdf", "audit.xlsx", *(f"ll144-{at}.csv" for at in range(1, 16))),
+    *(
+        "ratios.csv",
+        "changes.csv",
+        "report.pdf",
+        "audit.xlsx",
+        *(f"ll144-{at}.csv" for at in range(1, 16)),
+    ),
     *(name for names in STUDIES.values() for name in names),
 )
 """What runs write at the top of their folder; of others a run writes over none."""

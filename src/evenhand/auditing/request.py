@@ -3,78 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
 from evenhand._base import option_checks as check
-from evenhand._base.option_checks import SHORT
 from evenhand._base.requests import Options, option, plain
 from evenhand._base.text import listed, visible
-from evenhand.criteria import STANDARD, Criterion, parse_limit
+from evenhand.auditing.limits import IMPACT_RATIO, as_criterion, gap_limits, level_limits
+from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 
-IMPACT_RATIO = "impact_ratio"
 MOST_GROUP_COLUMNS = 4
 MOST_ROWS = 1_000_000_000
-LARGEST_GAP = 2.0
 DEFAULT_THRESHOLD = 0.5
-
-
-def _criterion(value: Any) -> Criterion:
-    """A criterion by its name; one's own is imported, and may be given itself."""
-    return value if isinstance(value, Criterion) else Criterion.load(check.text(value))
-
-
-def gap_limits(value: Any) -> dict[str, float]:
-    """Criterion to the largest gap allowed: a mapping, or a list of ``criterion=number``.
-
-    Raises:
-        InputError: another form, a level, a criterion given twice, or a limit that is no gap.
-    """
-    if isinstance(value, Mapping):
-        pairs = [(_criterion(name), limit) for name, limit in value.items()]
-    else:
-        pairs = [parse_limit(one) for one in check.words(value)]
-    limits: dict[str, float] = {}
-    for criterion, limit in pairs:
-        if criterion.kind != "gap":
-            raise InputError(f"{criterion} is a level, bounded from below: give it to --fail-below")
-        if criterion in limits:
-            raise InputError(f"{criterion.value} is given twice; give it once")
-        if isinstance(limit, bool) or not isinstance(limit, int | float):
-            raise InputError(f"expected a number, found {SHORT.repr(limit)}")
-        if not 0 <= limit <= LARGEST_GAP:
-            raise InputError(f"a gap lies between 0 and 2, found {limit}")
-        limits[criterion] = float(limit)
-    return limits
-
-
-def level_limits(value: Any) -> dict[str, float]:
-    """What must not be below which number: ``impact_ratio``, or criteria that are levels."""
-    if isinstance(value, Mapping):
-        pairs = [(check.text(name), limit) for name, limit in value.items()]
-    else:
-        pairs = [_named_number(one) for one in check.words(value)]
-    limits: dict[str, float] = {}
-    for name, limit in pairs:
-        criterion = name if name == IMPACT_RATIO else _criterion(name)
-        if isinstance(criterion, Criterion) and criterion.kind != "level":
-            raise InputError(f"{criterion} is a gap, bounded from above: give it to --fail-above")
-        if str(criterion) in limits:
-            raise InputError(f"{criterion} is given twice; give it once")
-        limits[criterion] = check.number(0, 1)(limit)
-    return limits
-
-
-def _named_number(text: str) -> tuple[str, float]:
-    name, _, number = text.partition("=")
-    try:
-        return name.rstrip(">").strip(), float(number)
-    except ValueError:
-        raise InputError(
-            f"a limit is written {IMPACT_RATIO}=0.8 or worst_group_accuracy=0.8, not {text[:80]!r}"
-        ) from None
 
 
 def without_password(source: str) -> str:
@@ -121,7 +63,7 @@ class AuditRequest:
     positive: str | None = option(None, check.text, "The positive class.")
     criterion: str | None = option(
         None,
-        _criterion,
+        as_criterion,
         "What the report shows: equalized_odds (default; without labels demographic_parity), …",
     )
     reference: tuple[str, ...] = option(
@@ -153,10 +95,22 @@ class AuditRequest:
         "Exit with 1 if a group's ratio, or a level, is below, as impact_ratio=0.8; repeatable.",
         many=True,
     )
+    against: str | None = option(
+        None, check.text, "Decisions to compare with: another period's, or another model's."
+    )
+    against_prediction: str | None = option(
+        None, check.text, "Their column of decisions, where it has another name."
+    )
+    fail_worse: Mapping[str, float] | None = option(
+        None,
+        gap_limits,
+        "Exit with 1 if a gap is worse than --against's by more, as eo=0.02; repeatable.",
+        many=True,
+    )
     by_upper: bool = option(
         False,
         check.yes,
-        "Judge --fail-above by the upper end of the 95 % interval, not by the estimate.",
+        "Judge a gate by the doubtful end of the 95 % interval, not by the estimate.",
     )
 
     about: str | None = option(
@@ -200,6 +154,24 @@ class AuditRequest:
         return tuple(dict.fromkeys((*STANDARD, *asked)))
 
     @property
+    def other(self) -> AuditRequest | None:
+        """What is asked of the decisions to compare with; None where there are none."""
+        if self.against is None and self.against_prediction is None:
+            return None
+        return replace(
+            self,
+            file=self.against or self.file,
+            prediction=self.against_prediction or self.prediction,
+            against=None,
+            against_prediction=None,
+            fail_above=None,
+            fail_below=None,
+            fail_worse=None,
+            about=None,
+            view=None,
+        )
+
+    @property
     def limits(self) -> Mapping[str, float]:
         """Criterion to the largest gap that passes the gate."""
         return self.fail_above or {}
@@ -225,6 +197,8 @@ class AuditRequest:
             raise InputError(f"a group column is named twice: {listed(names)}")
         if len(names) > MOST_GROUP_COLUMNS:
             raise InputError(f"at most {MOST_GROUP_COLUMNS} group columns, found {len(names)}")
+        if self.fail_worse and self.other is None:
+            raise InputError("--fail-worse needs decisions to compare with: --against")
         if self.prediction is None and self.score is None:
             raise InputError("an audit needs a prediction column, a score column or both")
         given = [c for c in (self.label, self.prediction, self.score) if c is not None]
@@ -242,15 +216,17 @@ class AuditRequest:
                 "the threshold decides by the score, and there is a prediction column: give "
                 "--threshold or --prediction, not both"
             )
-        if self.by_upper and not self.fail_above:
-            raise InputError("--by-upper is for a gate: give --fail-above as well")
+        if self.by_upper and not (self.limits or self.levels or self.fail_worse):
+            raise InputError(
+                "--by-upper is for a gate: give --fail-above, --fail-below or --fail-worse as well"
+            )
         if self.score in names:
             raise InputError(f"{visible(self.score)!r} cannot be both a score and a group column")
 
     def _check_labels(self) -> None:
         """Refuse to judge by labels where there are none."""
         levels = [name for name in self.levels if name != IMPACT_RATIO]
-        named = (self.criterion, *self.limits, *levels)
+        named = (self.criterion, *self.limits, *(self.fail_worse or {}), *levels)
         wanted = [Criterion.parse(name) for name in named if name]
         for criterion in wanted:
             if criterion.needs_labels and self.label is None:
@@ -262,8 +238,9 @@ class AuditRequest:
     def to_config(self) -> dict[str, Any]:
         """Everything that was asked, as plain values for config.yaml; defaults are written out."""
         asked = {key: plain(getattr(self, key)) for key in OPTIONS}
-        if self.file is not None:
-            asked["file"] = without_password(self.file)
+        for key in ("file", "against"):
+            if asked[key] is not None:
+                asked[key] = without_password(asked[key])
         return {key: value for key, value in asked.items() if value not in (None, [], {})}
 
     @classmethod

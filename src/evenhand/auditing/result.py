@@ -11,18 +11,17 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evenhand._base.text import listed, number, plural, visible
-from evenhand.auditing import sentences
+from evenhand._base.text import plural
+from evenhand.auditing import against, gate, sentences
+from evenhand.auditing.against import Difference
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.page.about import About
 from evenhand.auditing.ratios import check_references, ratios, reference_of
-from evenhand.auditing.request import IMPACT_RATIO, AuditRequest
+from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
-from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval
-from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.record import Record, Run
 from evenhand.report.setting import Setting
@@ -51,6 +50,7 @@ class Audit:
         notes: what was left out or read as the same.
         apart: classes that only labels, or only predictions, have.
         about: what its owner tells of it.
+        against: how all gaps changed, where there was something to compare with.
         made: when, in UTC.
 
     Example:
@@ -71,6 +71,7 @@ class Audit:
     notes: tuple[str, ...] = ()
     apart: tuple[str, ...] = ()
     about: About = field(default_factory=About)
+    against: tuple[Difference, ...] = ()
     made: str = field(default_factory=_now)
     shown: tuple[Grouping, ...] = field(init=False)
     suppressed: dict[str, int] = field(init=False)
@@ -96,47 +97,8 @@ class Audit:
 
     @property
     def failures(self) -> list[str]:
-        """A sentence for all that fails the gate that was asked for; none where it passes."""
-        found = self.above(self.request.limits, by_upper=self.request.by_upper)
-        for name, limit in self.request.levels.items():
-            found += self.ratios_below(limit) if name == IMPACT_RATIO else self.below(name, limit)
-        return found
-
-    def below(self, name: str | Criterion, limit: float) -> list[str]:
-        """A sentence for every grouping of which a level, such as the accuracy of the worst group,
-        is below ``limit``, or undefined; judged by the lower end where the request says by_upper.
-        """
-        criterion, found = Criterion.parse(name), list(self.apart)
-        for attribute, counts in self.counts.items():
-            level, low, high = gap_interval(counts, criterion)
-            by = f"{criterion.value} by {visible(attribute)}"
-            judged = low if self.request.by_upper else level
-            if not np.isfinite(judged):
-                found.append(f"{by}: it is undefined")
-            elif judged < limit:
-                ends = f"{number(level)} ({number(low)} to {number(high)})"
-                found.append(f"{by}: {ends} is below {limit:g}")
-        return found
-
-    def ratios_below(self, limit: float) -> list[str]:
-        """A sentence for every group whose impact ratio is below ``limit``, a line of the user's.
-
-        Groups with fewer rows than the request's ``min_count`` are not judged.
-        """
-        found = []
-        for part in self.shown:
-            by = f"impact ratio by {visible(part.counts.attribute)}"
-            frame = self.ratios(part)
-            judged = frame[frame["rows"] >= self.request.min_count]
-            if judged["impact_ratio"].notna().sum() < 2:
-                found.append(f"{by}: no two groups have the rows to be compared")
-            found += [
-                f"{by}: {number(row['impact_ratio'])} ({number(row['ratio_low'])} to "
-                f"{number(row['ratio_high'])}) of {visible(row['group'])} is below {limit:g}"
-                for row in judged.to_dict(orient="records")
-                if row["impact_ratio"] < limit
-            ]
-        return found
+        """A sentence for all that fails the gates that were asked for; none where they pass."""
+        return gate.failures(self)
 
     def above(
         self, limits: Mapping[str | Criterion, float], *, by_upper: bool = False
@@ -151,32 +113,7 @@ class Audit:
         Raises:
             InputError: an unknown criterion, or a limit that is not a number.
         """
-        found = list(self.apart) if limits else []
-        for name, limit in limits.items():
-            criterion = Criterion.parse(name)
-            if not limit >= 0:
-                raise InputError(f"the limit of {criterion} must be at least 0, found {limit}")
-            for attribute, counts in self.counts.items():
-                gap, low, high = gap_interval(counts, criterion)
-                by = f"{criterion.value} by {visible(attribute)}"
-                undefined = why_undefined(counts, criterion)
-                if undefined:
-                    least = float(partial_gap(counts.table, criterion))
-                    found.append(
-                        f"{by}: the gap is at least {number(least)}; what it is no one can say, "
-                        f"since {listed(undefined)}"
-                    )
-                elif np.isnan(gap):
-                    found.append(f"{by}: the gap is undefined, no two groups can be compared")
-                elif by_upper and np.isnan(high):
-                    found.append(f"{by}: the gap has no interval, there are too many groups")
-                elif (high if by_upper else gap) > limit:
-                    what = "the upper end of the gap" if by_upper else "the gap"
-                    found.append(
-                        f"{by}: {what} {number(gap)} ({number(low)} to {number(high)}) "
-                        f"is above {limit:g}"
-                    )
-        return found
+        return gate.above(self, limits, by_upper=by_upper)
 
     def selection(self) -> list[tuple[str, str, pd.DataFrame]]:
         """Selection rates and impact ratios of every group, as (title, note, table)."""
@@ -204,6 +141,11 @@ class Audit:
         """The scoring rate of each group, where there are scores, and its ratio."""
         above = np.zeros(0, dtype=np.int64) if part.above is None else part.above
         return ratios(part.counts, above, "above_median", self._reference(part.counts))
+
+    def changes(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """How the gaps changed, as (title, note, table); none where nothing was compared."""
+        note = "Gaps now, before, and their difference with its 95 % interval."
+        return [("Changes", note, against.frame(self.against))] if self.against else []
 
     def view(self) -> list[dict[str, Any]]:
         """The tables of the view that was asked for; none where none was."""
@@ -285,7 +227,7 @@ class Audit:
             provenance=self.provenance,
             config={k: v for k, v in self.request.to_config().items() if k != "file"}
             | {"positive": self.classes[1] if len(self.classes) == 2 else None},
-            tables=tuple(self.selection() + self.scoring()),
+            tables=tuple(self.selection() + self.scoring() + self.changes()),
         )
 
     def warnings(self) -> list[str]:

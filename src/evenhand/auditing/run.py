@@ -6,6 +6,7 @@ import platform
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 import numpy as np
 
 from evenhand._base.text import listed, visible
+from evenhand.auditing.against import differences
 from evenhand.auditing.classes import classes_of
 from evenhand.auditing.counting import MADE, MISSING, Cells, count_scores
 from evenhand.auditing.grouping import Groupings
@@ -44,6 +46,9 @@ class AuditOptions(TypedDict, total=False):
     encoding: str | None
     fail_above: Mapping[str, float]
     fail_below: Mapping[str, float]
+    against: str | Path | pd.DataFrame | Any
+    against_prediction: str
+    fail_worse: Mapping[str, float]
     by_upper: bool
     about: str | None
     view: str | None
@@ -82,7 +87,9 @@ def audit(
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,
             ``encoding``: of a CSV. ``table``, ``query``: of a database.
             ``fail_above``, ``fail_below``, ``by_upper``: the gate, see ``Audit.failures``.
-            ``about``, ``view``, ``xlsx``, ``pdf``: what the report says and is written as.
+            ``against``, ``against_prediction``: decisions to compare with, of the same columns, and
+            ``fail_worse``: how much worse a gap may be than theirs. ``about``, ``view``, ``xlsx``,
+            ``pdf``: what the report says and is written as.
 
     Raises:
         InputError: the file cannot be read, a column is missing or unfit, or a setting cannot be.
@@ -94,16 +101,25 @@ def audit(
         []
     """
     file = str(source) if isinstance(source, str | Path) else None
+    told: dict[str, Any] = dict(options)
+    other = told.pop("against", None)
+    if isinstance(other, str | Path):
+        told["against"], other = str(other), None
+    elif other is not None:
+        told["against"] = "a table in memory"
     columns = {"label": label, "groups": groups, "prediction": prediction, "score": score}
-    return audit_of(AuditRequest.of(file=file, **columns, **options), source)
+    return audit_of(AuditRequest.of(file=file, **columns, **told), source, other)
 
 
-def audit_of(asked: AuditRequest, source: str | Path | pd.DataFrame | Any = None) -> Audit:
+def audit_of(
+    asked: AuditRequest, source: str | Path | pd.DataFrame | Any = None, against: Any = None
+) -> Audit:
     """The audit that is asked for.
 
     Args:
         asked: the request.
         source: a table in memory, or a file in place of the request's.
+        against: the same in place of the request's decisions to compare with.
 
     Raises:
         InputError: see :func:`audit`.
@@ -112,7 +128,11 @@ def audit_of(asked: AuditRequest, source: str | Path | pd.DataFrame | Any = None
     began, about = time.perf_counter(), read_about(asked.about)
     table, cells = counted(asked, source)
     with closing(table):
-        return _judged(asked, table, cells, about, began)
+        found = _judged(asked, table, cells, about, began)
+    if asked.other is None:
+        return found
+    before = audit_of(asked.other, source if asked.against is None else against)
+    return replace(found, against=differences(found, before))
 
 
 def _judged(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
+from evenhand.auditing.against import sentence
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
 from evenhand.criteria import Criterion
@@ -53,10 +54,16 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
         ratios = not part.counts.labelled and len(audit.classes) == 2
         table = _ratios(audit, part) if ratios else _groups(part)
         lines += [*table, "", *_gaps(part, audit.request.criteria), ""]
+    if audit.against:
+        lines += [f"{bold}Changes{plain}"]
+        for change in audit.against:
+            told = f"{change.criterion.symbol} by {visible(change.attribute)}: {sentence(change)}"
+            lines += wrapped(told)
+        lines += [""]
     remarks = audit.warnings()
     for part in audit.shown:
-        for sentence in small_cells(part.counts, audit.request.min_count):
-            remarks.append(f"By {part.counts.attribute}: {sentence}")
+        for small in small_cells(part.counts, audit.request.min_count):
+            remarks.append(f"By {part.counts.attribute}: {small}")
     if len(audit.classes) == 2:
         remarks.append(f"Two classes; the positive one is {audit.classes[1]}.")
     else:

@@ -14,6 +14,7 @@ import pandas as pd
 from evenhand._base.asked import write_asked
 from evenhand._base.files import write_atomically
 from evenhand._base.text import csv_safe, frame_to_csv
+from evenhand.auditing.against import frame as changes_frame
 from evenhand.auditing.page.people import Words, headline, left_out, sentences
 from evenhand.auditing.page.render import gaps, render
 from evenhand.errors import EvenhandError, MissingExtraError
@@ -48,6 +49,8 @@ def write(audit: Audit, folder: Path) -> dict[str, Path]:
     }
     if len(audit.classes) == 2:
         content["ratios.csv"] = frame_to_csv(ratio_frame(audit))
+    if audit.against:
+        content["changes.csv"] = frame_to_csv(changes_frame(audit.against))
     for at, table in enumerate(audit.view(), 1):
         frame = pd.DataFrame(table["rows"])[[key for _, key, _ in table["columns"]]]
         frame.columns = pd.Index([head for head, _, _ in table["columns"]])

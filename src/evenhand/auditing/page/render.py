@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.text import listed, number, visible
+from evenhand.auditing.against import sentence
 from evenhand.auditing.page.people import Headline, Words, headline, left_out, sentences
 from evenhand.auditing.sentences import warnings
 from evenhand.metrics.gap_intervals import gap_interval
@@ -52,6 +53,7 @@ def render(audit: Audit) -> str:
         undrawn=found is not None and len(found.counts.group_names) > MOST_DRAWN,
         parts=[_part(audit, part) for part in audit.shown],
         ll144=audit.view(),
+        sentence=sentence,
         doubts=[*warnings(audit), *_small(audit)],
         limits=LIMITS,
         provenance=_flat(audit.provenance | {"made": audit.made}),

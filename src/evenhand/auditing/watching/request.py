@@ -8,7 +8,7 @@ from typing import Any, Self
 
 from evenhand._base import option_checks as check
 from evenhand._base.requests import Options, option
-from evenhand.auditing.request import gap_limits
+from evenhand.auditing.limits import gap_limits
 from evenhand.errors import InputError
 
 
