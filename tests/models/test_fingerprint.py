@@ -1,7 +1,9 @@
 """Two models have one fingerprint only where their features are the same."""
 
+import copy
 import warnings
 
+import numpy as np
 import pytest
 import torch
 from hypothesis import given, settings
@@ -97,3 +99,51 @@ def test_type_scale_and_what_is_not_saved_count():
     assert digest(values.to(torch.int8)) != digest(values.to(torch.int16))
     assert digest(values, persistent=False) != digest(values + 1, persistent=False)
     assert digest(b"packed") != digest(b"others")
+
+
+class Own(nn.Module):
+    """A module of somebody's own, with a value that is no weight."""
+
+    def __init__(self, value):
+        super().__init__()
+        self.value, self.calls = value, 0
+        self.body, self.head = nn.Linear(2, 2), nn.Linear(2, 2)
+        for weight in self.parameters():
+            nn.init.ones_(weight)
+
+    def forward(self, inputs):
+        self.calls += 1
+        return self.head(self.body(inputs))
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        (1.0, 2.0),
+        (True, False),
+        ("mean", "first"),
+        (None, 0.0),
+        ((1.0, 2.0), (2.0, 1.0)),
+        ([0.5], [0.25]),
+        ({"scale": 1.0}, {"scale": 2.0}),
+        (torch.ones(2), torch.zeros(2)),
+        (np.ones(2), np.zeros(2)),
+        (np.float32(1), np.float32(2)),
+        (torch.float32, torch.float16),
+        ([torch.ones(1)], [torch.zeros(1)]),
+    ],
+    ids=str,
+)
+def test_what_a_module_of_ones_own_keeps_beside_its_weights_counts(one, other):
+    first, same, second = (
+        body_digest(Own(v), "head", "") for v in (one, copy.deepcopy(one), other)
+    )
+    assert first == same
+    assert first != second
+
+
+def test_what_a_module_counts_or_holds_for_itself_does_not():
+    model = Own(lambda: None)
+    before = body_digest(model, "head", "")
+    model(torch.ones(1, 2))
+    assert body_digest(model.eval(), "head", "") == before
