@@ -23,7 +23,8 @@ settings.load_profile("evenhand")
 
 
 OPTIONAL = (
-    *("torchvision", "transformers", "tokenizers", "accelerate", "peft", "pyarrow"),
+    *("torchvision", "timm", "transformers", "tokenizers", "accelerate", "peft", "datasets"),
+    *("mlflow", "tensorboard"),
     *("fairlearn", "oxonfair", "fairret", "concept_erasure"),
 )
 MISSING = [name for name in OPTIONAL if find_spec(name) is None]

@@ -21,6 +21,8 @@ DOORS = {
     "evenhand.integrations.sklearn",
     "evenhand.integrations.trainer",
     "evenhand.integrations.peft",
+    "evenhand.integrations.mlflow",
+    "evenhand.integrations.trackers",
 }
 """What a page or an example may import from."""
 
