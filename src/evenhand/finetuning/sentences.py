@@ -153,7 +153,8 @@ def _in_words(fair: FairHead, more: Sequence[str] = ()) -> str:
     if more:
         what += f" that reads {listed(more)} too,"
     shift = f", offset {fair.offset:+.2f}" if fair.offset else ""
-    return f"{what} at strength {fair.strength:.3g}{shift}"
+    how = "tilted to the worst by" if fair.tilted else "at strength"
+    return f"{what} {how} {fair.strength:.3g}{shift}"
 
 
 def floor_notes(fair: FairHead, rule: Rule) -> list[str]:

@@ -167,3 +167,12 @@ def test_a_head_is_fitted_and_chosen_by_a_level(make_rows):
     fair = fit_fair_head(make_rows(n=1500), rule, grid=grid)
     assert fair.choice.promised
     assert [point.upper for point in frontier(fair, rule)]
+
+
+def test_a_head_tilted_to_the_worst_is_called_so(make_rows):
+    grid = CandidateGrid((0.0,), (0.0,), every_criterion=False, merged=False, heavier=0)
+    rule = Rule((), Criterion.parse("worst_cell_accuracy"), max_cost=100.0)
+    fair = fit_fair_head(make_rows(n=1500), rule, grid=grid)
+    assert fair.tilted == fair.setting.startswith("tilt ")
+    assert fair.families[-1].family.endswith("tilted to the worst of cells")
+    assert fair.tilted or fair.choice.family == 0

@@ -25,6 +25,7 @@ from evenhand.heads.selection.requirements import require_gap
 from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import Selection
+from evenhand.heads.selection.worst_cells import TILTED
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
@@ -108,11 +109,16 @@ class FairHead:
         return family.strengths[s], family.offsets[o]
 
     @property
+    def tilted(self) -> bool:
+        """Whether the chosen head is one tilted to the worst group or cell, by its strength."""
+        return self.choice.family is not None and TILTED in self.families[self.choice.family].family
+
+    @property
     def setting(self) -> str:
         """The strength and offset chosen, as a short text: ``"4.77 at +0.25"``."""
         if self.strength is None:
             return "old head kept"
-        name = "adapter " if self.adapter else ""
+        name = "adapter " if self.adapter else "tilt " if self.tilted else ""
         merge = f" merged {self.merge:+.2g}" if self.merge else ""
         shift = f" at {self.offset:+.2f}" if self.offset else ""
         return f"{name}{self.strength:.3g}{merge}{shift}"

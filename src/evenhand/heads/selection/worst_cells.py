@@ -14,6 +14,9 @@ from evenhand.heads.streaming.folds import held_out
 from evenhand.heads.tilted import TILTS, cells_of, fit_tilted
 from evenhand.rows import Rows
 
+TILTED = "tilted to the worst of"
+"""What the names of these families say."""
+
 WIDEST = 2_048
 """Of more features the Gram matrix is too large to factor for every fold."""
 
@@ -58,7 +61,7 @@ def tilted_family(
         judging,
         parts[-1],
         criteria=criterion,
-        family=f"{spec.name or 'head'}, tilted to the worst of {what}",
+        family=f"{spec.name or 'head'}, {TILTED} {what}",
         ridge=ridge,
         parts=parts,
         shipped=shipped,
