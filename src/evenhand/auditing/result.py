@@ -223,7 +223,7 @@ class Audit:
             records=records,
             before=records[0],
             criterion=criterion,
-            warnings=tuple(self.warnings()),
+            warnings=(*self.warnings(), *sentences.small(self)),
             provenance=self.provenance,
             config={k: v for k, v in self.request.to_config().items() if k != "file"}
             | {"positive": self.classes[1] if len(self.classes) == 2 else None},

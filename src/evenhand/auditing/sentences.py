@@ -10,6 +10,7 @@ from evenhand._base.text import listed, number, plural
 from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
+from evenhand.report.uncertainty import small_cells
 
 if TYPE_CHECKING:
     from evenhand.auditing.result import Audit
@@ -75,6 +76,15 @@ def warnings(audit: Audit) -> list[str]:
     if not audit.scores_exact:
         said.append("Scores were rounded (to one part in 4,096 or coarser) to bound memory.")
     return said
+
+
+def small(audit: Audit) -> list[str]:
+    """Which cells hold so few rows that their figures are rough."""
+    return [
+        f"By {part.counts.attribute}: {sentence}"
+        for part in audit.shown
+        for sentence in small_cells(part.counts, audit.request.min_count)
+    ]
 
 
 def _turned(audit: Audit) -> list[str]:

@@ -11,11 +11,11 @@ from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.against import sentence
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.result import Audit
+from evenhand.auditing.sentences import small
 from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
-from evenhand.report.uncertainty import small_cells
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -60,10 +60,7 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
             told = f"{change.criterion.symbol} by {visible(change.attribute)}: {sentence(change)}"
             lines += wrapped(told)
         lines += [""]
-    remarks = audit.warnings()
-    for part in audit.shown:
-        for small in small_cells(part.counts, audit.request.min_count):
-            remarks.append(f"By {part.counts.attribute}: {small}")
+    remarks = [*audit.warnings(), *small(audit)]
     if len(audit.classes) == 2:
         remarks.append(f"Two classes; the positive one is {audit.classes[1]}.")
     else:

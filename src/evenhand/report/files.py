@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, is_dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,12 @@ from evenhand.criteria import STANDARD
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
+from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report import html
 from evenhand.report.record import Record, Run, results_frame
+
+SCHEMA = "evenhand.result/1"
+"""What a document is written by; see docs/reference/result.schema.json."""
 
 
 def write_run(run: Run, folder: str | Path) -> dict[str, Path]:
@@ -40,6 +45,8 @@ def write_run(run: Run, folder: str | Path) -> dict[str, Path]:
 def to_json(run: Run) -> str:
     """The run as JSON: an undefined number is null; counts are written with their names."""
     document = {
+        "schema": SCHEMA,
+        "time": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": run.command,
         "asked": run.asked,
         "decided": run.decided,
@@ -63,9 +70,13 @@ def to_json(run: Run) -> str:
 
 def _record(record: Record, run: Run) -> dict[str, Any]:
     told = dict.fromkeys((*STANDARD, *run.criteria))
-    intervals = {"error": error_interval(record.counts)} | {
-        criterion.value: gap_interval(record.counts, criterion) for criterion in told
-    }
+    intervals: dict[str, Any] = {"error": error_interval(record.counts)}
+    for criterion in told:
+        gap = gap_interval(record.counts, criterion)
+        intervals[criterion.value] = gap
+        if why_undefined(record.counts, criterion):
+            least = float(partial_gap(record.counts.table, criterion))
+            intervals[criterion.value] = gap._asdict() | {"at_least": least}
     return record.row() | {
         "notes": record.notes,
         "intervals": intervals,

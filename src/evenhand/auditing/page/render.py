@@ -13,12 +13,12 @@ import pandas as pd
 from evenhand._base.text import listed, number, visible
 from evenhand.auditing.against import sentence
 from evenhand.auditing.page.people import Headline, Words, headline, left_out, sentences
-from evenhand.auditing.sentences import warnings
+from evenhand.auditing.sentences import small, warnings
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
 from evenhand.report.markup import bounds, percent
-from evenhand.report.uncertainty import LIMITS, small_cells
+from evenhand.report.uncertainty import LIMITS
 
 if TYPE_CHECKING:
     from evenhand.auditing.grouping import Grouping
@@ -54,7 +54,7 @@ def render(audit: Audit) -> str:
         parts=[_part(audit, part) for part in audit.shown],
         ll144=audit.view(),
         sentence=sentence,
-        doubts=[*warnings(audit), *_small(audit)],
+        doubts=[*warnings(audit), *small(audit)],
         limits=LIMITS,
         provenance=_flat(audit.provenance | {"made": audit.made}),
         asked=_flat({k: v for k, v in audit.request.to_config().items() if k != "file"}),
@@ -190,14 +190,6 @@ def gaps(audit: Audit, part: Grouping) -> pd.DataFrame:
             }
         )
     return pd.DataFrame(rows)
-
-
-def _small(audit: Audit) -> list[str]:
-    return [
-        f"By {part.counts.attribute}: {sentence}"
-        for part in audit.shown
-        for sentence in small_cells(part.counts, audit.request.min_count)
-    ]
 
 
 def _plain(frame: pd.DataFrame) -> list[dict[str, Any]]:
