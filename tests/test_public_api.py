@@ -11,7 +11,7 @@ import inspect
 from collections.abc import Iterator
 from importlib import import_module
 from pathlib import Path
-from typing import Any, get_type_hints
+from typing import Any
 
 import typer
 
@@ -77,7 +77,7 @@ def _keywords(found: Any) -> list[str]:
     for one in inspect.signature(found).parameters.values():
         if one.kind is one.VAR_KEYWORD and "Unpack[" in str(one.annotation):
             named = str(one.annotation).partition("Unpack[")[2].rstrip("]'\"")
-            return sorted(get_type_hints(getattr(module, named)))
+            return sorted(getattr(module, named).__annotations__)
     return []
 
 

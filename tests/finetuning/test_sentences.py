@@ -20,7 +20,7 @@ from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.rule import Bound, Rule
-from evenhand.heads.selection.select import select
+from evenhand.heads.selection.select import Selection
 from evenhand.heads.selection.warnings import choice_warnings, row_warnings
 from evenhand.metrics.bounds import may_be_noise, upper_bound
 from evenhand.metrics.counts import Counts
@@ -49,6 +49,10 @@ class Drawn:
     @property
     def names(self):
         return tuple("abcd"[: len(self.cells)])
+
+    @property
+    def selection(self):
+        return Selection((self.family,), FEATURES, self.old)
 
     @property
     def rows(self):
@@ -130,7 +134,7 @@ def rules(draw):
 
 
 def chosen_by(problem, rule):
-    return select([problem.family], rule, features=FEATURES, old=problem.old)
+    return problem.selection.choose(rule)
 
 
 def number(pattern, text):
@@ -146,7 +150,7 @@ def test_no_sentence_is_untrue_and_no_two_contradict(seed, rule):
     problem = draw_problem(seed)
     choice = chosen_by(problem, rule)
     fit = None if choice.kept_old else problem.family.fit(choice.index)
-    fair = FairHead(choice, fit, HEAD, (problem.family,))
+    fair = FairHead(choice, fit, HEAD, problem.selection)
     before, after = problem.test
     said = decided(fair, before, after, rule)
     notes = [
@@ -264,21 +268,22 @@ def groups_are_told_as_they_counted(problem, choice, rule, said, told):
             assert named == {
                 str(c) for c, yes in zip(rule.criteria, counts_by, strict=True) if not yes
             }
-    criterion = rule.criteria[0]
     after = problem.test[1]
-    fair = FairHead(choice, None, HEAD, (problem.family,))
-    counted = counted_names(fair, after, criterion)
-    headline = number(r"over groups of at least [\d,]+ rows a cell is ([\d.]+|n/a),", said)
-    if headline is not None:
-        those = [problem.names.index(name) for name in counted]
-        own = float(gap(after.counts.table[those], criterion))
-        assert headline == pytest.approx(own, abs=6e-4)
-        assert f"over all {len(problem.names)} groups" in said
-    else:
-        assert len(counted) == len(problem.names) or len(counted) < 2
-    if len(counted) < 2:
-        assert choice.promised in (False, None)
-        assert "none of which count" in said or len(problem.names) == len(counted)
+    fair = FairHead(choice, None, HEAD, problem.selection)
+    for criterion in rule.criteria:
+        counted = counted_names(fair, after, criterion)
+        pattern = rf"{criterion.symbol} over groups of at least [\d,]+ rows a cell is ([\d.]+|n/a),"
+        headline = number(pattern, said)
+        if headline is not None:
+            those = [problem.names.index(name) for name in counted]
+            own = float(gap(after.counts.table[those], criterion))
+            assert headline == pytest.approx(own, abs=6e-4)
+            assert f"over all {len(problem.names)} groups" in said
+        else:
+            assert len(counted) == len(problem.names) or len(counted) < 2
+        if len(counted) < 2:
+            assert choice.promised in (False, None)
+            assert "none of which count" in said or len(problem.names) == len(counted)
 
 
 def the_smallest_bound_is_one(problem, choice, rule):
