@@ -87,6 +87,10 @@ def test_the_summary_counts_promises_only_and_pairs_errors():
     page = coverage_page.page(cells, "the command", "a machine")
     assert "| 0.900 | evenhand | 1 | 0.667 | 0.667 | 0.250 | 0.750 | 1.500 |" in page
     assert "4 samples a cell" in page
+    short = "p, 100 rows, equalized_odds<=0.1 at 0.9: 0.667 of 3 promises"
+    assert short in page
+    kept = coverage_page.page(cells.assign(coverage=0.86), "the command", "a machine")
+    assert "No cell of the default falls short" in kept
 
 
 def test_a_population_that_is_not_there_is_named():

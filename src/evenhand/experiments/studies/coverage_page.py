@@ -90,11 +90,33 @@ def page(cells: pd.DataFrame, command: str, machine: str) -> str:
         f"promise. A cell counts to the coverage with at least {MIN_PROMISES} promises, or half of "
         "its draws where those are fewer.",
         _table(overall(cells)),
+        _short(cells),
         "Every cell of the default:",
         _table(shown),
         "No promise holds under drift: the rows the model will meet must be drawn as these were. ",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+SHORT = 0.05
+"""A cell whose promises hold by more than this less often than asked is named."""
+
+
+def _short(cells: pd.DataFrame) -> str:
+    """The default's cells that fall short, however few promises they have, in a sentence."""
+    own = cells[(cells["way"] == DEFAULT_WAY) & (cells["coverage"] < cells["confidence"] - SHORT)]
+    if own.empty:
+        return f"No cell of the default falls short of its confidence by more than {SHORT:g}."
+    named = [
+        f"{row['population']}, {row['rows']:,} rows, {row['criterion']}<={row['bound']:g} at "
+        f"{row['confidence']:g}: {row['coverage']:.3f} of "
+        f"{round((1 - row['refused']) * row['draws'])} promises"
+        for row in own.to_dict(orient="records")
+    ]
+    return (
+        f"Cells of the default that fall short of their confidence by more than {SHORT:g}, those "
+        f"with few promises too: {'; '.join(named)}."
+    )
 
 
 def _table(frame: pd.DataFrame) -> str:
