@@ -42,7 +42,7 @@ def save(plan: Plan, path: str | Path) -> Path:
 
 def page(plan: Plan) -> str:
     """One self-contained page: the picture, the tables and the notes."""
-    from evenhand.report.html import environment
+    from evenhand.report.environment import environment
 
     return (
         environment()

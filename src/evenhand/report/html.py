@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
 from evenhand._base.files import write_atomically
-from evenhand._base.text import number, seconds, visible
+from evenhand._base.text import number
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
 from evenhand.report import charts
+from evenhand.report.environment import environment
 from evenhand.report.group_table import RATES, group_table, score_columns
-from evenhand.report.markup import bounds, percent
 from evenhand.report.record import Record, Run
 from evenhand.report.uncertainty import LIMITS, doubts
 from evenhand.report.views import Point, asked_bound, bars, candidates, points
@@ -82,27 +80,6 @@ def write(run: Run, path: str | Path) -> Path:
         InputError: the folder cannot be written.
     """
     return write_atomically(path, render(run))
-
-
-@cache
-def environment() -> jinja2.Environment:
-    """Where the pages' templates are, and what they may call."""
-    environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("evenhand.report", "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-    environment.filters |= {
-        "number": number,
-        "percent": percent,
-        "bounds": bounds,
-        "seconds": seconds,
-        "visible": visible,
-    }
-    return environment
 
 
 def _summary(run: Run) -> list[dict[str, Any]]:

@@ -3,21 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
-import jinja2
 import numpy as np
 import pandas as pd
 
-from evenhand._base.text import listed, number, visible
+from evenhand._base.text import listed
 from evenhand.auditing.against import sentence
 from evenhand.auditing.page.people import Headline, Words, headline, left_out, sentences
 from evenhand.auditing.sentences import small, warnings
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
+from evenhand.report.environment import environment
 from evenhand.report.group_table import group_table
-from evenhand.report.markup import bounds, percent
 from evenhand.report.uncertainty import LIMITS
 
 if TYPE_CHECKING:
@@ -42,7 +40,7 @@ def render(audit: Audit) -> str:
     Every text that comes from data is escaped, and control characters are written out.
     """
     found, words = headline(audit), Words.of(audit)
-    page = _environment().get_template("audit.html.j2")
+    page = environment("evenhand.auditing.page").get_template("audit.html.j2")
     return page.render(
         audit=audit,
         about=audit.about,
@@ -64,31 +62,12 @@ def render(audit: Audit) -> str:
 def fragment(audit: Audit) -> str:
     """The headline and the first table, for a notebook."""
     found = headline(audit)
-    page = _environment().get_template("audit_fragment.html.j2")
+    page = environment("evenhand.auditing.page").get_template("audit_fragment.html.j2")
     return page.render(
         sentences=sentences(found, Words.of(audit)),
         parts=[_part(audit, part) for part in audit.shown[:1]],
         audit=audit,
     )
-
-
-@cache
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("evenhand.auditing.page", "templates"),
-                jinja2.PackageLoader("evenhand.report", "templates"),
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-    environment.filters |= {"number": number, "percent": percent, "bounds": bounds}
-    return environment
 
 
 def _pictures(found: Headline | None, words: Words) -> list[dict[str, Any]]:

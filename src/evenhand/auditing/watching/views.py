@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from functools import cache
 from typing import Any
-
-import jinja2
 
 from evenhand._base.text import number, plural, visible
 from evenhand.auditing.watching.judge import BROKEN, KEPT, OPEN
 from evenhand.auditing.watching.watch import Watch, criteria_of
+from evenhand.report.environment import environment
 
 STATES = {KEPT: 0, OPEN: 1, BROKEN: 2}
 NOTABLE = 0.05
@@ -104,23 +102,6 @@ def _escaped(text: str) -> str:
     return visible(text).replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n")
 
 
-@cache
-def _environment() -> jinja2.Environment:
-    return jinja2.Environment(
-        loader=jinja2.ChoiceLoader(
-            [
-                jinja2.PackageLoader("evenhand.auditing.watching", "templates"),
-                jinja2.PackageLoader("evenhand.report", "templates"),
-            ]
-        ),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-        finalize=lambda value: visible(value) if type(value) is str else value,
-    )
-
-
 MOST_DRAWN = 120
 """Looks on the time line; of more, the newest, and some of those before."""
 
@@ -156,7 +137,7 @@ def as_page(watch: Watch) -> str:
                 ],
             }
         )
-    page = _environment().get_template("watch.html.j2")
+    page = environment("evenhand.auditing.watching").get_template("watch.html.j2")
     return page.render(
         watch=watch, lines=lines, moved=moved(watch.last), number=number, state=watch.state
     )
