@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
     from evenhand.models.backbone import Backbone
+    from evenhand.models.features.extract import Running
 
 PARTS = ("train", "valid", "test")
 COLUMNS = ("label", "positive", "features", "drop", "text", "file", "split")
@@ -61,16 +62,14 @@ def stage_given(
     whole = isinstance(model, Backbone)
     if backbone is not None and not whole:
         backbone = replace(backbone, classes=task.classes)
+    running: Running = {**request.running, "progress": progress}
     stage = task_stage(
         task,
         backbone,
         seed=request.seed,
         use_cache=whole,
         depth=request.depth,
-        device=request.device,
-        precision=request.precision,
-        batch_size=request.batch_size,
-        progress=progress,
+        **running,
     )
     return regrouped(stage, request.regrouping), request
 

@@ -105,14 +105,7 @@ class Recipe:
         )
 
     def _running(self, world: World = ALONE) -> Running:
-        asked = self.config
-        return {
-            "device": asked.device,
-            "precision": asked.precision,
-            "batch_size": asked.batch_size,
-            "progress": self.progress,
-            "world": world,
-        }
+        return {**self.config.running, "progress": self.progress, "world": world}
 
     def extract(self, seed: int) -> None:
         """Put the features of every split into the cache, where a model gives them."""

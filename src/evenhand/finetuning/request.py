@@ -24,6 +24,7 @@ from evenhand.finetuning.task_file_checks import ERRORS, NEEDS_DATA, NEEDS_LABEL
 if TYPE_CHECKING:
     from evenhand.finetuning.regroup import Regrouping
     from evenhand.heads.selection.rule import Bound, Rule
+    from evenhand.models.features.extract import Running
     from evenhand.tasks.task import Task
 
 FILES = ("table", "images", "text")
@@ -221,6 +222,15 @@ class FinetuneRequest:
     def called(self) -> str:
         """What the results call the task."""
         return self.name or self.task
+
+    @property
+    def running(self) -> Running:
+        """How the model is run for its features."""
+        return {
+            "device": self.device,
+            "precision": self.precision,
+            "batch_size": self.batch_size,
+        }
 
     @property
     def bounds(self) -> tuple[Bound, ...]:

@@ -160,7 +160,7 @@ def _accumulate(
             f"the model gives logits of shape {tuple(logits.shape)} for a batch of {len(labels)} "
             f"labels: they must be ({len(labels)}, K)"
         )
-    members = Members(codes, labels.tolist())
+    members = Members(codes, labels)
     for one in sums.values():
         one.count(members)
     p = torch.softmax(logits.detach().to(torch.promote_types(logits.dtype, torch.float32)), dim=1)

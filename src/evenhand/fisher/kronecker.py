@@ -46,12 +46,12 @@ def kronecker_factors(
 
 def _balanced(name: str, fisher: GroupFisher, balance: Balance) -> KroneckerSums:
     cells = fisher.kronecker_cells
-    if cells is None or fisher.kronecker is None:
+    if not cells:
         raise InputError(
             f"the Kronecker factors of {name!r} were not collected: group_fisher(kronecker=True)"
         )
     if balance == "pooled":
-        return fisher.kronecker
+        return sum_of(cells.values())
     known: dict[Cell, KroneckerSums] = {cell: s for cell, s in cells.items() if cell[0] is not None}
     if not known:
         raise InputError(f"no sample of {name!r} is of a known group: give the groups' names")

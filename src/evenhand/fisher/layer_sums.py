@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,6 @@ from torch import Tensor, nn
 
 from evenhand._base.arrays import Float64
 from evenhand.errors import InputError
-from evenhand.fisher.kronecker import sum_of
 from evenhand.fisher.sums import Cell, GroupFisher, Kind, KroneckerSums
 from evenhand.groups import UNKNOWN
 
@@ -32,14 +32,20 @@ GRADIENTS = 4_000_000
 class Members:
     """Which samples of a batch are of which group."""
 
-    def __init__(self, codes: Sequence[Any], labels: Sequence[int] = ()) -> None:
-        self.size = len(codes)
-        self.cells: dict[Cell, list[int]] = defaultdict(list)
-        for place, (code, label) in enumerate(zip(codes, labels, strict=False)):
-            self.cells[None if _is_unknown(code) else str(code), label].append(place)
+    def __init__(self, codes: Sequence[Any], labels: Tensor | None = None) -> None:
+        self.size, self._codes, self._labels = len(codes), codes, labels
         self.counts = Counter(code for code in codes if not _is_unknown(code))
         where = {code: number for number, code in enumerate(self.counts)}
         self.index = torch.tensor([where.get(code, -1) for code in codes])
+
+    @cached_property
+    def cells(self) -> dict[Cell, list[int]]:
+        """Each (group, label) and the positions of its samples."""
+        labels = [] if self._labels is None else self._labels.tolist()
+        found: dict[Cell, list[int]] = defaultdict(list)
+        for place, (code, label) in enumerate(zip(self._codes, labels, strict=True)):
+            found[None if _is_unknown(code) else str(code), label].append(place)
+        return found
 
     @property
     def unknown(self) -> int:
@@ -138,8 +144,7 @@ class LayerSums:
             self.unknown,
             kind,
             stack(self.full, self.shape) if self.diagonal else None,
-            sum_of(self.factors.values()) if self.kronecker else None,
-            self.factors if self.kronecker else None,
+            kronecker_cells=self.factors if self.kronecker else None,
         )
 
 

@@ -34,9 +34,9 @@ class GroupFisher:
         kind: ``"empirical"`` (the labels given, as the paper) or ``"true"`` (labels expected
             under the model).
         diagonal_sums: (G, d, k) sums of x_i² delta_j², where asked for.
-        kronecker: the factors' sums over all samples, where asked for.
-        kronecker_cells: the same for the samples of each (group, label), of hidden layers; None
-            stands for an unknown group.
+        kronecker: of a head, the factors' sums over all samples, where asked for.
+        kronecker_cells: of a hidden layer, those over the samples of each (group, label), where
+            asked for; None stands for an unknown group.
 
     Example:
         >>> morning = eh.GroupFisher(np.array([[6.0, 3.0]]), np.array([3]), ("F",))

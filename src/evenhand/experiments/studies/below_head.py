@@ -116,14 +116,12 @@ def _compressed(stage: Stage, rank: int) -> Iterator[tuple[str, Any]]:
         yield weighting, low
 
 
-def _batch(stage: Stage) -> tuple[Any, Any, list[str | None]]:
+def _batch(stage: Stage) -> tuple[Any, Any, Any]:
     import torch
 
-    problem = stage.problem
-    rows = problem.train
-    names = [rows.groups.names[code] if code >= 0 else None for code in rows.groups.codes]
+    rows = stage.problem.train
     inputs = np.asarray(stage.inputs["train"], dtype=np.float32)
-    return torch.as_tensor(inputs), torch.as_tensor(rows.labels), names
+    return torch.as_tensor(inputs), torch.as_tensor(rows.labels), rows.groups.codes
 
 
 def _fine_tuned(stage: Stage, model: Any, strength: float) -> Any:
