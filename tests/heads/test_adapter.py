@@ -11,12 +11,6 @@ from evenhand.heads.objective import Objective
 from evenhand.heads.spec import FitControl, HeadSpec
 
 
-@pytest.fixture
-def layer():
-    rng = np.random.default_rng(2)
-    return Hidden(rng.normal(size=(5, 8)), rng.normal(size=8))
-
-
 def head_on(classes):
     rng = np.random.default_rng(3)
     return Head(rng.normal(size=(8, classes)), rng.normal(size=classes))

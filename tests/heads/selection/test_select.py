@@ -4,56 +4,22 @@ from dataclasses import FrozenInstanceError, replace
 
 import numpy as np
 import pytest
+from made_up import candidates, old, table
 
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
-from evenhand.head import Head
-from evenhand.heads.head_fit import HeadFit
-from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.select import select
 from evenhand.metrics.bounds import upper_bound
-from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import f1_error, gap
 
 EO, DP, EOPP = Criterion.EQUALIZED_ODDS, Criterion.DEMOGRAPHIC_PARITY, Criterion.EQUAL_OPPORTUNITY
-CELLS = np.array([[3000, 1500], [6000, 3000]])
-
-
-def table(tpr, fpr, cells=CELLS):
-    """(2, 2, 2) counts of two groups at these rates."""
-    chosen = np.stack([np.array(fpr) * cells[:, 0], np.array(tpr) * cells[:, 1]], axis=1)
-    return np.round(np.stack([cells - chosen, chosen], axis=-1)).astype(int)
-
 
 UNFAIR = table((0.60, 0.80), (0.05, 0.10))  # error lowest, gap .25
 FAIRER = table((0.68, 0.74), (0.07, 0.09))  # gap .08
 EVEN = table((0.70, 0.70), (0.10, 0.10))  # gap 0, error higher
 POOR = table((0.40, 0.40), (0.10, 0.10))  # gap 0, error highest
 PATH = (UNFAIR, FAIRER, EVEN, POOR)
-
-
-def candidates(tables, offsets=(0.0,), losses=None, criteria="eo"):
-    """A family of len(tables) / len(offsets) strengths."""
-    shaped = np.array(tables).reshape(-1, len(offsets), *np.shape(tables[0]))
-    fits = tuple(
-        HeadFit(Head(np.zeros((3, 2)), np.zeros(2)), float(s), 0.0, 1, True)
-        for s in range(len(shaped))
-    )
-    return Candidates(
-        tuple(float(s) for s in range(len(shaped))),
-        offsets,
-        shaped,
-        np.zeros((*shaped.shape[:2], *shaped.shape[-2:]), dtype=int),
-        fits,
-        criteria,
-        "head",
-        np.array(losses or [0.5] * len(shaped)),
-    )
-
-
-def old(counts):
-    return Counts(counts, np.zeros((2, 2), int), ("a", "b"), ("no", "yes"))
 
 
 def priced(points, difference):
