@@ -43,6 +43,7 @@ NOT_RUN = {
     "cache list": "what is listed is of a cache of its own",
     "plan adult": "the page's Python makes the same plan, which takes a while",
     "[table2|": "a summary of what may be given",
+    "cuda:": "a GPU",
     "DASK_": "a cluster; tests/_base and tests/experiments start one",
 }
 """What a line holds, and why it is not run."""

@@ -8,9 +8,9 @@ import duckdb
 import numpy as np
 import pandas as pd
 import pytest
-import yaml
 from typer.testing import CliRunner
 
+from evenhand._base.asked import read_asked
 from evenhand.auditing import AuditRequest, audit, audit_of
 from evenhand.cli.main import app
 from evenhand.errors import InputError
@@ -83,7 +83,7 @@ def test_a_query_to_postgresql_from_the_command_line(in_postgres, expected, tmp_
     assert done.exit_code == 0, done.output
     counts = json.loads(done.stdout)["before"]["counts"]
     assert counts["table"] == expected.counts["sex"].table.tolist()
-    asked = yaml.safe_load((tmp_path / "out" / "config.yaml").read_text())
+    asked = read_asked(tmp_path / "out")
     assert asked["query"] == query
     for path in (tmp_path / "out").iterdir():
         assert "secret" not in path.read_text()

@@ -38,7 +38,14 @@ def test_somebodys_page_is_refused_before_any_work(command, tmp_path, capsys):
 def test_a_study_says_what_was_asked_and_seals_what_it_wrote(tmp_path, monkeypatch):
     kept = {"promised": [True, True, False], "true_gap": [0.05, 0.2, 0.5], "draw": range(3)}
     cell = {"population": "p", "rows": 100, "criterion": "equalized_odds", "bound": 0.1}
-    draws = pd.DataFrame(kept | cell | {"confidence": 0.9, "floor": 0.02})
+    told = {
+        "confidence": 0.9,
+        "floor": 0.02,
+        "way": study.DEFAULT_WAY,
+        "true_error": 16.0,
+        "z": 1.3,
+    }
+    draws = pd.DataFrame(kept | cell | told)
     monkeypatch.setattr(study, "coverage", lambda **_: draws.assign(kept=draws["draw"] == 0))
     folder = tmp_path / "study"
     asked = ["study", "coverage", "--replicates", "1", "--seed", "3", "--jobs", "1", "--quiet"]

@@ -35,10 +35,9 @@ def store(tmp_path, monkeypatch):
     """A tracking store of the test's own, as a folder."""
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri((tmp_path / "store").as_uri())
     yield tmp_path / "store"
-    mlflow.set_tracking_uri(before)
+    mlflow.set_tracking_uri(None)  # what the environment says again
 
 
 def test_rows(kind, data, folder):

@@ -41,7 +41,6 @@ def test_mlflow_keeps_parameters_metrics_and_the_choice(told, tmp_path, monkeypa
         mlflow = pytest.importorskip("mlflow")
     monkeypatch.setenv("MLFLOW_DISABLE_TELEMETRY", "true")
     monkeypatch.setenv("MLFLOW_ALLOW_FILE_STORE", "true")
-    before = mlflow.get_tracking_uri()
     mlflow.set_tracking_uri((tmp_path / "store").as_uri())
     try:
         events, result = told
@@ -51,7 +50,7 @@ def test_mlflow_keeps_parameters_metrics_and_the_choice(told, tmp_path, monkeypa
         assert mlflow.active_run() is None
         (run,) = mlflow.search_runs(search_all_experiments=True, output_format="list")
     finally:
-        mlflow.set_tracking_uri(before)
+        mlflow.set_tracking_uri(None)  # what the environment says again
     assert run.info.run_name == "people"
     assert run.data.params["asked.strength"] == "1.0"
     after = result.run.after

@@ -144,7 +144,9 @@ def serve(folder, points, arguments):
     if points == "all":
         chosen = range(1, steps + 1)
     else:
-        chosen = sorted(random.Random(0).sample(range(1, steps + 1), int(points.split(":")[-1])))
+        # The last step syncs a folder whose files are all written: no disk is full from there on.
+        last = steps - 1 if full else steps
+        chosen = sorted(random.Random(0).sample(range(1, last + 1), int(points.split(":")[-1])))
     results = []
     for number, point in enumerate(chosen):
         name = f"killed-{point}"

@@ -79,7 +79,7 @@ def _from(folder: Path, key: str, value: Any) -> Any:
 
 
 def _to(folder: Path, key: str, value: Any) -> Any:
-    if key not in PATHS or not isinstance(value, str) or "\0" in value:
+    if key not in PATHS or not isinstance(value, str) or "\0" in value or "://" in value:
         return value
     # What is no path, such as the name of a model, stays as it is; data are always at a path.
     there = folder / value

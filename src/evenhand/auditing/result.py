@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -23,14 +22,10 @@ from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval
 from evenhand.report.group_table import group_table
-from evenhand.report.record import Record, Run
+from evenhand.report.record import Record, Run, now
 from evenhand.report.setting import Setting
 
 METHOD = "audited decisions"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +67,7 @@ class Audit:
     apart: tuple[str, ...] = ()
     about: About = field(default_factory=About)
     against: tuple[Difference, ...] = ()
-    made: str = field(default_factory=_now)
+    made: str = field(default_factory=now)
     shown: tuple[Grouping, ...] = field(init=False)
     suppressed: dict[str, int] = field(init=False)
 
@@ -228,6 +223,7 @@ class Audit:
             config={k: v for k, v in self.request.to_config().items() if k != "file"}
             | {"positive": self.classes[1] if len(self.classes) == 2 else None},
             tables=tuple(self.selection() + self.scoring() + self.changes()),
+            made=self.made,
         )
 
     def warnings(self) -> list[str]:

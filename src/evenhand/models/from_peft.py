@@ -43,8 +43,9 @@ def load_adapter(
     base = _base(folder)
     if not (folder / WEIGHTS).is_file():
         raise InputError(
-            f"{folder} has no {WEIGHTS}: save the adapter with safe_serialization=True; pickled "
-            "weights are not read"
+            f"{folder} is a PEFT adapter of {base} and has no {WEIGHTS}: save it with "
+            "safe_serialization=True, as pickled weights are not read, or merge it with its base "
+            "(merge_and_unload) and save that"
         )
     try:
         import peft
@@ -72,7 +73,8 @@ def _base(folder: Path) -> str:
         raise InputError(f"{folder / CONFIG} is damaged: {error}") from error
     if not isinstance(base, str) or not base:
         raise InputError(
-            f"{folder / CONFIG} names no base model: write its folder or hub name there as "
-            "base_model_name_or_path"
+            f"{folder} is a PEFT adapter of a model that it does not name ({CONFIG} names no base "
+            "model): write its folder or hub name there as base_model_name_or_path, or merge the "
+            "adapter with it (merge_and_unload) and save that"
         )
     return base

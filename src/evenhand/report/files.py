@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import asdict, is_dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +45,7 @@ def to_json(run: Run) -> str:
     """The run as JSON: an undefined number is null; counts are written with their names."""
     document = {
         "schema": SCHEMA,
-        "time": datetime.now(UTC).isoformat(timespec="seconds"),
+        "time": run.made,
         "command": run.command,
         "asked": run.asked,
         "decided": run.decided,

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
@@ -134,6 +135,11 @@ class PathPoint:
     offset: float = 0.0
 
 
+def now() -> str:
+    """The time in UTC, as documents for machines have it."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
+
+
 @dataclass(frozen=True, eq=False)
 class Run:
     """Everything a report shows.
@@ -154,6 +160,7 @@ class Run:
         counted: the groups with the rows to count by the criterion; None where nobody asked.
         frontier: the points of the path that the choice was made from.
         tables: further tables of the report: ``(title, what it says, DataFrame)``.
+        made: when, in UTC.
     """
 
     command: str
@@ -172,6 +179,7 @@ class Run:
     counted: tuple[str, ...] | None = None
     frontier: tuple[PathPoint, ...] = ()
     tables: tuple[tuple[str, str, pd.DataFrame], ...] = ()
+    made: str = field(default_factory=now)
 
     @property
     def criteria(self) -> tuple[Criterion, ...]:

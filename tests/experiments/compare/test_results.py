@@ -9,6 +9,7 @@ import pytest
 import torch
 from torch import nn
 
+from evenhand._base.events import Telling
 from evenhand.errors import MissingExtraError
 from evenhand.experiments.compare import results, run
 from evenhand.experiments.compare.as_run import _coinciding
@@ -106,7 +107,7 @@ def test_side_by_side_seeds_leave_out_what_one_at_a_time_does(tmp_path, monkeypa
     monkeypatch.setattr(TinyRecipe, "extract", lambda self, seed: None, raising=False)
     asked = CompareRequest(FinetuneRequest(), (0, 1), tuple(NAMES) if named else None)
     monkeypatch.setattr(CompareRequest, "names", NAMES)
-    run._run(TinyRecipe(), asked, tmp_path, jobs, None)
+    run._run(TinyRecipe(), asked, tmp_path, jobs, Telling("compare"))
     cells = [read_cell(cell_path(tmp_path, seed, "svd")) for seed in (0, 1)]
     assert [cell.too_wide for cell in cells] == [not named] * 2
 

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from evenhand._base.asked import write_asked
+from evenhand._base.asked import CONFIG, write_config
 from evenhand._base.files import write_atomically
+from evenhand._base.seals import write_sums
 from evenhand._base.text import csv_safe, frame_to_csv
 from evenhand.auditing.against import frame as changes_frame
 from evenhand.auditing.page.people import Words, headline, left_out, sentences
@@ -57,12 +58,14 @@ def write(audit: Audit, folder: Path) -> dict[str, Path]:
         content[f"ll144-{at}.csv"] = frame_to_csv(frame)
     if audit.request.xlsx:
         content["audit.xlsx"] = workbook(audit)
+    # First, so that a folder whose run was cut short is known again.
+    write_config(folder, {"command": "audit", **audit.request.to_config()})
     paths = {name: write_atomically(folder / name, what) for name, what in content.items()}
     if audit.request.pdf:
         paths["report.pdf"] = write_atomically(
             folder / "report.pdf", printed(folder / "report.html")
         )
-    write_asked(folder, {"command": "audit", **audit.request.to_config()}, list(paths))
+    write_sums(folder, [CONFIG, *paths])
     return paths
 
 
