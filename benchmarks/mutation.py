@@ -49,6 +49,11 @@ TESTS = {
         "-k",
         "not covers and not millisec",
     ],
+    "metrics/largest_gap": [
+        "tests/metrics/test_intervals.py",
+        "-k",
+        "not covers and not millisec",
+    ],
     "metrics/bounds": ["tests/metrics/test_bounds.py"],
     "fisher/closed_form": ["tests/fisher/test_closed_form.py", "tests/fisher/test_head_fisher.py"],
 }
