@@ -205,3 +205,18 @@ def test_neither_the_data_nor_the_run_is_written_over(run, tmp_path, which):
     with pytest.raises(InputError, match="is the data, or a file of the run"):
         eh.predict(folder, data, output)
     assert output.read_bytes() == before
+
+
+def test_rows_are_encoded_a_few_at_a_time_however_the_file_keeps_them(run, tmp_path, monkeypatch):
+    from evenhand.tasks import raw_batches
+
+    monkeypatch.setattr(raw_batches, "MOST_ROWS", 37)
+    data = write(new_rows(), tmp_path / "new.parquet")
+    sizes = []
+    found = eh.predict(run[1], data, tmp_path / "scored.csv", columns=["id"], on_rows=sizes.append)
+    assert max(sizes) == 37
+    assert sum(sizes) == 200
+    table = scored(found.output)
+    assert table["decision"].tolist() == own_decisions(run[0])
+    assert table["id"].tolist() == new_rows()["id"].tolist()
+    assert table["row"].tolist() == list(range(1, 201))

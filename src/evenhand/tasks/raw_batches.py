@@ -17,6 +17,9 @@ from evenhand.tasks.read_table import plain_values
 from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.table_file import TableFile
 
+MOST_ROWS = 1 << 16
+"""Rows encoded together: a row of forty categories a column becomes some kilobytes."""
+
 
 @dataclass(frozen=True)
 class RawBatch:
@@ -54,7 +57,7 @@ def raw_batches(table: TableFile, raw: Raw, carried: Sequence[str]) -> Iterator[
     table.misfits = misfits
     names = list(dict.fromkeys((*raw.needs, *carried)))  # a carried one may be read too
     start = 0
-    for batch in table.read([table.place(name) for name in names]):
+    for batch in _small(table.read([table.place(name) for name in names])):
         count = batch.num_rows
         bad: dict[int, str] = {}
         for row in sorted(misfits):
@@ -73,6 +76,13 @@ def raw_batches(table: TableFile, raw: Raw, carried: Sequence[str]) -> Iterator[
         nothing = pd.DataFrame({name: pd.Series(dtype=object) for name in raw.needs})
         places = np.empty(0, dtype=np.int64)
         yield RawBatch(start, len(last), places, nothing, [None] * len(carried), last)
+
+
+def _small(batches: Iterator[Any]) -> Iterator[Any]:
+    """Batches of a size whose encoded rows are small beside them, however a file keeps its rows."""
+    for batch in batches:
+        for start in range(0, batch.num_rows, MOST_ROWS):
+            yield batch.slice(start, MOST_ROWS)
 
 
 def plain_or_text(column: Any) -> Any:
