@@ -1,12 +1,13 @@
 """``evenhand audit`` of files beside DuckDB's own group by of the same columns.
 
-Decisions by sex and race are simulated (seed 0) and written as Parquet and as CSV. Each file is
-counted by a bare query in a fresh process, and audited by the command in another; both are timed
-from start to end.
+Decisions by sex and race are simulated (seed 0) and written as Parquet and as CSV; ten such Parquet
+files make a folder. Each is counted by a bare query in a fresh process, and audited by the command
+in another; both are timed from start to end.
 """
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -17,6 +18,7 @@ from benchmarks.measure import Options, Spread, in_turns
 from benchmarks.rows import TIMES, Row
 
 ROWS, QUICK_ROWS, BATCH = 10_000_000, 20_000, 1_000_000
+FILES = 10
 SECONDS = "s more"
 OWN = """
 import duckdb, sys
@@ -40,19 +42,23 @@ def run(options: Options) -> list[Row]:
     rows = QUICK_ROWS if options.quick else ROWS
     with tempfile.TemporaryDirectory() as folder:
         parquet, table = _written(Path(folder), rows)
-        return [_row(parquet, rows, options), _row(table, rows, options)]
+        many = _copied(parquet, Path(folder) / "many")
+        return [
+            _row(parquet, rows, "parquet", options),
+            _row(table, rows, "csv", options),
+            _row(many, FILES * rows, f"{FILES} files of parquet", options),
+        ]
 
 
-def _row(path: Path, rows: int, options: Options) -> Row:
+def _row(path: Path, rows: int, kind: str, options: Options) -> Row:
     peaks: list[float] = []
     ways: dict[str, Callable[[], object]] = {
-        "own": lambda: _python(OWN, path),
+        "own": lambda: _python(OWN, path / "*.parquet" if path.is_dir() else path),
         "ours": lambda: peaks.append(float(_python(OURS, path)) / 1024),
     }
     seconds = in_turns(ways, options.repeats)
     own, ours = Spread.of(seconds["own"]), Spread.of(seconds["ours"])
-    kind = path.suffix[1:]
-    if kind == "csv":
+    if kind != "parquet":
         spread = Spread.of([a / b for a, b in zip(seconds["ours"], seconds["own"], strict=True)])
         unit, bar = TIMES, "<= 1.5"
     else:
@@ -78,6 +84,14 @@ def _python(code: str, path: Path) -> str:
     command = [sys.executable, "-c", code, str(path)]
     done = subprocess.run(command, check=True, capture_output=True, text=True)
     return done.stderr
+
+
+def _copied(path: Path, folder: Path) -> Path:
+    """A folder of files with the same rows, each with bytes of its own to be read."""
+    folder.mkdir()
+    for at in range(FILES):
+        shutil.copy(path, folder / f"{at}.parquet")
+    return folder
 
 
 def _written(folder: Path, rows: int) -> tuple[Path, Path]:

@@ -450,3 +450,27 @@ def test_an_audit_of_which_no_group_is_known_says_so():
     assert "20 rows have no sex" in text
     assert "n/a" in text
     assert result.above({"dp": 2})[0].endswith("no two groups can be compared")
+
+
+def test_crossings_of_every_depth_with_the_rough_groups_marked():
+    draw, n = np.random.default_rng(0), 1200
+    table = pd.DataFrame({c: draw.choice(list("AB"), n) for c in "abc"})
+    table["a"] = np.where(np.arange(n) < 60, "few", table["a"])
+    table = table.assign(y=draw.integers(0, 2, n), p=draw.integers(0, 2, n))
+    asked = {"label": "y", "prediction": "p", "groups": list("abc")}
+    names = ["a", "b", "c", "a × b", "a × c", "b × c", "a × b × c"]
+    assert list(audit(table, **asked).counts) == names
+    assert list(audit(table, **asked, depth=2).counts) == names[:-1]
+    assert list(audit(table, **asked, cross=False).counts) == names[:3]
+    with pytest.raises(InputError, match="--depth is how many columns are crossed"):
+        audit(table, **asked, depth=2, cross=False)
+    found = audit(table, **asked, depth=2)
+    frame = found.group_frame()
+    for (attribute, group), rough in frame.groupby(["attribute", "group"])["few_rows"]:
+        counts = found.counts[attribute]
+        cells = counts.cells[counts.group_names.index(group)]
+        assert (rough == (cells < 100).any()).all(), (attribute, group)
+    text, page = as_text(found), render(found)
+    assert "~few" in text
+    assert text.count("~ few rows: its rates are rough") == 3
+    assert page.count("few people: rough") == frame["few_rows"].sum()

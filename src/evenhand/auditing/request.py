@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import Any, Self
 from urllib.parse import urlsplit, urlunsplit
 
@@ -46,6 +47,15 @@ class AuditRequest:
     file: str | None = option(None, check.text, "What is audited.")
     table: str | None = option(None, check.text, "Of a database: the table, or SCHEMA.TABLE.")
     query: str | None = option(None, check.text, "Of a database: one SELECT in place of a table.")
+    join: tuple[str, ...] = option(
+        (),
+        check.words,
+        "Another file, or table of the database, that holds groups or labels; repeatable.",
+        many=True,
+    )
+    on: tuple[str, ...] = option(
+        (), check.words, "Column by which tables are joined; repeatable.", many=True
+    )
     label: str | None = option(None, check.text, "Column of what was true.")
     groups: tuple[str, ...] = option(
         (), check.words, "Group column; repeat for several.", flag="--group", many=True
@@ -54,6 +64,11 @@ class AuditRequest:
     score: str | None = option(None, check.text, "Column of scores (two classes).")
     cross: bool = option(
         True, check.yes, "Audit the crossings of the groups too.", flag="--cross/--no-cross"
+    )
+    depth: int | None = option(
+        None,
+        check.whole(2, MOST_GROUP_COLUMNS),
+        "Cross at most so many group columns: 2 for pairs; default: all of them.",
     )
     threshold: float = option(
         DEFAULT_THRESHOLD,
@@ -182,6 +197,12 @@ class AuditRequest:
         return self.fail_below or {}
 
     @property
+    def spans(self) -> list[tuple[str, ...]]:
+        """What is grouped by: every column, and the crossings of them that are asked for."""
+        most = min(self.depth or len(self.groups), len(self.groups)) if self.cross else 1
+        return [span for n in range(1, most + 1) for span in combinations(self.groups, n)]
+
+    @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read, each once."""
         every = (self.label, *self.groups, self.prediction, self.score)
@@ -190,6 +211,8 @@ class AuditRequest:
     def _check_columns(self) -> None:
         if self.table is not None and self.query is not None:
             raise InputError("give a table (--table) or a query (--query), not both")
+        if bool(self.join) != bool(self.on):
+            raise InputError("to join tables, give both: the others (--join) and the key (--on)")
         names = list(self.groups)
         if not names:
             raise InputError("an audit needs at least one group column")
@@ -197,6 +220,8 @@ class AuditRequest:
             raise InputError(f"a group column is named twice: {listed(names)}")
         if len(names) > MOST_GROUP_COLUMNS:
             raise InputError(f"at most {MOST_GROUP_COLUMNS} group columns, found {len(names)}")
+        if self.depth is not None and not self.cross:
+            raise InputError("--depth is how many columns are crossed: leave out --no-cross")
         if self.fail_worse and self.other is None:
             raise InputError("--fail-worse needs decisions to compare with: --against")
         if self.prediction is None and self.score is None:

@@ -15,6 +15,7 @@ from evenhand.auditing import against, gate, sentences
 from evenhand.auditing.against import Difference
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.page.about import About
+from evenhand.auditing.page.people import enough_rows
 from evenhand.auditing.ratios import check_references, ratios, reference_of
 from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
@@ -186,11 +187,17 @@ class Audit:
         return fragment(self)
 
     def group_frame(self) -> pd.DataFrame:
-        """The group tables of every group column and crossing, one under the other."""
+        """The group tables of every group column and crossing, one under the other.
+
+        ``few_rows``: a group has too few rows for its rates to be more than rough.
+        """
         frames = []
         for part in self.shown:
             frame = group_table(part.counts, part.values)
+            enough = enough_rows(part.counts, self.request.shown, self.request.min_count)
+            few = dict(zip(part.counts.group_names, ~enough, strict=True))
             frame.insert(0, "attribute", part.counts.attribute)
+            frame["few_rows"] = frame["group"].map(few).astype(bool)
             frames.append(frame)
         return pd.concat(frames, ignore_index=True)
 

@@ -29,12 +29,16 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+IN_MEMORY = "a table in memory"
+
+
 class AuditOptions(TypedDict, total=False):
     """How decisions are read, counted and judged; see :func:`audit`."""
 
     threshold: float
     positive: str | None
     cross: bool
+    depth: int
     criterion: str
     reference: str | Sequence[str]
     min_count: int
@@ -43,6 +47,8 @@ class AuditOptions(TypedDict, total=False):
     delimiter: str | None
     table: str | None
     query: str | None
+    join: Sequence[str | Path | pd.DataFrame | Any]
+    on: str | Sequence[str]
     encoding: str | None
     fail_above: Mapping[str, float]
     fail_below: Mapping[str, float]
@@ -80,12 +86,15 @@ def audit(
             calibration and the scoring rate of each group.
         options: ``threshold`` (.5): of the score, where there is no prediction. ``positive``: the
             positive class; by default the last of the two in order. ``cross`` (True): with several
-            group columns, also audit their crossings. ``criterion``: what the report shows.
+            group columns, also audit their crossings, of ``depth`` columns at most (all).
+            ``criterion``: what the report shows.
             ``reference``: groups whose selection rate impact ratios are over.
             ``min_count`` (100): cells group × label below it are flagged. ``suppress_below`` (0):
             groups with fewer rows, or a label cell with fewer but some, are not shown.
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,
-            ``encoding``: of a CSV. ``table``, ``query``: of a database.
+            ``encoding``: of a CSV. ``table``, ``query``: of a database. ``join``, ``on``: other
+            files, tables in memory or tables of the database that hold groups or labels, and the
+            key columns they are matched by; each decision is counted once.
             ``fail_above``, ``fail_below``, ``by_upper``: the gate, see ``Audit.failures``.
             ``against``, ``against_prediction``: decisions to compare with, of the same columns, and
             ``fail_worse``: how much worse a gap may be than theirs. ``about``, ``view``, ``xlsx``,
@@ -106,13 +115,20 @@ def audit(
     if isinstance(other, str | Path):
         told["against"], other = str(other), None
     elif other is not None:
-        told["against"] = "a table in memory"
+        told["against"] = IN_MEMORY
+    joined = told.pop("join", None) or ()
+    joined = [joined] if isinstance(joined, str | Path) or hasattr(joined, "columns") else joined
+    told["join"] = [str(j) if isinstance(j, str | Path) else IN_MEMORY for j in joined]
     columns = {"label": label, "groups": groups, "prediction": prediction, "score": score}
-    return audit_of(AuditRequest.of(file=file, **columns, **told), source, other)
+    asked = AuditRequest.of(file=file, **columns, **told)
+    return audit_of(asked, source, other, joined)
 
 
 def audit_of(
-    asked: AuditRequest, source: str | Path | pd.DataFrame | Any = None, against: Any = None
+    asked: AuditRequest,
+    source: str | Path | pd.DataFrame | Any = None,
+    against: Any = None,
+    joined: Sequence[Any] | None = None,
 ) -> Audit:
     """The audit that is asked for.
 
@@ -120,18 +136,19 @@ def audit_of(
         asked: the request.
         source: a table in memory, or a file in place of the request's.
         against: the same in place of the request's decisions to compare with.
+        joined: the same in place of the tables that the request joins.
 
     Raises:
         InputError: see :func:`audit`.
         MissingExtraError: a workbook without openpyxl.
     """
     began, about = time.perf_counter(), read_about(asked.about)
-    table, cells = counted(asked, source)
+    table, cells = counted(asked, source, joined)
     with closing(table):
         found = _judged(asked, table, cells, about, began)
     if asked.other is None:
         return found
-    before = audit_of(asked.other, source if asked.against is None else against)
+    before = audit_of(asked.other, source if asked.against is None else against, None, joined)
     return replace(found, against=differences(found, before))
 
 
@@ -152,15 +169,12 @@ def _judged(
         positive=asked.positive,
         scored=asked.score is not None,
     )
-    spans: list[tuple[str, ...]] = [(name,) for name in asked.groups]
-    if asked.cross and len(asked.groups) > 1:
-        spans.append(asked.groups)
     groupings = Groupings(asked, cells, usable, classes)
     scores = None if asked.score is None else count_scores(table, asked, cells)
     outside = int(cells.outside[usable].sum())
     dropped = {column: int(cells.rows[absent].sum()) for column, absent in missing.items()}
     return Audit(
-        parts=tuple(groupings.by(span, scores, calibrated=not outside) for span in spans),
+        parts=tuple(groupings.by(span, scores, calibrated=not outside) for span in asked.spans),
         classes=classes.names,
         rows=int(cells.rows.sum()),
         missing={column: dropped[column] for column in asked.columns if dropped[column]},

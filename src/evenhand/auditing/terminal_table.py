@@ -6,10 +6,12 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import numpy as np
+import numpy.typing as npt
 
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.against import sentence
 from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.page.people import enough_rows
 from evenhand.auditing.result import Audit
 from evenhand.auditing.sentences import small
 from evenhand.criteria import Criterion
@@ -38,6 +40,7 @@ SHOWN = {
 
 
 MOST_LINES = 40
+MARK, ROUGH = "~", "~ few rows: its rates are rough, and it is no part of the headline"
 
 
 def as_text(audit: Audit, *, color: bool = False) -> str:
@@ -52,8 +55,15 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
     for part in audit.shown:
         lines += [f"{bold}{fitted('By ' + part.counts.attribute, WIDTH).rstrip()}{plain}"]
         ratios = not part.counts.labelled and len(audit.classes) == 2
-        table = _ratios(audit, part) if ratios else _groups(part)
-        lines += [*table, "", *_gaps(part, audit.request.criteria), ""]
+        few = ~enough_rows(part.counts, audit.request.shown, audit.request.min_count)
+        table = _ratios(audit, part, few) if ratios else _groups(part, few)
+        lines += [
+            *table,
+            *([f"{dim}{ROUGH}{plain}"] if few.any() else []),
+            "",
+            *_gaps(part, audit.request.criteria),
+            "",
+        ]
     if audit.against:
         lines += [f"{bold}Changes{plain}"]
         for change in audit.against:
@@ -69,22 +79,24 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
     return "\n".join(lines).rstrip()
 
 
-def _groups(part: Grouping) -> list[str]:
+def _groups(part: Grouping, few: npt.NDArray[np.bool_]) -> list[str]:
     frame = group_table(part.counts, part.values)
     many = frame["class"].nunique() > 1
-    name = frame["group"].map(visible)
+    rough = dict(zip(part.counts.group_names, few, strict=True))
+    name = frame["group"].map(lambda group: MARK * int(rough[group]) + visible(group))
     if many:
         name = name + " · " + frame["class"].map(visible)
     shown = [(column, head) for column, head in SHOWN.items() if column in frame]
     return _table(frame, name.tolist(), shown)
 
 
-def _ratios(audit: Audit, part: Grouping) -> list[str]:
+def _ratios(audit: Audit, part: Grouping, few: npt.NDArray[np.bool_]) -> list[str]:
     """How many of each group were decided positive, and what share that is of the reference's."""
     frame = audit.ratios(part)
     shown = [("rate", "select"), ("low", "from"), ("high", "to"), ("impact_ratio", "ratio")]
     shown += [("ratio_low", "from"), ("ratio_high", "to")]
-    return _table(frame, frame["group"].map(visible).tolist(), shown)
+    names = [MARK * int(rough) + visible(g) for g, rough in zip(frame["group"], few, strict=True)]
+    return _table(frame, names, shown)
 
 
 def _table(frame: pd.DataFrame, names: list[str], shown: list[tuple[str, str]]) -> list[str]:

@@ -10,7 +10,14 @@ import pandas as pd
 
 from evenhand._base.text import listed
 from evenhand.auditing.against import sentence
-from evenhand.auditing.page.people import Headline, Words, headline, left_out, sentences
+from evenhand.auditing.page.people import (
+    Headline,
+    Words,
+    enough_rows,
+    headline,
+    left_out,
+    sentences,
+)
 from evenhand.auditing.sentences import small, warnings
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
@@ -116,12 +123,15 @@ def _part(audit: Audit, part: Grouping) -> dict[str, Any]:
         (RATES[name][0], RATES[name][1].format(positive=positive, label=audit.request.label))
         for name in rates
     ]
+    enough = enough_rows(counts, audit.request.shown, audit.request.min_count)
+    few = {name for name, big in zip(counts.group_names, enough, strict=True) if not big}
     rows = []
     for at, entry in enumerate(frame.head(MOST_ROWS).to_dict(orient="records")):
         ratio = None if ratios is None else ratios.iloc[at]
         rows.append(
             {
                 "group": entry["group"],
+                "few": entry["group"] in few,
                 "class": None if two else entry["class"],
                 "rows": int(entry["rows"]),
                 "rates": [_rate(entry, name) for name in rates],

@@ -6,6 +6,7 @@ One query is pushed to the engine, so that nothing but counts comes back; it is 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -14,6 +15,13 @@ from evenhand._base.text import visible
 from evenhand.auditing.request import AuditRequest, without_password
 from evenhand.auditing.tables.asking import Asking, Postgres
 from evenhand.auditing.tables.embedded import Embedded
+from evenhand.auditing.tables.joining import (
+    Joined,
+    check_keys,
+    columns_by_table,
+    partners,
+    whole,
+)
 from evenhand.auditing.tables.relation import (
     TEXT,
     WHOLE,
@@ -58,18 +66,15 @@ def database_file(source: str | Path, asked: AuditRequest) -> Relation:
         engine = Embedded(str(source))
     except duckdb.Error as error:
         raise InputError(f"{label} cannot be opened: {_line(error)}") from error
+
+    def kinds_of(query: str) -> dict[str, str | None]:
+        described = engine(f"describe {query}")
+        names, types = (described.column(f"column_{what}").to_pylist() for what in ("name", "type"))
+        return {name: _of_duckdb(kind) for name, kind in zip(names, types, strict=True)}
+
+    opened = _Opened(label, engine, kinds_of, _tables(engine), engine.asks_only)
     try:
-        origin = _origin(asked, _tables(engine), label, engine.asks_only)
-        described = engine(f"describe select * from {origin}")
-        types = dict(
-            zip(
-                described.column("column_name").to_pylist(),
-                described.column("column_type").to_pylist(),
-                strict=True,
-            )
-        )
-        kinds = {name: _of_duckdb(kind) for name, kind in types.items()}
-        relation = _relation(asked, label, origin, kinds, engine)
+        relation = _relation(asked, opened)
     except duckdb.Error as error:
         engine.close()
         raise InputError(f"{label}: {_line(error)}") from error
@@ -105,9 +110,9 @@ def database(url: str, asked: AuditRequest) -> Relation:
 
     engine: Asking = (Postgres if dialect == "postgres" else Asking)(connection, dialect)
 
-    def run(query: str) -> Any:
-        written = sqlglot.transpile(query, read="duckdb", write=dialect)[0]
-        return engine.answer(written.replace(SOURCE, origin))
+    def written(query: str) -> str:
+        own = sqlglot.transpile(query, read="duckdb", write=dialect)[0]
+        return own.replace(SOURCE, f"({(asked.query or '').strip().rstrip(';')})")
 
     def asks_only(query: str) -> bool:
         try:
@@ -116,10 +121,16 @@ def database(url: str, asked: AuditRequest) -> Relation:
             raise InputError(f"--query is no query of {dialect}: {_line(error)}") from error
         return len(statements) == 1 and isinstance(statements[0], sqlglot.exp.Query)
 
+    opened = _Opened(
+        label,
+        lambda query: engine.answer(written(query)),
+        lambda query: engine.kinds(written(query)),
+        connection.list_tables,
+        asks_only,
+        SOURCE,
+    )
     try:
-        origin = _origin(asked, connection.list_tables, label, asks_only)
-        kinds = engine.kinds(f"select * from {origin}")
-        relation = _relation(asked, label, SOURCE, kinds, run)
+        relation = _relation(asked, opened)
     except InputError:
         connection.disconnect()
         raise
@@ -131,14 +142,38 @@ def database(url: str, asked: AuditRequest) -> Relation:
     return relation
 
 
-def _relation(
-    asked: AuditRequest,
-    label: str,
-    origin: str,
-    kinds: Mapping[str, str | None],
-    run: Callable[[str], Any],
-) -> Relation:
-    check_columns(list(kinds), asked.columns, label)
+@dataclass(frozen=True)
+class _Opened:
+    """A database that answers, asked in the words of DuckDB's SQL.
+
+    Attributes:
+        label: what errors call it.
+        run: a query to its answer.
+        kinds: a query to its columns, and what scores are kept as in each; None for nested values.
+        tables: the names of all tables.
+        asks_only: whether what the user wrote is one SELECT.
+        source: what stands for the user's query; None: it is written as it is.
+    """
+
+    label: str
+    run: Callable[[str], Any]
+    kinds: Callable[[str], Mapping[str, str | None]]
+    tables: Callable[[], Sequence[str]]
+    asks_only: Callable[[str], bool]
+    source: str | None = None
+
+
+def _relation(asked: AuditRequest, opened: _Opened) -> Relation:
+    label, origins = opened.label, [_origin(asked, opened), *map(_named, asked.join)]
+    every = [opened.kinds(f"select * from {origin} as t") for origin in origins]
+    labels = [asked.table or "the query", *map(visible, asked.join)]
+    if asked.on:
+        held = [(name, list(kinds)) for name, kinds in zip(labels, every, strict=True)]
+        own = columns_by_table(held, asked.columns, asked.on)
+    else:
+        check_columns(list(every[0]), asked.columns, label)
+        own = [list(asked.columns)]
+    kinds = {c: every[at][c] for at, columns in enumerate(own) for c in columns}
     for column in asked.columns:
         if kinds[column] is None:
             raise InputError(
@@ -150,35 +185,47 @@ def _relation(
             f"score column {visible(asked.score)!r} of {label} holds {number}, not numbers: cast "
             "it in a query (--query)"
         )
-    what = {"table": asked.table} if asked.table else {"query": asked.query}
+    what: dict[str, Any] = {"table": asked.table} if asked.table else {"query": asked.query}
+    places, origin, notes = {c: c for c in asked.columns}, f"{origins[0]} as asked", []
+    if asked.on:
+        what |= {"join": list(asked.join), "on": list(asked.on)}
+        places = {column: f"c{at}" for at, column in enumerate(asked.columns)}
+        joined = [
+            Joined(origin, asked.on, {c: places[c] for c in columns})
+            for origin, columns in zip(origins, own, strict=True)
+        ]
+        check_keys(opened.run, dict(zip(labels[1:], joined[1:], strict=True)), asked.on)
+        origin = whole(joined)
+        notes = partners(opened.run, origin, "1", labels[1:], asked.on)
     return Relation(
         label,
-        {column: quoted(column) for column in asked.columns},
+        {column: quoted(place) for column, place in places.items()},
         origin,
-        run,
+        opened.run,
         number,
+        notes=notes,
         made_from=lambda: {"database": label, **what},
     )
 
 
-def _origin(
-    asked: AuditRequest,
-    tables: Callable[[], Sequence[str]],
-    label: str,
-    asks_only: Callable[[str], bool],
-) -> str:
-    """What the user names, as it stands after FROM in the engine's own words."""
+def _origin(asked: AuditRequest, opened: _Opened) -> str:
+    """What the user names, as it stands after FROM."""
     if asked.query is not None:
-        if not asks_only(asked.query):
+        if not opened.asks_only(asked.query):
             raise InputError("--query must be one SELECT, and nothing that changes the database")
-        return f"({asked.query.strip().rstrip(';')}) as asked"
+        return opened.source or f"({asked.query.strip().rstrip(';')})"
     if asked.table is None:
-        shown = ", ".join(sorted(tables())[:20])
+        shown = ", ".join(sorted(opened.tables())[:20])
         raise InputError(
-            f"{label} is a database: name a table (--table) or give a query (--query); "
+            f"{opened.label} is a database: name a table (--table) or give a query (--query); "
             f"its tables are {shown or 'none'}"
         )
-    return ".".join(quoted(part) for part in asked.table.split("."))
+    return _named(asked.table)
+
+
+def _named(table: str) -> str:
+    """A table, or SCHEMA.TABLE, as SQL writes it."""
+    return ".".join(quoted(part) for part in table.split("."))
 
 
 def _tables(engine: Embedded) -> Callable[[], list[str]]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from evenhand._base.text import visible
 from evenhand.auditing.counting import Cells, count
 from evenhand.auditing.request import AuditRequest
-from evenhand.auditing.tables.by_batches import in_batches
+from evenhand.auditing.tables.by_batches import in_batches, in_batches_joined
 from evenhand.auditing.tables.by_engine import engine_reads
 from evenhand.auditing.tables.database import database, database_file, is_database, is_url
 from evenhand.auditing.tables.parts import files
@@ -16,8 +17,11 @@ from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
 
 
-def counted(asked: AuditRequest, source: Any = None) -> tuple[Relation, Cells]:
-    """The relation that is asked for, and its cells.
+def counted(
+    asked: AuditRequest, source: Any = None, joined: Sequence[Any] | None = None
+) -> tuple[Relation, Cells]:
+    """The relation that is asked for, and its cells; ``source`` and the tables that it is
+    ``joined`` with in place of those that the request names.
 
     The embedded engine reads files itself where it reads them as everybody else here does, which
     is seen while they are counted; else they are read a batch at a time.
@@ -30,6 +34,8 @@ def counted(asked: AuditRequest, source: Any = None) -> tuple[Relation, Cells]:
         return _of_database(asked, source)
     if asked.table or asked.query:
         raise InputError("a table or query is of a database, which is at a URL or a DuckDB file")
+    if asked.on:
+        return _of_joined(asked, [source, *(joined or asked.join)])
     wanted = list(asked.columns)
     parts = files(source, asked.delimiter, asked.encoding)
     for part in parts:
@@ -47,7 +53,15 @@ def counted(asked: AuditRequest, source: Any = None) -> tuple[Relation, Cells]:
         except table.error:  # it cannot read the file; what is wrong with it is told below
             pass
         table.close()
-    table = in_batches(parts, wanted, asked.score, Missing(asked.missing))
+    return _counted(in_batches(parts, wanted, asked.score, Missing(asked.missing)), asked)
+
+
+def _of_joined(asked: AuditRequest, sources: Sequence[Any]) -> tuple[Relation, Cells]:
+    tables = [files(source, asked.delimiter, asked.encoding) for source in sources]
+    return _counted(in_batches_joined(tables, asked, Missing(asked.missing)), asked)
+
+
+def _counted(table: Relation, asked: AuditRequest) -> tuple[Relation, Cells]:
     try:
         return table, count(table, asked)
     except InputError:

@@ -53,6 +53,15 @@ class WatchRequest:
     encoding: str | None = option(None, check.text, "Of the file; UTF-8 by default.")
     table: str | None = option(None, check.text, "Of a database: the table, or SCHEMA.TABLE.")
     query: str | None = option(None, check.text, "Of a database: one SELECT in place of a table.")
+    join: tuple[str, ...] = option(
+        (),
+        check.words,
+        "Another file, or table of the database, that holds groups or labels; repeatable.",
+        many=True,
+    )
+    on: tuple[str, ...] = option(
+        (), check.words, "Column by which tables are joined; repeatable.", many=True
+    )
 
     @classmethod
     def of(cls, **given: Any) -> Self:

@@ -60,6 +60,8 @@ def see(source: Any, promised: Promised, asked: WatchRequest) -> Seen:
         "encoding": asked.encoding,
         "table": asked.table,
         "query": asked.query,
+        "join": asked.join,
+        "on": asked.on,
     }
     label = promised.label
     try:
