@@ -24,7 +24,7 @@ from benchmarks.rows import Row, faster
 from evenhand._base.torch_calls import evaluating
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
-from evenhand.heads.selection.ridge import log_loss
+from evenhand.heads.selection.decisions import log_losses
 from evenhand.heads.spec import HeadSpec
 from evenhand.models.features import extract, extract_task
 from evenhand.rows import Rows
@@ -141,7 +141,7 @@ def _fresh(way: Callable[[Case, Path], Head], case: Case) -> None:
 def _quality(head: Head, rows: Rows) -> str:
     logits = head.logits(np.asarray(rows.features, dtype=np.float64))
     accuracy = float((logits.argmax(axis=1) == rows.labels).mean())
-    return f"{log_loss(logits, rows.labels):.3f}, {100 * accuracy:.0f} %"
+    return f"{log_losses(logits, rows.labels).mean():.3f}, {100 * accuracy:.0f} %"
 
 
 def _peaks(size: tuple[int, int, int]) -> dict[str, float]:

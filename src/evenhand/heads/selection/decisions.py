@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
+from scipy.special import logsumexp
 
 from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand._base.distributed import ALONE, World
@@ -108,11 +108,7 @@ class Judging:
             odds = one if one.ndim == 1 else one[:, 1] - one[:, 0]
             if number == 0:
                 self.log_odds[places] = odds
-            if one.ndim == 1:
-                loss = float(np.logaddexp(0, np.where(labels == 1, -odds, odds)).sum())
-            else:
-                loss = _log_losses(one, labels)
-            self.losses[number] += loss
+            self.losses[number] += log_losses(one, labels).sum()
             self.passed[number, places] = passed_of(one, self.offsets)
 
     def decisions(self) -> Decisions:
@@ -134,11 +130,15 @@ class Judging:
         return np.asarray(self.rows.world.sum(self.losses) / total, dtype=np.float64)
 
 
-def _log_losses(logits: FloatArray, labels: IntArray) -> float:
-    if not len(labels):
-        return 0.0
-    given, truth = torch.as_tensor(logits), torch.as_tensor(labels)
-    return float(torch.nn.functional.cross_entropy(given, truth, reduction="sum"))
+def log_losses(logits: FloatArray, labels: IntArray) -> Float64:
+    """(N,) -log p of each row's label, by logits (N, K) or by the log-odds (N,) of two classes."""
+    exact = logits.astype(np.float64)
+    if exact.ndim == 2 and exact.shape[1] > 2:
+        truth = np.take_along_axis(exact, labels[:, None], axis=1)[:, 0]
+        return np.asarray(logsumexp(exact, axis=1) - truth, dtype=np.float64)
+    odds = exact if exact.ndim == 1 else exact[:, 1] - exact[:, 0]
+    against = np.where(labels == 1, -odds, odds)
+    return np.asarray(np.maximum(against, 0) + np.log1p(np.exp(-np.abs(against))))
 
 
 def ranks_of(offsets: Sequence[float]) -> IntArray:

@@ -18,11 +18,11 @@ from evenhand.heads.selection.candidates import (
 )
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.selection.decisions import log_losses
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.menu import fits_needed as head_fits_needed
 from evenhand.heads.selection.menu import head_families, paths, with_ridge
 from evenhand.heads.selection.requirements import require_gap
-from evenhand.heads.selection.ridge import log_loss
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.select import Selection
 from evenhand.heads.selection.worst_cells import TILTED
@@ -270,7 +270,7 @@ def _as_it_is(old: Head, rows: Rows) -> tuple[Counts, float]:
     logits = old.logits(rows.features)
     counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
     number = rows.world.sum(np.array([len(rows)]))[0]
-    own_loss = log_loss(logits, rows.labels) * len(rows) if len(rows) else 0.0
+    own_loss = log_losses(logits, rows.labels).sum()
     return rows.world.merge(counts), float(rows.world.sum(np.array([own_loss]))[0] / number)
 
 

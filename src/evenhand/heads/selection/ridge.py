@@ -6,9 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
-import torch
 
-from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.parts import fit_parts_of
@@ -90,10 +88,3 @@ def mean_variance(rows: Rows) -> float:
         first, second = rows.world.sum(sums) / number
         variance = float((second - first**2).mean()) if len(shift) else 0.0
     return variance if 0 < variance < LARGEST_VARIANCE else 1.0
-
-
-def log_loss(logits: FloatArray, labels: IntArray) -> float:
-    """Mean of -log p of the labels under softmax logits (N, K)."""
-    return float(
-        torch.nn.functional.cross_entropy(torch.as_tensor(logits), torch.as_tensor(labels))
-    )
