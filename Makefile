@@ -1,5 +1,5 @@
 # What a change must pass. `pip install -e '.[dev]'` brings the tools.
-.PHONY: check test ci
+.PHONY: check test whole ci
 
 check:  ## style, types, the contract of the rooms: under a minute
 	ruff check .
@@ -9,6 +9,9 @@ check:  ## style, types, the contract of the rooms: under a minute
 
 test:  ## the suite, on two cores
 	pytest -n 2
+
+whole:  ## pages, tutorials, networks, clusters and killed processes, from one end to the other
+	pytest -n 2 -m whole
 
 ci:  ## all of it in a fresh environment, from the wheel that is published
 	.ci/run

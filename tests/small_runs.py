@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pandas as pd
+import pytest
 from PIL import Image
 
 from evenhand.finetuning.finetune import DEFAULT, finetune_stage
@@ -12,6 +13,9 @@ from evenhand.models import load as load_model
 from evenhand.tasks.image_task import images
 from evenhand.tasks.table_task import table
 from evenhand.tasks.text_task import text
+
+NETWORKS = tuple(pytest.param(kind, marks=pytest.mark.whole) for kind in ("text", "images"))
+"""The kinds of rows that a whole network reads, which takes seconds."""
 
 ROWS = 900
 WORDS = ("brave", "calm", "dull", "eager", "fond", "glad", "harsh", "idle")

@@ -19,6 +19,7 @@ from benchmarks.measure import Options, in_turns, ratio, require  # noqa: E402
 from benchmarks.rows import TIMES, Row, as_csv, as_page, faster, times  # noqa: E402
 
 
+@pytest.mark.whole
 def test_a_quick_run_writes_its_rows_and_its_page(tmp_path, capsys):
     main(["narrow", "--quick", "--repeats", "2", "--output", str(tmp_path / "out")])
     with (tmp_path / "out" / "benchmarks.csv").open(encoding="utf-8") as file:
@@ -71,6 +72,7 @@ def test_a_rival_that_is_not_installed_is_skipped_by_name(monkeypatch):
         require("no_such_module", "no-such-package")
 
     monkeypatch.setattr(fisher, "RIVALS", {"nobody": missing})
+    monkeypatch.setattr(fisher, "SMALL", (60, 12, 5))
     rows = fisher.run(Options(repeats=1, quick=True))
     skipped = [row for row in rows if row.against == "nobody"]
     assert [row.note for row in skipped] == ["skipped: pip install --no-deps no-such-package"]

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 EXAMPLES = Path(__file__).parents[1] / "examples"
 USUAL = Path(__file__).parents[2] / "shared" / "data"
 MINUTE = 60

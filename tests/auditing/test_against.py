@@ -34,6 +34,7 @@ def test_the_change_is_the_difference_of_the_gaps_with_an_interval(now, before):
     assert "Compared with before" in found._repr_html_() or found.changes()
 
 
+@pytest.mark.whole
 def test_the_interval_holds_the_true_change_as_often_as_it_says():
     draw, held = np.random.default_rng(0), []
     for _ in range(150):

@@ -59,6 +59,7 @@ def test_the_table_is_for_people_and_quiet_is_silent(adult, tmp_path, capsys):
     assert capsys.readouterr().out == ""
 
 
+@pytest.mark.whole
 def test_plan_tells_the_smallest_bounds(adult, capsys):
     with pytest.raises(SystemExit) as done:
         main(["plan", "adult", "--json"])

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from small_runs import image_run, own_decisions, people, table_run, text_run
+from small_runs import NETWORKS, image_run, own_decisions, people, table_run, text_run
 from torch import nn
 
 import evenhand as eh
@@ -36,7 +36,7 @@ def run(tmp_path_factory):
     return result, result.save(data.parent / "run"), data
 
 
-@pytest.mark.parametrize("kind", ["csv", "parquet", "text", "images"])
+@pytest.mark.parametrize("kind", ["csv", "parquet", *NETWORKS])
 def test_a_fresh_process_decides_raw_rows_as_the_run_did(kind, tmp_path):
     (tmp_path / "made").mkdir()
     make = {"text": text_run, "images": image_run}
@@ -169,6 +169,7 @@ def test_damage_behind_a_whole_seal_is_named(run, tmp_path):
         eh.load(tmp_path / "nowhere")
 
 
+@pytest.mark.whole
 def test_unreadable_images_are_left_empty_with_a_reason(tmp_path):
     result, _ = image_run(tmp_path)
     model = result.fair_model

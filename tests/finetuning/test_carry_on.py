@@ -89,6 +89,7 @@ def adult_run(adult, tmp_path_factory):
     return result, result.save(tmp_path_factory.mktemp("adult") / "run")
 
 
+@pytest.mark.whole
 def test_adult_is_carried_on_as_its_run_reads_it(adult_run, adult):
     first, folder = adult_run
     asked = recipe("adult", from_run=folder)

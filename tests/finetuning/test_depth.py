@@ -162,6 +162,7 @@ def shipped(stage, result):
 
 
 @pytest.mark.parametrize("kind", ["images", "texts"])
+@pytest.mark.whole
 def test_what_is_shipped_decides_as_its_features_do(kind, tmp_path):
     run = image_run if kind == "images" else text_run
     result, data = run(tmp_path, request=QUICK, depth="auto")

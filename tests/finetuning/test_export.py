@@ -78,6 +78,7 @@ def test_a_network_with_bins_and_logarithms(adult, tmp_path):
 
 
 @pytest.mark.parametrize("form", ["onnx", "torch-export"])
+@pytest.mark.whole
 def test_images_and_texts(form, tmp_path):
     result, _ = image_run(tmp_path)
     files = [tmp_path / f"{index}.png" for index in range(5)]

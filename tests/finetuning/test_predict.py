@@ -157,6 +157,7 @@ def test_texts(tmp_path):
         eh.predict(folder, tmp_path / "b.csv", tmp_path / "scored.csv")
 
 
+@pytest.mark.whole
 def test_images_of_a_table_and_of_a_folder(tmp_path):
     (tmp_path / "faces").mkdir()
     result, data = image_run(tmp_path / "faces")

@@ -7,7 +7,7 @@ import warnings
 import numpy as np
 import pandas as pd
 import pytest
-from small_runs import image_run, own_decisions, people, table_run, text_run
+from small_runs import NETWORKS, image_run, own_decisions, people, table_run, text_run
 
 import evenhand as eh
 from evenhand.errors import ArtefactError, InputError
@@ -51,7 +51,7 @@ def test_rows(kind, data, folder):
 test_rows.__test__ = False
 
 
-@pytest.mark.parametrize("kind", list(MAKE))
+@pytest.mark.parametrize("kind", ["table", *NETWORKS])
 def test_a_logged_model_decides_as_the_run(kind, store, tmp_path):
     result, data = MAKE[kind](tmp_path)
     rows = test_rows(kind, data, tmp_path)
@@ -68,6 +68,7 @@ def test_a_logged_model_decides_as_the_run(kind, store, tmp_path):
     assert str(again.promise) == str(result.fair_model.promise)
 
 
+@pytest.mark.whole
 def test_a_saved_folder_is_served_in_a_fresh_process(tmp_path):
     result, _ = table_run(tmp_path)
     folder = tmp_path / "kept"

@@ -14,6 +14,8 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "_base"))
 from test_distributed import run
 from trainer_job import everything
 
+pytestmark = pytest.mark.whole
+
 JOB = Path(__file__).parent / "trainer_job.py"
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pytest
 import torch
 from threadpoolctl import ThreadpoolController
 from torch import nn
@@ -14,6 +15,8 @@ from evenhand.groups import Groups
 from evenhand.models import wrap
 from evenhand.report.record import results_frame
 from evenhand.tasks.task import Examples, Task
+
+pytestmark = pytest.mark.whole
 
 
 def task():

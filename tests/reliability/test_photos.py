@@ -31,6 +31,7 @@ def measured(folder: Path, number: int, megapixels: int) -> dict[str, float]:
     return told
 
 
+@pytest.mark.whole
 def test_a_batch_holds_no_whole_photos(tmp_path):
     told = measured(tmp_path / "photos", 12, 12)
     assert told["peak"] - told["before"] < 250  # held whole they would take 432 MB

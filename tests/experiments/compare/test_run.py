@@ -104,6 +104,7 @@ def test_no_seed_and_unknown_methods_are_refused(tmp_path):
         compare(recipe("adult"), [0], tmp_path, methods=["magic"])
 
 
+@pytest.mark.whole
 def test_a_dask_cluster_writes_the_same_rows_as_processes_here(tmp_path):
     pytest.importorskip("distributed")
     with backend_of("dask", 2):
