@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -15,13 +16,12 @@ from evenhand.heads.selection.candidates import (
     CandidateGrid,
 )
 from evenhand.heads.selection.crossfit import crossfit
-from evenhand.heads.selection.decisions import Judging, count_offsets
+from evenhand.heads.selection.decisions import Judging, count_offsets, log_losses
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.ridge import (
     RIDGES,
     WIDE_RIDGES,
     choose_ridge,
-    log_loss,
     mean_variance,
     ridge_grid,
 )
@@ -131,20 +131,30 @@ def test_ridge_is_the_lowest_cross_validated_log_loss(make_rows):
     losses = []
     for ridge in ridge_grid(rows):
         parts = [
-            log_loss(
+            log_losses(
                 fit_path(rows[fit], HeadSpec(ridge=ridge))[0].head.logits(rows[judge].features),
                 rows[judge].labels,
-            )
-            * len(judge)
+            ).sum()
             for fit, judge in folds(rows)
         ]
         losses.append(sum(parts))
     assert choose_ridge(rows) == ridge_grid(rows)[int(np.argmin(losses))]
 
 
-def test_log_loss():
+def test_log_losses():
     logits = np.log(np.array([[0.2, 0.8], [0.5, 0.5]]))
-    assert log_loss(logits, np.array([1, 0])) == pytest.approx(-np.log([0.8, 0.5]).mean())
+    assert log_losses(logits, np.array([1, 0])).mean() == pytest.approx(-np.log([0.8, 0.5]).mean())
+
+
+@pytest.mark.parametrize("classes", [2, 3])
+def test_log_losses_are_torchs_cross_entropy(classes):
+    draw = np.random.default_rng(0)
+    logits, labels = draw.normal(0, 30, (500, classes)), draw.integers(0, classes, 500)
+    expected = torch.nn.functional.cross_entropy(
+        torch.as_tensor(logits), torch.as_tensor(labels), reduction="none"
+    )
+    np.testing.assert_allclose(log_losses(logits, labels), expected.numpy(), rtol=1e-12)
+    assert log_losses(logits[:0], labels[:0]).sum() == 0
 
 
 def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
@@ -166,7 +176,7 @@ def test_candidates_are_judged_on_rows_kept_from_them(make_rows):
     for fit, judge in folds(rows):
         head = fit_path(rows[fit], HeadSpec(ridge=1e-2))[0].head
         part = rows[judge]
-        loss += log_loss(head.logits(part.features), part.labels) * len(judge)
+        loss += log_losses(head.logits(part.features), part.labels).sum()
         for o, offset in enumerate((-0.5, 0.0, 0.5)):
             decisions = head.shifted(offset).predict(part.features)
             expected[o] += Counts.of(part.labels, decisions, part.groups, part.classes).total
@@ -232,7 +242,7 @@ def test_decisions_of_held_out_rows_are_those_of_a_loop(seed, classes, n):
             sums = [weights[decided == to].sum() for to in range(classes)]
             np.testing.assert_allclose(weighted[s, o], sums, atol=1e-12)
     if n:
-        losses = [log_loss(logits, rows.labels) for logits in heads]
+        losses = [log_losses(logits, rows.labels).mean() for logits in heads]
         np.testing.assert_allclose(judging.log_loss(), losses)
 
 
