@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.columns import columns
@@ -105,6 +104,8 @@ class Groups:
             values: (N,) labels; ``None``, NaN and ``pandas.NA`` mean unknown.
             attribute: the name of what is grouped by.
         """
+        import pandas as pd
+
         column = pd.Series(values).reset_index(drop=True)
         codes, found = pd.factorize(column, sort=False)
         texts = [name_of(value) for value in found]
@@ -125,6 +126,8 @@ class Groups:
         """
         if not columns:
             raise InputError("groups need at least one column, found none")
+        import pandas as pd
+
         frame = {name: pd.Series(values).reset_index(drop=True) for name, values in columns.items()}
         lengths = {name: len(column) for name, column in frame.items()}
         if len(set(lengths.values())) > 1:

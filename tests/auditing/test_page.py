@@ -11,10 +11,11 @@ from typer.testing import CliRunner
 
 from evenhand.auditing import audit
 from evenhand.auditing.page.about import About, read_about
-from evenhand.auditing.page.people import Words, headline, left_out, sentences
+from evenhand.auditing.page.people import headline, left_out, words_of
 from evenhand.auditing.page.render import fragment, render
 from evenhand.cli.main import app
 from evenhand.errors import InputError
+from evenhand.report.people import sentences
 
 WORDS = """
 title: Loans, spring
@@ -51,7 +52,7 @@ def about(tmp_path):
 
 
 def told(found):
-    return sentences(headline(found), Words.of(found))
+    return sentences(headline(found), words_of(found))
 
 
 def test_people_are_counted_in_the_words_of_the_owner(about):

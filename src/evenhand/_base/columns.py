@@ -11,7 +11,6 @@ from collections.abc import Iterable, Mapping, Set
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from evenhand._base.arrays import Table
 from evenhand.errors import InputError
@@ -112,6 +111,8 @@ def _library(values: Any) -> str:
 
 def _frame(values: Any, what: str) -> dict[str, Any] | None:
     """A frame's columns by name; None where ``values`` is no frame."""
+    import pandas as pd
+
     library = _library(values)
     if isinstance(values, pd.DataFrame):
         names = [str(name) for name in values.columns]
@@ -134,6 +135,8 @@ def _frame(values: Any, what: str) -> dict[str, Any] | None:
 
 def _plain_array(values: Any) -> Table:
     """One column, or an array, of any library as numpy's; missing values are not looked at."""
+    import pandas as pd
+
     library = _library(values)
     if library == "torch" and hasattr(values, "detach"):
         tensor = values.detach().cpu()
@@ -177,6 +180,8 @@ def _scalar(value: Any) -> Any:
 
 def _column(values: Any, what: str) -> Table:
     """An array of ``values``, None where objects are missing, without nested cells."""
+    import pandas as pd
+
     if isinstance(values, (str, bytes, Mapping, Set)) or not isinstance(values, Iterable):
         raise InputError(f"{what} must be one value for each row, found a {type(values).__name__}")
     if hasattr(values, "toarray") and hasattr(values, "nnz"):

@@ -12,6 +12,10 @@ from typing import Any
 
 import numpy as np
 
+CROSSED = " × "
+"""Between the names of groups, and of columns, that are crossed."""
+
+
 _WHOLE = re.compile(r"([+-]?)(\d{1,18})(?:\.0*)?", re.ASCII)
 
 

@@ -9,12 +9,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from evenhand._base.names import CROSSED
 from evenhand._base.text import listed, visible
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.intervals import rate_interval, ratio_interval
-
-CROSSED = " × "
 
 
 def reference_of(counts: Counts, references: Sequence[str]) -> int | None:

@@ -15,7 +15,6 @@ from evenhand.auditing import against, gate, sentences
 from evenhand.auditing.against import Difference
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.page.about import About
-from evenhand.auditing.page.people import enough_rows
 from evenhand.auditing.ratios import check_references, ratios, reference_of
 from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
@@ -23,6 +22,7 @@ from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval
 from evenhand.report.group_table import group_table
+from evenhand.report.people import enough_rows
 from evenhand.report.record import Record, Run, now
 from evenhand.report.setting import Setting
 

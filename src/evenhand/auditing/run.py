@@ -2,33 +2,25 @@
 
 from __future__ import annotations
 
-import platform
 import time
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import replace
-from importlib.metadata import version
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-import numpy as np
-
-from evenhand._base.text import listed, visible
-from evenhand.auditing.against import differences
-from evenhand.auditing.classes import classes_of
-from evenhand.auditing.counting import MADE, MISSING, Cells, count_scores
-from evenhand.auditing.grouping import Groupings
-from evenhand.auditing.page.about import About, read_about
+from evenhand.auditing.page.about import read_about
 from evenhand.auditing.request import AuditRequest
-from evenhand.auditing.result import Audit
 from evenhand.auditing.tables.opened import counted
-from evenhand.auditing.tables.relation import Relation
-from evenhand.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from evenhand.auditing.result import Audit
 
+ENGINE = ("duckdb", "pyarrow", "pyarrow.compute")
 IN_MEMORY = "a table in memory"
 
 
@@ -143,56 +135,16 @@ def audit_of(
         MissingExtraError: a workbook without openpyxl.
     """
     began, about = time.perf_counter(), read_about(asked.about)
-    table, cells = counted(asked, source, joined)
+    for module in ENGINE:  # here, so that no two threads import them at once
+        import_module(module)
+    with ThreadPoolExecutor(1) as engine:
+        counting = engine.submit(counted, asked, source, joined)
+        judge = import_module("evenhand.auditing.judged")  # half a second, while the engine counts
+        table, cells = counting.result()
     with closing(table):
-        found = _judged(asked, table, cells, about, began)
+        found: Audit = judge.judged(asked, table, cells, about, began)
     if asked.other is None:
         return found
+    differences = import_module("evenhand.auditing.against").differences
     before = audit_of(asked.other, source if asked.against is None else against, None, joined)
     return replace(found, against=differences(found, before))
-
-
-def _judged(
-    asked: AuditRequest, table: Relation, cells: Cells, about: About, began: float
-) -> Audit:
-    """What follows from the cells."""
-    missing = {column: codes == MISSING for column, codes in cells.codes.items() if column != MADE}
-    if asked.score is not None:
-        missing[asked.score] = cells.unscored
-    needed = [c for c in (asked.label, asked.prediction, asked.score) if c is not None]
-    usable = ~np.logical_or.reduce([missing[column] for column in needed])
-    if not usable.any():
-        raise InputError(f"no row has all of {listed([visible(c) for c in asked.columns])}")
-    deciding = [c for c in (asked.label, asked.prediction) if c is not None]
-    classes = classes_of(
-        {column: cells.names[column] for column in deciding},
-        positive=asked.positive,
-        scored=asked.score is not None,
-    )
-    groupings = Groupings(asked, cells, usable, classes)
-    scores = None if asked.score is None else count_scores(table, asked, cells)
-    outside = int(cells.outside[usable].sum())
-    dropped = {column: int(cells.rows[absent].sum()) for column, absent in missing.items()}
-    return Audit(
-        parts=tuple(groupings.by(span, scores, calibrated=not outside) for span in asked.spans),
-        classes=classes.names,
-        rows=int(cells.rows.sum()),
-        missing={column: dropped[column] for column in asked.columns if dropped[column]},
-        used=int(cells.rows[usable].sum()),
-        request=asked,
-        scores_exact=scores is None or scores.exact,
-        scores_outside=outside,
-        notes=(*table.notes, *classes.notes),
-        apart=classes.apart,
-        about=about,
-        provenance=_provenance(table, time.perf_counter() - began),
-    )
-
-
-def _provenance(table: Relation, seconds: float) -> dict[str, Any]:
-    versions = {
-        "python": platform.python_version(),
-        "numpy": np.__version__,
-        "duckdb": version("duckdb"),
-    }
-    return table.made_from() | {"versions": versions, "seconds": round(seconds, 2)}

@@ -11,13 +11,13 @@ import numpy.typing as npt
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.against import sentence
 from evenhand.auditing.grouping import Grouping
-from evenhand.auditing.page.people import enough_rows
 from evenhand.auditing.result import Audit
 from evenhand.auditing.sentences import small
 from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.group_table import group_table
+from evenhand.report.people import enough_rows
 
 if TYPE_CHECKING:
     import pandas as pd

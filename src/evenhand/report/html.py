@@ -12,7 +12,7 @@ from evenhand._base.files import write_atomically
 from evenhand._base.text import number
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
-from evenhand.report import charts
+from evenhand.report import changed, charts
 from evenhand.report.environment import environment
 from evenhand.report.group_table import RATES, group_table, score_columns
 from evenhand.report.record import Record, Run
@@ -52,6 +52,7 @@ def render(run: Run) -> str:
         symbol=run.criterion.symbol,
         meaning=run.criterion.meaning,
         summary=_summary(run),
+        people=changed.sentences(run),
         label=label,
         bars=drawn,
         bar_limit=_bar_limit(drawn),
@@ -118,6 +119,7 @@ def _frontier(run: Run) -> dict[str, Any] | None:
         return None
     bound = asked_bound(run)
     gaps = charts.capped([p.gap for p in shown]) + [c["x"] for c in path]
+    gaps += [c["upper"] for c in path]
     errors = charts.capped([p.error for p in shown]) + [c["y"] for c in path]
     x = charts.axis([*gaps, *([bound] if bound is not None else [])], 15, 97, least=0.0)
     y = charts.axis(errors, 86, 4)
@@ -127,8 +129,8 @@ def _frontier(run: Run) -> dict[str, Any] | None:
         "points": [_placed(p, x, y, *shapes[p.method]) for p in shown],
         "legend": [(method, *shapes[method]) for method in methods],
         "path": [c | {"cx": x.at(c["x"]), "cy": y.at(c["y"])} for c in path],
+        **_curve([c for c in path if not c["measured"]], x, y),
         "measured": any(c["measured"] for c in path),
-        "on_test": all(c["bars"] is not None for c in path),
         "xticks": x.ticks(),
         "yticks": y.ticks(),
         "bound": bound,
@@ -136,6 +138,23 @@ def _frontier(run: Run) -> dict[str, Any] | None:
         "x": x,
         "paths": charts.PATHS,
         "several": any(p.seeds > 1 for p in shown),
+    }
+
+
+def _curve(path: list[dict[str, Any]], x: charts.Axis, y: charts.Axis) -> dict[str, str]:
+    """The least error that the cross-fitted candidates reach at each gap, and its band.
+
+    The band goes from the gap as it was counted to its upper bound.
+    """
+    best: list[dict[str, Any]] = []
+    for candidate in sorted(path, key=lambda c: (c["x"], c["y"])):
+        if not best or candidate["y"] < best[-1]["y"]:
+            best.append(candidate)
+    line = [(x.at(c["x"]), y.at(c["y"])) for c in best]
+    edge = [(x.at(max(c["upper"], c["x"])), y.at(c["y"])) for c in best]
+    return {
+        "curve": " ".join(f"{a},{b}" for a, b in line) if len(line) > 1 else "",
+        "band": " ".join(f"{a},{b}" for a, b in [*line, *edge[::-1]]) if len(line) > 1 else "",
     }
 
 

@@ -178,7 +178,7 @@ def candidates(run: Run) -> list[dict[str, Any]]:
     Each has a ``name``, the ``error``, the ``gap`` and the ``upper`` bound that is held against the
     slider's, where it stands in the chart (``x``, ``y``), whether it was ``chosen``, and its
     ``bars`` as [rate, low, high], None where its counts are not known. The path of a fine-tuning
-    run is cross-fitted, and stands where the test rows put it; a comparison has no path, so what
+    run is cross-fitted, and stands where the choice saw it; a comparison has no path, so what
     it measured takes its place (``measured``), with the gap itself as the bound.
     """
     found = [_on_path(run, point) for point in run.frontier]
@@ -199,8 +199,8 @@ def _on_path(run: Run, point: PathPoint) -> dict[str, Any]:
         "error": round(point.error, 4),
         "gap": round(point.gap, 5),
         "upper": round(point.upper, 5),
-        "x": on_test.gap(run.criterion) if on_test else point.gap,
-        "y": on_test.error if on_test else point.error,
+        "x": point.gap,
+        "y": point.error,
         "chosen": point.chosen,
         "bars": _bar_values(run, on_test.counts) if on_test else None,
         "measured": False,

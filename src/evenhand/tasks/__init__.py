@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand._base.lazy import lazy_names
 from evenhand.errors import InputError
-from evenhand.tasks.task import Examples, Task
 
 if TYPE_CHECKING:
     from evenhand.tasks.datasets.adult import adult
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from evenhand.tasks.datasets.lfwa import lfwa
     from evenhand.tasks.image_task import images
     from evenhand.tasks.table_task import table
+    from evenhand.tasks.task import Examples, Task
     from evenhand.tasks.text_task import text
 
 _HOMES = {
@@ -42,7 +42,8 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    __getattr__, _ = lazy_names(__name__, _HOMES)
+    _NOUNS = dict.fromkeys(("Examples", "Task"), "evenhand.tasks.task")
+    __getattr__, _ = lazy_names(__name__, _HOMES | _NOUNS)
 
 
 def names() -> tuple[str, ...]:

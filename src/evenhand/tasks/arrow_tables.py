@@ -6,9 +6,7 @@ import codecs
 import io
 import re
 from collections.abc import Iterator, Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from evenhand.errors import InputError, MissingExtraError
 from evenhand.tasks.arrow_batches import BATCH_ROWS, batches_of, without_views
@@ -16,6 +14,9 @@ from evenhand.tasks.file_kinds import DAMAGED_ZIP
 from evenhand.tasks.memory_tables import frame_table
 from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
+
+if TYPE_CHECKING:
+    pass
 
 PANDAS_INDEX = re.compile(r"__index_level_\d+__")
 """What pandas calls the row numbers that it stores as a column."""
@@ -154,6 +155,8 @@ def workbook(content: Content) -> TableFile:
         InputError: it is damaged, or has no rows.
         MissingExtraError: openpyxl is not installed.
     """
+    import pandas as pd
+
     try:
         import openpyxl
     except ImportError as error:

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
-
-import pandas as pd
+from typing import TYPE_CHECKING, Any
 
 from evenhand._base.names import name_of
 from evenhand._base.text import listed, visible
 from evenhand.errors import InputError
 from evenhand.tasks.arrow_batches import batches_of
 from evenhand.tasks.table_file import Batches, TableFile
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def memory_table(source: Any, label: str) -> TableFile:
@@ -24,6 +25,8 @@ def memory_table(source: Any, label: str) -> TableFile:
     Raises:
         InputError: something else, or no rows.
     """
+    import pandas as pd
+
     if isinstance(source, pd.DataFrame):
         return frame_table(source, label)
     if not hasattr(source, "__arrow_c_stream__"):
@@ -75,6 +78,7 @@ def frame_table(frame: pd.DataFrame, label: str) -> TableFile:
 
 def as_arrow(column: pd.Series[Any]) -> Any:
     """A column as an Arrow array; values of several types become their names."""
+    import pandas as pd
     import pyarrow as arrow
 
     kind = column.dtype

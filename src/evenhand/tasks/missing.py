@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-import pandas as pd
-
 from evenhand._base.names import name_of
 
 MISSING = (
@@ -14,6 +12,10 @@ MISSING = (
     *("null", "NULL", "None"),
 )
 """What reads as missing in a column that is not one of texts. "none" is a value."""
+
+
+NOTHING = ("NAType", "NaTType")
+"""The types of pandas' own words for no value, told by name: it need not be loaded for them."""
 
 
 class Missing:
@@ -30,7 +32,7 @@ class Missing:
 
     def name(self, value: Any) -> str | None:
         """The name of ``value``, None where it is missing: null, NaN, or one of the words."""
-        if value is None or value is pd.NA or value is pd.NaT:
+        if value is None or type(value).__name__ in NOTHING:
             return None
         if not isinstance(value, str) and value != value:
             return None

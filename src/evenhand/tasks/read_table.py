@@ -5,16 +5,18 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
 import numpy as np
-import pandas as pd
 
 from evenhand._base.text import listed, visible
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
 from evenhand.tasks.open_table import open_table
 from evenhand.tasks.table_file import TableFile
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?[iI]nf(inity)?$"
 WHOLE = r"^[+-]?\d+$"
@@ -76,6 +78,7 @@ def frame_of(
     missing: Iterable[Any] = (),
 ) -> tuple[pd.DataFrame, tuple[str, ...], str]:
     """An open table as a frame; see ``read_frame``."""
+    import pandas as pd
     import pyarrow as arrow
 
     if columns is None:
@@ -116,6 +119,8 @@ def frame_of(
 
 def named(column: pd.Series[Any], missing: Missing) -> pd.Series[Any]:
     """A column as the names of its values, None where missing."""
+    import pandas as pd
+
     codes, values = pd.factorize(column.astype(object))
     known = np.array([*(missing.name(value) for value in values), None], dtype=object)
     return pd.Series(known[codes], index=column.index, name=column.name, dtype=object)
@@ -180,6 +185,7 @@ def _plain_extension(column: Any) -> Any:
 
 def _typed(column: Any, missing: Missing, name: str, label: str, comma: bool) -> pd.Series[Any]:
     """A column as numbers where all its values are, else as it is; texts are trimmed."""
+    import pandas as pd
     import pyarrow as arrow
     from pyarrow import compute
 

@@ -16,10 +16,11 @@ from evenhand._base.files import write_atomically
 from evenhand._base.seals import write_sums
 from evenhand._base.text import csv_safe, frame_to_csv
 from evenhand.auditing.against import frame as changes_frame
-from evenhand.auditing.page.people import Words, headline, left_out, sentences
+from evenhand.auditing.page.people import headline, left_out, words_of
 from evenhand.auditing.page.render import gaps, render
 from evenhand.errors import EvenhandError, MissingExtraError
 from evenhand.report.files import to_json
+from evenhand.report.people import sentences
 from evenhand.report.record import results_frame
 
 if TYPE_CHECKING:
@@ -116,7 +117,7 @@ def workbook(audit: Audit) -> bytes:
     except ImportError as error:
         raise MissingExtraError("openpyxl", "excel", "writing a workbook (--xlsx)") from error
     found = headline(audit)
-    told = [*sentences(found, Words.of(audit)), *left_out(audit, found), *audit.warnings()]
+    told = [*sentences(found, words_of(audit)), *left_out(audit, found), *audit.warnings()]
     facts = [(key.capitalize(), text) for key, text in audit.about.facts]
     sheets = {
         "Summary": pd.DataFrame(

@@ -10,19 +10,13 @@ import pandas as pd
 
 from evenhand._base.text import listed
 from evenhand.auditing.against import sentence
-from evenhand.auditing.page.people import (
-    Headline,
-    Words,
-    enough_rows,
-    headline,
-    left_out,
-    sentences,
-)
+from evenhand.auditing.page.people import headline, left_out, words_of
 from evenhand.auditing.sentences import small, warnings
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
 from evenhand.report.environment import environment
 from evenhand.report.group_table import group_table
+from evenhand.report.people import Headline, Words, enough_rows, sentences
 from evenhand.report.uncertainty import LIMITS
 
 if TYPE_CHECKING:
@@ -46,7 +40,7 @@ def render(audit: Audit) -> str:
 
     Every text that comes from data is escaped, and control characters are written out.
     """
-    found, words = headline(audit), Words.of(audit)
+    found, words = headline(audit), words_of(audit)
     page = environment("evenhand.auditing.page").get_template("audit.html.j2")
     return page.render(
         audit=audit,
@@ -71,7 +65,7 @@ def fragment(audit: Audit) -> str:
     found = headline(audit)
     page = environment("evenhand.auditing.page").get_template("audit_fragment.html.j2")
     return page.render(
-        sentences=sentences(found, Words.of(audit)),
+        sentences=sentences(found, words_of(audit)),
         parts=[_part(audit, part) for part in audit.shown[:1]],
         audit=audit,
     )

@@ -29,6 +29,7 @@ class Embedded:
                 "preserve_insertion_order": False,
             },
         )
+        self.connection.execute("set enable_progress_bar = false")
         # From a Parquet file's statistics, which leave NaN out, it concludes that there is none.
         self.connection.execute("set disabled_optimizers = 'statistics_propagation'")
 

@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evenhand._base.names import CROSSED
 from evenhand._base.text import listed, visible
 from evenhand.auditing.classes import classes_of
 from evenhand.auditing.counting import MISSING, Cells
-from evenhand.auditing.ratios import CROSSED
 from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.tables.opened import counted
 from evenhand.auditing.tables.relation import MissingColumnError
