@@ -88,6 +88,14 @@ def main(arguments: list[str] | None = None) -> None:
     except EvenhandError as error:
         say(f"error: {error}", err=True)
         sys.exit(BAD_INPUT)
+    except ModuleNotFoundError as error:  # audit, watch and init work where torch was taken away
+        if error.name != "torch":
+            raise
+        say(
+            "error: this command fits or runs a model, and torch is missing: pip install torch",
+            err=True,
+        )
+        sys.exit(BAD_INPUT)
     except OSError as error:
         where = f": {error.filename}" if error.filename else ""
         say(f"error: {error.strerror or error}{where}", err=True)
