@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from evenhand.metrics import Counts
     from evenhand.models.deep_readout import DeepReadout
     from evenhand.tasks import Task
+    from evenhand.weights import Weights
 
 __version__ = "0.1.0"
 
@@ -54,6 +55,7 @@ _HOMES = {
     # what goes in
     "Task": "evenhand.tasks",
     "Groups": "evenhand.groups",
+    "Weights": "evenhand.weights",
     # what is asked
     "Bound": "evenhand.heads.selection.rule",
     "Rule": "evenhand.heads.selection.rule",
@@ -103,6 +105,7 @@ __all__ = [
     "Result",
     "Rule",
     "Task",
+    "Weights",
     "adapt",
     "audit",
     "compare",

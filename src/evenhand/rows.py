@@ -9,8 +9,10 @@ import numpy as np
 
 from evenhand._base.arrays import FloatArray, IntArray, integers_below
 from evenhand._base.distributed import ALONE, World
+from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.groups import Groups
+from evenhand.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -24,6 +26,7 @@ class Rows:
         classes: the K class names; for two classes the second is the positive one.
         world: the processes that share the rows, each with a part of them (of any size, none
             included); whatever is fitted, counted or chosen on them is the same in all.
+        weights: what each row counts, in all that is fitted and counted; 1 by default.
 
     Example:
         >>> sexes = eh.Groups.from_values(["F", "M", "F"], "sex")
@@ -37,6 +40,7 @@ class Rows:
     groups: Groups
     classes: tuple[str, ...]
     world: World = ALONE
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         if np.ndim(self.features) != 2:
@@ -48,8 +52,10 @@ class Rows:
             "labels": len(self.labels),
             "groups": len(self.groups),
         }
+        if self.weights is not None:
+            lengths["weights"] = len(self.weights)
         if len(set(lengths.values())) > 1:
-            raise InputError(f"features, labels and groups differ in length: {lengths}")
+            raise InputError(f"{listed(lengths)} differ in length: {lengths}")
         labels = integers_below(self.labels, len(self.classes), "labels")
         object.__setattr__(self, "labels", labels)
 
@@ -62,7 +68,19 @@ class Rows:
             features=self.features[rows],
             labels=self.labels[rows],
             groups=self.groups[rows],
+            weights=None if self.weights is None else self.weights[rows],
         )
+
+    @property
+    def counting(self) -> Weights | None:
+        """The weights as counts take them: they sum to the effective rows of all processes."""
+        return None if self.weights is None else self.weights.counting(self.world)
+
+    @property
+    def total_weight(self) -> float:
+        """The sum of the weights over all processes; how many rows there are without."""
+        own = len(self) if self.weights is None else self.weights.values.sum()
+        return float(self.world.sum(np.array([own], dtype=np.float64))[0])
 
     def with_features(self, features: FloatArray) -> Rows:
         """The same rows seen through other features."""
@@ -89,4 +107,14 @@ class Rows:
             groups,
             self.classes,
             self.world,
+            self._weights_with(other),
         )
+
+    def _weights_with(self, other: Rows) -> Weights | None:
+        if self.weights is None and other.weights is None:
+            return None
+        mine, theirs = (
+            Weights(np.ones(len(one)), np.ones(len(one))) if one.weights is None else one.weights
+            for one in (self, other)
+        )
+        return mine + theirs

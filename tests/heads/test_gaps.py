@@ -12,6 +12,7 @@ from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.heads.gaps import BETA, MIN_CELL, SHRINK, Softness, gap_term, gap_terms
 from evenhand.heads.objective import Objective
+from evenhand.weights import Weights
 
 
 def case(groups, classes, n=2000, seed=0, small=0):
@@ -155,7 +156,7 @@ def test_a_row_that_counts_n_times_is_n_rows(criterion, classes):
     counts = np.random.default_rng(0).integers(1, 4, len(labels))
     apart = Groups(np.repeat(coded.codes, counts), coded.names)
     (expected,) = gap_terms(np.repeat(labels, counts), apart, names, criterion)
-    (found,) = gap_terms(labels, coded, names, criterion, counts=counts)
+    (found,) = gap_terms(labels, coded, names, criterion, rows=Weights.of(counts, "frequency"))
     np.testing.assert_array_equal(found.sizes, expected.sizes)
     np.testing.assert_array_equal(found.contrast, expected.contrast)
     np.testing.assert_array_equal(np.repeat(found.cell, counts), expected.cell)

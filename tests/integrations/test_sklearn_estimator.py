@@ -9,6 +9,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.utils import estimator_checks
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from evenhand.errors import InputError, UnpromisedWarning
@@ -35,7 +36,14 @@ def gap_of(model, x, y, group, criterion="equalized_odds"):
     return float(gap(counts.table, criterion))
 
 
-@parametrize_with_checks([FairLinearHead()])
+@parametrize_with_checks(
+    [FairLinearHead()],
+    expected_failed_checks=lambda _: {
+        f"check_sample_weight_equivalence_on_{kind}_data": "copies of a row fall into other folds, "
+        "and the ridge is cross-validated"
+        for kind in ("dense", "sparse")
+    },
+)
 def test_scikit_learns_own_checks(estimator, check):
     check(estimator)
 
@@ -182,17 +190,54 @@ def test_sparse_rows_give_the_same_head(form):
     np.testing.assert_array_equal(found.predict(packed), plain.predict(x))
 
 
-def test_a_sparse_matrix_too_large_and_weights_are_refused_by_name():
+def test_a_sparse_matrix_too_large_and_another_keyword_are_refused_by_name():
     from scipy import sparse
 
     x, y, group = people(100)
     huge = sparse.csr_array((100, 10_000_000))
     with pytest.raises(InputError, match=r"sparse matrix of \(100, 10000000\)"):
         FairLinearHead().fit(huge, y, group)
-    with pytest.raises(InputError, match="does not read sample_weight"):
-        FairLinearHead().fit(x, y, group, sample_weight=np.ones(100))
     with pytest.raises(TypeError, match="'weights'"):
         FairLinearHead().fit(x, y, group, weights=np.ones(100))
+
+
+@pytest.mark.parametrize("strength", [None, 2.0], ids=["plain", "even"])
+def test_weights_are_repetitions(strength):
+    x, y, group = people(600)
+    times = np.random.default_rng(0).integers(0, 4, 600)
+    more = {"strength": strength, "ridge": 1e-2, "weight_kind": "frequency"}
+    groups = (None, None) if strength is None else (group, np.repeat(group, times))
+    weighted = FairLinearHead(**more).fit(x, y, groups[0], sample_weight=times)
+    repeated = FairLinearHead(**more).fit(np.repeat(x, times, 0), np.repeat(y, times), groups[1])
+    np.testing.assert_allclose(weighted.coef_, repeated.coef_, atol=1e-6)
+    np.testing.assert_allclose(weighted.intercept_, repeated.intercept_, atol=1e-6)
+
+
+@pytest.mark.parametrize("kind", ["dense", "sparse"])
+def test_scikit_learns_own_check_of_weights_passes_where_the_ridge_is_given(kind):
+    check = getattr(estimator_checks, f"check_sample_weight_equivalence_on_{kind}_data")
+    check("FairLinearHead", FairLinearHead(ridge=1e-2))
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([-1.0, np.nan], r"missing \(NaN\) in 1 of 100 rows, the first of them row 2"),
+        ([-1.0, -2.0], "negative in 2 of 100 rows, the first of them row 1"),
+        ([np.inf, 1.0], "infinite in 1 of 100 rows"),
+        ([0.0] * 100, "zero in all 100 rows"),
+        ([1.0] * 3, "X has 100 rows and sample_weight 101"),
+        (["a", 1.0], "must be numbers"),
+    ],
+)
+def test_weights_that_are_none_are_refused_by_name(weights, words):
+    x, y, group = people(100)
+    number = 101 if len(weights) == 3 else 100
+    given = np.array([*weights, *[1.0] * (number - len(weights))])
+    with pytest.raises(InputError, match=words):
+        FairLinearHead().fit(x, y, group, sample_weight=given)
+    with pytest.raises(InputError, match=r"'survey'.*'frequency'"):
+        FairLinearHead(weight_kind="copies").fit(x, y, group)
 
 
 def test_too_many_labels_or_groups_are_refused_before_anything_is_allocated():

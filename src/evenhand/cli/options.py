@@ -49,6 +49,8 @@ OF_THE_TASK = (
     "encoding",
     "split",
     "split_by",
+    "weight",
+    "weight_kind",
     "name",
     "model",
     "weights",

@@ -14,7 +14,18 @@ if TYPE_CHECKING:
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
 
-DRAWN = ("seed", "split", "split_by", "label", "positive", "groups", "bins", "missing")
+DRAWN = (
+    "seed",
+    "split",
+    "split_by",
+    "weight",
+    "weight_kind",
+    "label",
+    "positive",
+    "groups",
+    "bins",
+    "missing",
+)
 """What rows are parted by, beside themselves: labels and groups are drawn in proportion."""
 
 

@@ -84,7 +84,13 @@ def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint
             point.gap,
             point.upper,
             point.chosen,
-            Counts.of(stage.test.labels, decisions, stage.test.groups, stage.test.classes),
+            Counts.of(
+                stage.test.labels,
+                decisions,
+                stage.test.groups,
+                stage.test.classes,
+                stage.test.counting,
+            ),
             family.family,
             family.offsets[point.index[1]],
         )

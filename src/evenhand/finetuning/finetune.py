@@ -90,6 +90,9 @@ class Asked(TypedDict, total=False):
     text: str
     file: str
     split: str | Mapping[str, float]
+    weight: str
+    weight_kind: str
+    sample_weight: Mapping[str, Any] | Sequence[Any]
     on_event: OnEvent | None
 
 
@@ -125,7 +128,9 @@ def finetune(
         processor: the tokenizer or image processor of a transformers model.
         progress: show a bar while features are extracted.
         asked: of a table, ``label``, ``positive``, ``features``, ``drop``, ``text`` and ``file``
-            (columns), ``split``, as :mod:`evenhand.tasks` takes them. ``bound``: gaps to keep
+            (columns), ``split``, ``weight`` and ``weight_kind``, as :mod:`evenhand.tasks` takes
+            them. ``sample_weight``: the weights of the rows of train, valid and test, three arrays
+            or a mapping, where no column has them. ``bound``: gaps to keep
             below, see :class:`evenhand.Bound`; without one the smallest gap at a cost of at most
             ``max_cost`` (.5) points of error. ``criterion``: the gap to lessen where no bound is
             given. ``confidence``: of the bounds (.9). ``error``: ``"f1"``, ``"accuracy"``,

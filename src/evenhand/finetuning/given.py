@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +12,7 @@ from evenhand._base.out_of_scope import refuse_model
 from evenhand.errors import InputError
 from evenhand.tasks.from_arrays import task_of
 from evenhand.tasks.task import Task
+from evenhand.weights import Weights
 
 if TYPE_CHECKING:
     from torch import nn
@@ -21,7 +23,17 @@ if TYPE_CHECKING:
     from evenhand.models.features.extract import Running
 
 PARTS = ("train", "valid", "test")
-COLUMNS = ("label", "positive", "features", "drop", "text", "file", "split")
+COLUMNS = (
+    "label",
+    "positive",
+    "features",
+    "drop",
+    "text",
+    "file",
+    "split",
+    "weight",
+    "weight_kind",
+)
 """What is asked of a table that is given."""
 
 
@@ -51,6 +63,7 @@ def stage_given(
     given: dict[str, Any] = dict(asked)
     data = (*data, *(given.pop(part) for part in PARTS if part in given))
     columns = {key: given.pop(key) for key in COLUMNS if key in given}
+    weights = given.pop("sample_weight", None)
     given.pop("on_event", None)
     name = given.pop("name", "task")
     bounds = parse_bounds(given.pop("bound", None))
@@ -59,6 +72,8 @@ def stage_given(
     backbone = backbone_given(model, head, processor)
     options = columns | {"seed": request.seed, "name": name}
     task = task_given(data, groups, classes, options, backbone)
+    if weights is not None:
+        task = with_weights(task, weights, columns.get("weight_kind", "survey"))
     whole = isinstance(model, Backbone)
     if backbone is not None and not whole:
         backbone = replace(backbone, classes=task.classes)
@@ -72,6 +87,40 @@ def stage_given(
         **running,
     )
     return regrouped(stage, request.regrouping), request
+
+
+def with_weights(task: Task, weights: Any, kind: str = "survey") -> Task:
+    """A task whose rows have weights.
+
+    Args:
+        task: without.
+        weights: those of ``train``, ``valid`` and ``test`` in this order, or by these names; each
+            (N,) numbers.
+        kind: of the weights.
+
+    Raises:
+        InputError: weights of another form or of other rows, or the task has some already.
+    """
+    named = dict(weights) if isinstance(weights, Mapping) else None
+    if named is None and isinstance(weights, Sequence) and len(weights) == len(PARTS):
+        named = dict(zip(PARTS, weights, strict=True))
+    if named is None or set(named) != set(PARTS):
+        raise InputError(
+            "sample_weight is the weights of train, valid and test, three arrays or a mapping; of "
+            "a table give weight, the name of their column"
+        )
+    changed: dict[str, Any] = {}
+    for name in PARTS:
+        part = task.splits[name]
+        if part.weights is not None:
+            raise InputError(f"the rows of {name} have weights already; give them once")
+        own = Weights.of(named[name], kind, f"sample_weight of {name}")
+        changed[name] = replace(part, weights=own)
+    digest = hashlib.sha256(task.fingerprint.encode())
+    for part in changed.values():
+        if part.weights is not None:
+            digest.update(part.weights.values.tobytes() + part.weights.squares.tobytes())
+    return replace(task, fingerprint=digest.hexdigest(), **changed)
 
 
 def task_given(

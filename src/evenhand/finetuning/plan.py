@@ -17,10 +17,14 @@ from evenhand.finetuning.stage import Stage
 from evenhand.groups import known_groups
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.price import PriceCurve, about, price_curve
-from evenhand.heads.selection.requirements import require_gap, require_groups, smallest_bounds
+from evenhand.heads.selection.requirements import (
+    counts_of,
+    require_gap,
+    require_groups,
+    smallest_bounds,
+)
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.metrics.bounds import rows_short
-from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
 if TYPE_CHECKING:
@@ -243,8 +247,8 @@ def _floors(rows: Rows, rule: Rule) -> dict[Criterion, float]:
 
 
 def _group_rows(rows: Rows, rule: Rule) -> tuple[GroupRows, ...]:
-    counts = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes)
-    short = {c: rows_short(counts.cells, c, rule.min_rows) for c in rule.criteria}
+    counts = counts_of(rows)
+    short = {c: rows_short(counts.effective_cells(c), c, rule.min_rows) for c in rule.criteria}
     most = np.maximum.reduce(list(short.values()))
     return tuple(
         GroupRows(

@@ -15,8 +15,8 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning.stage import Stage
 from evenhand.groups import UNKNOWN, Groups
+from evenhand.heads.selection.requirements import counts_of
 from evenhand.metrics.bounds import counted_groups
-from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
 OTHER = "other"
@@ -139,8 +139,11 @@ def _require(name: str, names: Sequence[str]) -> None:
 
 
 def _rare(rows: Rows, wanted: Regrouping) -> list[str]:
-    cells = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes).cells
+    counts = counts_of(rows)
     enough = np.logical_and.reduce(
-        [counted_groups(cells, criterion, wanted.min_rows) for criterion in wanted.criteria]
+        [
+            counted_groups(counts.effective_cells(criterion), criterion, wanted.min_rows)
+            for criterion in wanted.criteria
+        ]
     )
     return [name for name, yes in zip(rows.groups.names, enough, strict=True) if not yes]

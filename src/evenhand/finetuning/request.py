@@ -20,6 +20,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning import task_file_checks as of_task
 from evenhand.finetuning.task_file_checks import ERRORS, NEEDS_DATA, NEEDS_LABEL, TASKS
+from evenhand.weights import KINDS
 
 if TYPE_CHECKING:
     from evenhand.finetuning.regroup import Regrouping
@@ -110,6 +111,15 @@ class FinetuneRequest:
     )
     split_by: str | None = option(
         None, check.text, "Column whose values must not be torn apart.", only=FILES
+    )
+    weight: str | None = option(
+        None, check.text, "Column of the rows' weights, in all that is fitted and told.", only=FILES
+    )
+    weight_kind: str | None = option(
+        None,
+        check.one_of(KINDS),
+        "survey (a row stands for others not seen; default) or frequency (for others seen).",
+        only=FILES,
     )
     seed: int = option(0, check.whole(0, 2**32 - 1), "Of the split and every random choice.")
     model: str | None = option(None, check.text, "Model: a name, or a transformers folder.")

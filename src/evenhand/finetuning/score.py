@@ -11,6 +11,7 @@ from evenhand.metrics.counts import Counts
 from evenhand.report.record import Record
 from evenhand.report.setting import Setting
 from evenhand.rows import Rows
+from evenhand.weights import sums_by
 
 
 def score(
@@ -38,12 +39,23 @@ def score(
 def count_decisions(scores: FloatArray, rows: Rows, *, randomised: bool = False) -> Counts:
     """Counts of the decisions that scores (N, K) give; expected ones where randomised."""
     if not randomised:
-        return Counts.of(rows.labels, decide(scores), rows.groups, rows.classes)
+        return Counts.of(rows.labels, decide(scores), rows.groups, rows.classes, rows.counting)
     g, k = rows.groups.number, len(rows.classes)
     table = np.zeros((g + 1, k, k))
     group: IntArray = np.where(rows.groups.known, rows.groups.codes, g)
+    weights, squares = rows.counting, None
+    if weights is not None:
+        scores = scores * weights.values[:, None]
+        squares = sums_by(group * k + rows.labels, (g + 1) * k, weights)[1].reshape(g + 1, k)
     np.add.at(table, (group, rows.labels), scores)
-    return Counts(table[:g], table[g], rows.groups.names, rows.classes, rows.groups.attribute)
+    return Counts(
+        table[:g],
+        table[g],
+        rows.groups.names,
+        rows.classes,
+        rows.groups.attribute,
+        squares=squares,
+    )
 
 
 def _positive(logits: FloatArray) -> FloatArray | None:

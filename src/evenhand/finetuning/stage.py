@@ -176,7 +176,13 @@ def mlp_stage(
 
     began = time.perf_counter()
     rows = {
-        name: Rows(mlp_features(model, part.inputs), part.labels, part.groups, task.classes)
+        name: Rows(
+            mlp_features(model, part.inputs),
+            part.labels,
+            part.groups,
+            task.classes,
+            weights=part.weights,
+        )
         for name, part in task.splits.items()
     }
     backbone = wrap(model, "head", name=f"MLP-{model.config['layers']}", classes=task.classes)

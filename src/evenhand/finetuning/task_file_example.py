@@ -49,6 +49,8 @@ _SPLIT = """
 # The rows: fit on train, choose on valid, report on test.
 split: {train: 0.6, valid: 0.15, test: 0.25}   # or a column that says train, valid or test
 # split_by: person          # a column whose values must not be torn apart
+# weight: person_weight     # a column of the rows' weights, in all that is fitted and counted
+# weight_kind: frequency    # a row stands for so many that were seen; default survey: not seen
 seed: 0
 """
 

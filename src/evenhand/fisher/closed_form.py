@@ -88,8 +88,14 @@ class ClosedForm:
             (np.zeros((d, d)), np.zeros((k, k)), np.zeros(d)) if self.kronecker else None,
         )
 
-    def __call__(self, features: Array, labels: IntArray, codes: IntArray) -> FisherSums | None:
+    def __call__(
+        self, features: Array, labels: IntArray, codes: IntArray, weights: Array | None = None
+    ) -> FisherSums | None:
         """The sums over rows with features (n, d), labels (n,) and group codes (n,), -1: unknown.
+
+        Args:
+            features, labels, codes: of the rows.
+            weights: (n,) how often each row counts; once by default.
 
         Returns:
             None where numbers that are finite overflow the dtype: compute in a wider one.
@@ -100,6 +106,7 @@ class ClosedForm:
         if self.diagonal:  # each group's rows side by side: one product a group
             order = np.argsort(codes, kind="stable")
             features, labels, codes = features[order], labels[order], codes[order]
+            weights = None if weights is None else weights[order]
         x = np.asarray(features, dtype=self.weight.dtype)
         with np.errstate(over="ignore", invalid="ignore"):
             e = x @ self.weight
@@ -110,10 +117,13 @@ class ClosedForm:
                 _refuse_unless_finite(features)
                 return None
             e -= highest[:, None]
-            sums = self._sums(x, np.exp(e, out=e), labels, codes)
+            own = np.ones(len(x)) if weights is None else weights
+            sums = self._sums(x, np.exp(e, out=e), labels, codes, own.astype(x.dtype))
         return sums if np.isfinite(sums.rows).all() else None
 
-    def _sums(self, x: Array, e: Array, labels: IntArray, codes: IntArray) -> FisherSums:
+    def _sums(
+        self, x: Array, e: Array, labels: IntArray, codes: IntArray, weights: Array
+    ) -> FisherSums:
         one = np.arange(len(x)), e.argmax(axis=1) if self.expected else labels
         chosen = e[one]
         e[one] = 0
@@ -124,13 +134,14 @@ class ClosedForm:
             e /= total[:, None]
             chosen, others, total = chosen / total, others / total, np.ones_like(total)
             e[one] = chosen
-            kronecker = x.T @ x, np.diag(e.sum(axis=0)) - e.T @ e, x.sum(axis=0)
+            kronecker = x.T @ (x * weights[:, None]), np.diag(weights @ e), weights @ x
+            kronecker[1][...] -= e.T @ (e * weights[:, None])
             e[one] = 0
         squares = np.einsum("nk,nk->n", e, e)
         # p (1 - p) or delta², summed over the classes, times s².
         norms = others * (chosen + total) - squares if self.expected else others**2 + squares
         members = (codes[None, :] == np.arange(self.groups)[:, None]).astype(x.dtype)
-        scale = 1 / (total * total)
+        scale = weights / (total * total)
         xx = x * x
         if not self.diagonal:
             return FisherSums((members * (norms * scale)) @ xx, None, kronecker)
@@ -165,9 +176,15 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
     wide = form.kronecker or d <= DOUBLE_WIDTH or not np.can_cast(rows.features.dtype, np.float32)
     quick = form if wide else form.in_dtype(np.float32)
     codes = rows.groups.codes
+    weights = None if rows.weights is None else rows.weights.values
 
     def chunk(part: slice) -> FisherSums:
-        given = rows.features[part], rows.labels[part], codes[part]
+        given = (
+            rows.features[part],
+            rows.labels[part],
+            codes[part],
+            None if weights is None else weights[part],
+        )
         sums = quick(*given)
         if sums is None and not wide:
             sums = form(*given)

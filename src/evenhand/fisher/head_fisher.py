@@ -10,13 +10,17 @@ the square of a batch's gradient, which is another thing.
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
+import numpy.typing as npt
 
 from evenhand.errors import InputError
 from evenhand.fisher.closed_form import ClosedForm, summed
 from evenhand.fisher.sums import GroupFisher, Kind, KroneckerSums, check_kind
 from evenhand.head import Head
 from evenhand.rows import Rows
+from evenhand.weights import sums_by
 
 
 def head_fisher(
@@ -30,7 +34,8 @@ def head_fisher(
     """The group Fisher of a softmax head on cached features, in one pass over them.
 
     Args:
-        rows: features (N, d), labels and groups; group -1 is left out and counted.
+        rows: features (N, d), labels and groups; group -1 is left out and counted. A row of weight
+            w counts w times.
         head: W (d, k) and b (k,), usually the pre-trained ones (Algorithm 1).
         kind: ``"true"`` replaces ||delta||² by its expectation under the model, 1 - sum p².
         diagonal: collect the full d × k diagonal too.
@@ -73,12 +78,18 @@ def head_fisher(
             kronecker=kronecker,
         ),
     )
+    counts: npt.NDArray[Any] = rows.groups.sizes
+    if rows.weights is not None:
+        known = rows.groups.known
+        own = rows.weights[known]
+        counts, _ = sums_by(rows.groups.codes[known], rows.groups.number, own)
+    samples = np.array(len(rows) if rows.weights is None else rows.weights.values.sum())
     return GroupFisher(
         sums.rows,
-        rows.groups.sizes,
+        counts,
         rows.groups.names,
         int((~rows.groups.known).sum()),
         kind,
         sums.diagonal,
-        KroneckerSums(*sums.kronecker, np.array(len(rows))) if sums.kronecker else None,
+        KroneckerSums(*sums.kronecker, samples) if sums.kronecker else None,
     )

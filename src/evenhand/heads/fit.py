@@ -58,8 +58,10 @@ def fit_path(
             process in this call.
         spec: what is fitted; it must give the ridge.
         strengths: of the penalty; 0 is transfer learning.
-        terms: what is to be even (``gaps.gap_terms`` of the same rows, and of the same world).
-        weights: (N,) weights of the rows in the log-loss, mean 1.
+        terms: what is to be even (``gaps.gap_terms`` of the same rows, of their weights and of the
+            same world).
+        weights: (N,) weights of the rows in the log-loss alone, mean 1, beside those that the rows
+            themselves have.
         control: where to begin, when to stop.
 
     Returns:
@@ -81,9 +83,8 @@ def fit_path(
     if spec.hidden is None and wants_passes(rows):
         atoms, number = atomic_cells(terms, len(rows), rows.world)
         cells = tuple((t, cells_of_atoms(t, atoms, number, rows.world)) for t in terms if t.active)
-        total = int(rows.world.sum(np.array([len(rows)]))[0])
         requests = [FitRequest(0, float(strength)) for strength in strengths]
-        parts = Parts((Part(-1, total, cells),), atoms, number)
+        parts = Parts((Part(-1, rows.total_weight, cells),), atoms, number)
         return fit_parts(rows, parts, requests, spec, weights=weights, control=control)
     return _fit_in_memory(rows, spec, strengths, terms, weights, control)
 
@@ -102,8 +103,9 @@ def _fit_in_memory(
     with threads_for(rows.features.size):
         # torch warns of arrays that cannot be written to, such as memory-mapped ones: a copy then.
         x = torch.as_tensor(np.require(rows.features, requirements=["C", "W"]), dtype=dtype)
-        form = _form(x, len(rows.classes), spec, control.seed)
-        objective = Objective(rows.labels, terms, weights=weights, dtype=dtype)
+        own = _in_log_loss(rows, None)
+        form = _form(x, len(rows.classes), spec, control.seed, own)
+        objective = Objective(rows.labels, terms, weights=_in_log_loss(rows, weights), dtype=dtype)
         if isinstance(form, Dense):
             dense = form
 
@@ -133,18 +135,28 @@ def _fit_in_memory(
     return [replace(fit, passes=passes) for fit in fits]
 
 
+def _in_log_loss(rows: Rows, weights: np.ndarray | None) -> np.ndarray | None:
+    """(N,) what each row counts in the log-loss: its own weight, of mean 1, times ``weights``."""
+    if rows.weights is None:
+        return weights
+    own = rows.weights.values * (len(rows) / rows.weights.values.sum())
+    return own if weights is None else own * weights
+
+
 def _form(
-    x: torch.Tensor, classes: int, spec: HeadSpec, seed: int
+    x: torch.Tensor, classes: int, spec: HeadSpec, seed: int, weights: np.ndarray | None
 ) -> Dense | LowRank | Adapted | Moved:
     if spec.hidden is not None and spec.full:
-        return Moved(x, classes, spec.hidden, spec.anchor)
+        own = None if weights is None else torch.as_tensor(weights, dtype=x.dtype)
+        return Moved(x, classes, spec.hidden, spec.anchor, own)
     ridge = spec.require_ridge()
     if spec.hidden is not None:
         return Adapted(x, classes, ridge, spec.hidden, spec.rank or 1, seed, spec.anchor)
     more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
     if spec.rank is not None:
         return LowRank(x, classes, ridge, spec.rank, **more)
-    return Dense(x, classes, ridge, **more)
+    own = None if weights is None else torch.as_tensor(weights, dtype=x.dtype)
+    return Dense(x, classes, ridge, weights=own, **more)
 
 
 def _check_shape(head: Head | None, rows: Rows, hidden: Hidden | None, purpose: str) -> None:

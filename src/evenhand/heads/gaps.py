@@ -26,6 +26,7 @@ from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import Groups
+from evenhand.weights import Weights, effective_rows, sums_by
 
 SHRINK = 50
 """A cell of this many rows counts half: small cells are noise, and fitting noise costs error."""
@@ -50,21 +51,23 @@ class GapTerm:
 
     Attributes:
         cell: (N,) the cell of each row; C for rows in none.
-        sizes: (C,) rows of each cell.
+        sizes: (C,) rows of each cell, or the sum of their weights.
         contrast: (C, C) deviations of the cells' means from their label's mean, weighted.
         mask: (C, K) 1 where a class's probability counts.
         beta: steepness of the soft decision.
         weight: the term's share in a mix of criteria.
         dropped: (group, label) of cells that were too small to count.
+        weights: (N,) of the rows in their cells' means; 1 by default.
     """
 
     cell: IntArray
-    sizes: IntArray
+    sizes: IntArray | Float64
     contrast: Float64
     mask: Float64
     beta: float
     weight: float
     dropped: tuple[tuple[str, str], ...]
+    weights: Float64 | None = None
 
     @property
     def active(self) -> bool:
@@ -98,7 +101,7 @@ def gap_term(
     *,
     weight: float = 1.0,
     softness: Softness = SOFTNESS,
-    counts: IntArray | None = None,
+    rows: Weights | None = None,
     world: World = ALONE,
 ) -> GapTerm:
     """The penalty of ``criterion`` on rows with these labels and groups.
@@ -110,7 +113,8 @@ def gap_term(
         criterion: what is to be even.
         weight: share in a mix of criteria.
         softness: how decisions are softened and small cells trusted.
-        counts: (N,) how many rows each of these stands for; one by default.
+        rows: what each row counts; 1 by default. Cells are trusted, and kept, by their effective
+            rows.
         world: the processes that hold the other rows: cells are as large as in all of them.
 
     Raises:
@@ -135,10 +139,10 @@ def gap_term(
     if k == 2 and (own or others):  # the positive class, of its own rows or of the others'
         cell = np.where(labels == (1 if own else 0), cell, -1)
     inside = cell >= 0
-    sizes = np.zeros(k * g, dtype=np.int64)
-    np.add.at(sizes, cell[inside], 1 if counts is None else counts[inside])
-    sizes = world.sum(sizes)
-    large = sizes >= max(1, min_cell)
+    given = None if rows is None else rows[inside]
+    sizes, squares = (world.sum(each) for each in sums_by(cell[inside], k * g, given))
+    certain = effective_rows(sizes, squares)
+    large = certain >= max(1, min_cell)
     dropped = tuple(
         (groups.names[c % g], classes[c // g] if by_label else "any")
         for c in np.flatnonzero(~large & (sizes > 0))
@@ -149,7 +153,7 @@ def gap_term(
     for stratum in np.unique(kept // g):
         ours = np.flatnonzero(kept // g == stratum)
         if len(ours) > 1:
-            trust = sizes[kept[ours]] / (sizes[kept[ours]] + shrink)
+            trust = certain[kept[ours]] / (certain[kept[ours]] + shrink)
             deviation = np.eye(len(ours)) - trust / trust.sum()
             scale = np.sqrt(len(ours) / (len(ours) - 1))
             contrast[np.ix_(ours, ours)] = scale * trust[:, None] * deviation
@@ -164,6 +168,7 @@ def gap_term(
         BETA[criterion] if beta is None else beta,
         weight,
         dropped,
+        None if rows is None else rows.values,
     )
 
 
@@ -189,7 +194,7 @@ def gap_terms(
     criteria: str | Criterion | Mapping[str | Criterion, float],
     *,
     beta: float | None = None,
-    counts: IntArray | None = None,
+    rows: Weights | None = None,
     world: World = ALONE,
 ) -> tuple[GapTerm, ...]:
     """One term a criterion; ``criteria`` is one of them, or a mapping to weights for a mix.
@@ -216,7 +221,7 @@ def gap_terms(
             criterion,
             weight=weight,
             softness=Softness(beta),
-            counts=counts,
+            rows=rows,
             world=world,
         )
         for criterion, weight in mix.items()

@@ -64,10 +64,16 @@ class Moved:
         classes: K; m is 1 for two, the log-odds.
         hidden: V0 and c0.
         old: the head, w0 and b0; zero without.
+        weights: (N,) of the rows, mean 1; equal ones by default.
     """
 
     def __init__(
-        self, inputs: torch.Tensor, classes: int, hidden: Hidden, old: Head | None
+        self,
+        inputs: torch.Tensor,
+        classes: int,
+        hidden: Hidden,
+        old: Head | None,
+        weights: torch.Tensor | None = None,
     ) -> None:
         if inputs.shape[1] != hidden.weight.shape[0]:
             raise InputError(
@@ -76,7 +82,8 @@ class Moved:
         width = hidden.weight.shape[1]
         self.x, self.hidden, self.classes = inputs, hidden, classes
         self.outputs = 1 if classes == 2 else classes
-        gram = (inputs.T @ inputs).double().numpy() / max(len(inputs), 1)
+        weighed = inputs if weights is None else inputs * weights[:, None]
+        gram = (inputs.T @ weighed).double().numpy() / max(len(inputs), 1)
         damped = gram + DAMPING * np.eye(len(gram))
         self.factor: Float64 = np.asarray(np.linalg.cholesky(damped), dtype=np.float64)
         self.sizes = (inputs.shape[1] * width, width, width * self.outputs, self.outputs)

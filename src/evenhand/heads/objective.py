@@ -92,17 +92,22 @@ class _Cells:
     def __init__(self, term: GapTerm, dtype: torch.dtype) -> None:
         self.cell = torch.as_tensor(term.cell)
         self.sizes = torch.as_tensor(term.sizes, dtype=dtype)[:, None]
+        self.weights: Tensor | None = None
+        if term.weights is not None:
+            self.weights = torch.as_tensor(term.weights, dtype=dtype)[:, None]
         self.members: Tensor | None = None
         if len(self.sizes) <= FEW_CELLS:
             every = torch.arange(len(self.sizes))[:, None]
             self.members = (self.cell[None] == every).to(dtype) / self.sizes
+            if self.weights is not None:
+                self.members *= self.weights.T
 
     def means(self, values: Tensor) -> Tensor:
         """(C, m) the mean of (N, m) values over each cell."""
         if self.members is not None:
             return self.members @ values
         sums = torch.zeros((len(self.sizes) + 1, values.shape[1]), dtype=values.dtype)
-        sums.index_add_(0, self.cell, values)
+        sums.index_add_(0, self.cell, values if self.weights is None else values * self.weights)
         return sums[:-1] / self.sizes
 
     def by_row(self, slope: Tensor) -> Tensor:
@@ -111,4 +116,5 @@ class _Cells:
             return self.members.T @ slope
         by_cell = torch.zeros((len(self.sizes) + 1, slope.shape[1]), dtype=slope.dtype)
         by_cell[:-1] = slope / self.sizes
-        return by_cell[self.cell]
+        by_row = by_cell[self.cell]
+        return by_row if self.weights is None else by_row * self.weights

@@ -57,8 +57,10 @@ class Dense:
         *,
         intercept: bool = True,
         anchor: Head | None = None,
+        weights: torch.Tensor | None = None,
     ) -> None:
         self.x, self.ridge_weight, self.classes = x, ridge, classes
+        self.weights = None if weights is None else weights[:, None]
         self.outputs = 1 if self.classes == 2 else self.classes
         self.intercept = intercept
         self.anchor = drawn_to(anchor, self.classes)
@@ -66,6 +68,8 @@ class Dense:
         self.stiff: tuple[Float64, Float64] | None = None
 
     def _factor(self, curvature: torch.Tensor | None = None) -> Float64:
+        if self.weights is not None:
+            curvature = self.weights if curvature is None else self.weights * curvature
         factor = preconditioner(self.x, self.ridge_weight, self.intercept, curvature)
         return factor if self.intercept else scipy.linalg.block_diag(factor, np.ones((1, 1)))
 

@@ -61,6 +61,8 @@ def fit_tilted(
         (3, 2)
     """
     inside = np.flatnonzero(cell >= 0)
+    if rows.weights is not None:  # a cell of no weight has no mean
+        inside = inside[rows.weights.values[inside] > 0]
     if not inside.size:
         raise InputError("no row is in a cell: the groups are unknown")
     if min(tilts) < 0:
@@ -86,15 +88,16 @@ class _Objective:
 
     def __init__(self, rows: Rows, cell: IntArray, ridge: float) -> None:
         self.features = np.asarray(rows.features, dtype=np.float64)
-        self.centre = self.features.mean(axis=0)
+        own = np.ones(len(rows)) if rows.weights is None else rows.weights.values
+        self.centre = own @ self.features / own.sum()
         self.labels, self.classes, self.ridge = rows.labels, len(rows.classes), ridge
-        _, self.cell, sizes = np.unique(cell, return_inverse=True, return_counts=True)
-        self.sizes = sizes.astype(np.float64)
+        _, self.cell = np.unique(cell, return_inverse=True)
+        self.share = own / np.bincount(self.cell, own)[self.cell]
         columns = 1 if self.classes == 2 else self.classes
         self.shape = (self.features.shape[1] + 1, columns)
         self.size = self.shape[0] * self.shape[1]
         self.features -= self.centre
-        gram = self.features.T @ self.features / len(self.features)
+        gram = self.features.T @ (self.features * own[:, None]) / own.sum()
         gram[np.diag_indices_from(gram)] += 4 * ridge + 1e-9 * max(1.0, float(np.trace(gram)))
         self.factor = cholesky(gram, lower=False)
         self.hits = np.eye(self.classes)[self.labels]
@@ -107,13 +110,13 @@ class _Objective:
             scores = np.column_stack([np.zeros(len(scores)), scores[:, 0]])
         log_share = log_softmax(scores, axis=1)
         loss = -np.take_along_axis(log_share, self.labels[:, None], axis=1)[:, 0]
-        of_cells = np.bincount(self.cell, loss) / self.sizes
+        of_cells = np.bincount(self.cell, loss * self.share)
         if tilt > 0:
             value = float(logsumexp(tilt * of_cells) - np.log(len(of_cells))) / tilt
             share = softmax(tilt * of_cells)
         else:
             value, share = float(of_cells.mean()), np.full(len(of_cells), 1 / len(of_cells))
-        slope = (np.exp(log_share) - self.hits) * (share / self.sizes)[self.cell][:, None]
+        slope = (np.exp(log_share) - self.hits) * (share[self.cell] * self.share)[:, None]
         slope = slope[:, 1:] if self.classes == 2 else slope
         inner = self.features.T @ slope + self.ridge * weight
         gradient = solve_triangular(self.factor, inner, trans="T")

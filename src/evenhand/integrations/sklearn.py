@@ -31,6 +31,7 @@ from evenhand.heads.selection.warnings import result_warnings, row_warnings, unk
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 from evenhand.tasks.labels import MAX_CLASSES, MAX_GROUPS
+from evenhand.weights import Weights, require_kind
 
 if TYPE_CHECKING:
     from evenhand.heads.selection.choice import Choice
@@ -59,6 +60,9 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         error: what to keep low: ``"f1"``, ``"accuracy"``, ``"balanced"`` or ``"log_loss"``.
         at_any_cost: where no bound can be promised, take the smallest gap whatever it costs.
         min_rows: rates of fewer rows steer neither the penalty nor the choice nor the promise.
+        weight_kind: of ``sample_weight``: ``"survey"``, a row stands for others that were not
+            seen, so that bounds and promises count Kish's effective rows, or ``"frequency"``, for
+            others that were.
         random_state: of the folds.
 
     Attributes:
@@ -84,6 +88,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         error: str = "f1",
         at_any_cost: bool = False,
         min_rows: int = MIN_ROWS,
+        weight_kind: str = "survey",
         random_state: int | np.random.RandomState | None = 0,
     ) -> None:
         self.criterion = criterion
@@ -95,6 +100,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.error = error
         self.at_any_cost = at_any_cost
         self.min_rows = min_rows
+        self.weight_kind = weight_kind
         self.random_state = random_state
 
     def __sklearn_tags__(self) -> Any:
@@ -103,7 +109,9 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         tags.input_tags.sparse = True
         return tags
 
-    def fit(self, X: Any, y: Any, sensitive_features: Any = None, **unsupported: Any) -> Self:
+    def fit(
+        self, X: Any, y: Any, sensitive_features: Any = None, sample_weight: Any = None
+    ) -> Self:
         """Fit on features (N, d), labels (N,) and, if the gaps are to be small, the groups.
 
         Args:
@@ -112,27 +120,28 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             sensitive_features: (N,) groups, or (N, A) columns to cross (a DataFrame's names are
                 kept), read by position; None or NaN where unknown: such rows train the task and
                 enter no gap.
-            **unsupported: refused by name; ``sample_weight`` is not read.
+            sample_weight: (N,) what each row counts, in all that is fitted, counted and promised;
+                a row of weight 0 is left out. What is fitted is as if each row were repeated so
+                often; how sure it is, ``weight_kind`` says.
 
         Raises:
-            InputError: one class or group only, another number of groups than rows, or a setting
-                out of range, a sparse matrix too large, or ``sample_weight``.
-            TypeError: another keyword.
+            InputError: one class or group only, another number of groups or weights than rows, a
+                weight that is negative or not finite, a setting out of range, or a sparse matrix
+                too large.
         """
-        if "sample_weight" in unsupported:
-            raise InputError(
-                "FairLinearHead does not read sample_weight: gaps and errors are counted by rows, "
-                "so that a weighted fit would be judged by other figures; repeat the rows, or "
-                "draw them by their weights"
-            )
-        if unsupported:
-            raise TypeError(f"fit() got an unexpected keyword argument {next(iter(unsupported))!r}")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], accept_sparse="csr")
         X = dense(X, "X") if hasattr(X, "toarray") else X
         X = np.require(X, requirements="W")
         if type_of_target(y).startswith("continuous"):
             raise InputError(f"Unknown label type: continuous, and {REGRESSION}")
         check_classification_targets(y)
+        require_kind(self.weight_kind)
+        groups = None if sensitive_features is None else _groups(sensitive_features, len(y))
+        weights = self._weights(sample_weight, len(y))
+        if weights is not None and not weights.values.all():
+            kept = np.flatnonzero(weights.values)
+            X, y, weights = X[kept], y[kept], weights[kept]
+            groups = None if groups is None else groups[kept]
         self.classes_, labels = np.unique(y, return_inverse=True)
         if len(self.classes_) < 2:
             raise InputError(
@@ -146,11 +155,11 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             )
         names = tuple(str(name) for name in self.classes_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
-        if sensitive_features is None:
-            rows = Rows(X, labels, _nobody(len(y)), names)
+        if groups is None:
+            rows = Rows(X, labels, _nobody(len(y)), names, weights=weights)
             head = self._plain(rows, seed)
         else:
-            rows = Rows(X, labels, _groups(sensitive_features, len(y)), names)
+            rows = Rows(X, labels, groups, names, weights=weights)
             head = self._even(rows, seed)
         weight, intercept = head.weight, head.bias
         if len(names) == 2:
@@ -158,6 +167,17 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.coef_: Array = weight.T.copy()
         self.intercept_: Array = intercept.copy()
         return self
+
+    def _weights(self, given: Any, number: int) -> Weights | None:
+        if given is None:
+            return None
+        given = np.asarray(given)
+        if given.ndim == 0:  # scikit-learn's: one weight for all
+            given = np.full(number, given)
+        weights = Weights.of(given, self.weight_kind)
+        if len(weights) != number:
+            raise InputError(f"X has {number} rows and sample_weight {len(weights)}")
+        return weights
 
     def _plain(self, rows: Rows, seed: int) -> Head:
         if self.bound is not None or self.strength:

@@ -80,7 +80,9 @@ def gap_interval(
     check_replicates(replicates)
     if isinstance(counts, Counts) and criterion.needs_labels and not counts.labelled:
         return UNDEFINED
-    table = counted(counts.table if isinstance(counts, Counts) else counts, "(G, K, K)", 3)
+    table = counted(
+        counts.effective(criterion) if isinstance(counts, Counts) else counts, "(G, K, K)", 3
+    )
     return _gap_interval(table.tobytes(), table.shape, criterion, level, seed, replicates)
 
 

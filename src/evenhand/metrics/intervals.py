@@ -153,7 +153,7 @@ def error_interval(
     check_replicates(replicates)
     if isinstance(counts, Counts) and not counts.labelled:
         return UNDEFINED
-    confusion = counts.total if isinstance(counts, Counts) else np.asarray(counts)
+    confusion = counts.effective_total if isinstance(counts, Counts) else np.asarray(counts)
     if confusion.ndim == 3:
         confusion = confusion.sum(axis=0)
     confusion = counted(confusion, "(K, K) or (G, K, K)", 2)

@@ -96,6 +96,7 @@ def plain(value: Any) -> Any:
             "axes": ["group", "label", "prediction"],
             "table": plain(value.table),
             "unknown": plain(value.unknown),
+            **({} if value.squares is None else {"weight_squares": plain(value.squares)}),
         }
     if isinstance(value, dict):
         return {str(k): plain(v) for k, v in value.items()}

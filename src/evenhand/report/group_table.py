@@ -29,21 +29,24 @@ def group_table(counts: Counts, values: dict[str, npt.NDArray[Any]] | None = Non
     Returns:
         Columns ``group``, ``class``, ``rows``, ``positives`` (rows with the label), and for each of
         base_rate, selection_rate, tpr, fpr, precision and accuracy the rate, ``_low`` and
-        ``_high``. A rate without rows is NaN. Without labels there are ``group``, ``class``,
+        ``_high``. A rate without rows is NaN. Of weighted rows, those counted are the effective
+        ones. Without labels there are ``group``, ``class``,
         ``rows`` and the selection rate alone.
     """
-    table = np.asarray(counts.table, dtype=np.float64)
+    table = np.asarray(counts.effective(Criterion.DEMOGRAPHIC_PARITY), dtype=np.float64)
+    by_label = np.asarray(counts.effective(Criterion.EQUALIZED_ODDS), dtype=np.float64)
     classes = _classes(counts)
     parts = []
     for k in classes:
-        hits = table[:, k, k]
         rows, positives, chosen = table.sum((1, 2)), table[:, k].sum(1), table[:, :, k].sum(1)
+        hits, inside = by_label[:, k, k], by_label[:, k].sum(1)
+        outside = by_label.sum((1, 2)) - inside
         of = {
             "base_rate": (positives, rows),
             "selection_rate": (chosen, rows),
-            "tpr": (hits, positives),
-            "fpr": (chosen - hits, rows - positives),
-            "precision": (hits, chosen),
+            "tpr": (hits, inside),
+            "fpr": (by_label[:, :, k].sum(1) - hits, outside),
+            "precision": (table[:, k, k], chosen),
             "accuracy": (np.trace(table, axis1=1, axis2=2), rows),
         }
         columns: dict[str, Any] = {

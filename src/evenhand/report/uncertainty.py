@@ -50,7 +50,7 @@ def _of_counts(counts: Counts, criterion: Criterion) -> list[str]:
 
 def small_cells(counts: Counts, small: int = SMALL) -> list[str]:
     """A sentence where the cells group × label are too small for the intervals to be trusted."""
-    cells = np.asarray(counts.cells)
+    cells = np.asarray(counts.effective_cells(Criterion.EQUALIZED_ODDS))
     if not counts.labelled:
         few = [
             f"{group} ({plural(round(float(rows)), 'row')})"

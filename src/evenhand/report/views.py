@@ -124,7 +124,7 @@ def rate_names(criterion: Criterion) -> tuple[str, ...]:
 
 def group_rates(counts: Counts, criterion: Criterion, label: int) -> list[list[Interval]]:
     """[R][G] the rates of one class the criterion compares, with Wilson's intervals."""
-    table = np.asarray(counts.table, dtype=np.float64)
+    table = np.asarray(counts.effective(criterion), dtype=np.float64)
     rates, of = criterion_rates(table, criterion), effective_rows(table, criterion)
     place = label if rates.shape[-1] == table.shape[-1] else 0
     rates, of = rates[..., place], of[..., place]

@@ -19,6 +19,8 @@ class FileOptions(TypedDict, total=False):
     encoding: str | None
     missing: Sequence[Any]
     name: str | None
+    weight: str | None
+    weight_kind: str
 
 
 FILE_OPTIONS: dict[str, Any] = {
@@ -30,6 +32,8 @@ FILE_OPTIONS: dict[str, Any] = {
     "encoding": None,
     "missing": (),
     "name": None,
+    "weight": None,
+    "weight_kind": "survey",
 }
-LABELLING = ("positive", "split", "split_by", "seed")
-"""Those that say how rows are labelled and split."""
+LABELLING = ("positive", "split", "split_by", "seed", "weight", "weight_kind")
+"""Those that say how rows are labelled, split and weighted."""

@@ -85,7 +85,9 @@ def table(
             parts; by default .6 / .15 / .25, drawn with the label and group in proportion.
             ``split_by``: a column whose values must not be torn apart, such as a person. ``seed``:
             of the split. ``delimiter``, ``encoding``: of a CSV, where they are not found right.
-            ``name``: what the results call the task; the file's by default.
+            ``name``: what the results call the task; the file's by default. ``weight``: a column of
+            the rows' weights, in all that is fitted and counted; ``weight_kind``: ``"survey"`` (a
+            row stands for others that were not seen) or ``"frequency"`` (for others that were).
 
     Raises:
         InputError: a column that is not there, a label that is not one, a part without rows, …
@@ -101,7 +103,15 @@ def table(
     found = opened_rows(data, how)
     opened, how = found.table, how | {"split": found.split}
     listed = group_columns(groups, opened.columns)
-    beside = [label, *listed, *(c for c in (how["split"], how["split_by"]) if isinstance(c, str))]
+    beside = [
+        label,
+        *listed,
+        *(
+            column
+            for column in (how["split"], how["split_by"], how["weight"])
+            if isinstance(column, str)
+        ),
+    ]
     frame, notes, digest = frame_of(
         opened,
         names=[label, *listed],
@@ -125,6 +135,8 @@ def table(
         chosen = [str(column_of(frame, column, "feature").name) for column in named]
         if label in chosen:
             raise InputError(f"column {label!r} is the label and cannot be a feature too")
+        if how["weight"] in chosen:
+            raise InputError(f"column {how['weight']!r} is the weight and cannot be a feature too")
     fit = np.concatenate([made.parts[part] for part in ("pretrain", "train") if part in made.parts])
     encoder, said = (
         (old, ())

@@ -7,9 +7,11 @@ from typing import Any
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.columns import column, rows
+from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.groups import Groups, as_groups
 from evenhand.tasks.raw import Raw
+from evenhand.weights import Weights
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,6 +22,7 @@ class Examples:
         inputs: N inputs: an (N, inputs) array for a table, a sequence of images or texts otherwise.
         labels: (N,) integers in [0, K).
         groups: the group of every example.
+        weights: what each example counts, in all that is fitted and counted; 1 by default.
 
     pandas, polars and Arrow objects are read by position, whatever their index.
 
@@ -32,6 +35,7 @@ class Examples:
     inputs: Any
     labels: IntArray
     groups: Groups
+    weights: Weights | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "inputs", rows(self.inputs, "inputs"))
@@ -42,8 +46,10 @@ class Examples:
             "labels": len(self.labels),
             "groups": len(self.groups),
         }
+        if self.weights is not None:
+            lengths["weights"] = len(self.weights)
         if len(set(lengths.values())) > 1:
-            raise InputError(f"inputs, labels and groups differ in length: {lengths}")
+            raise InputError(f"{listed(lengths)} differ in length: {lengths}")
         labels = self.labels
         if labels.size and labels.dtype.kind not in "iub":
             raise InputError(f"labels must be integers in [0, K), found dtype {labels.dtype}")
@@ -54,7 +60,8 @@ class Examples:
 
     def __getitem__(self, rows: Any) -> Examples:
         """The examples with these row numbers."""
-        return Examples(self.inputs[rows], self.labels[rows], self.groups[rows])
+        weights = None if self.weights is None else self.weights[rows]
+        return Examples(self.inputs[rows], self.labels[rows], self.groups[rows], weights)
 
 
 @dataclass(frozen=True, eq=False)

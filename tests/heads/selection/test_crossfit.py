@@ -30,6 +30,10 @@ from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
 
+def log_loss(logits, labels):
+    return float(log_losses(logits, labels).mean())
+
+
 def judged(seed, n, groups, classes):
     rng = np.random.default_rng(seed)
     rows = Rows(

@@ -206,4 +206,5 @@ def development_gap(problem: Problem, head: Head, criterion: Criterion) -> float
     """A head's gap on the development rows: what levels are shares of."""
     rows = problem.development
     decisions = head.predict(rows.features)
-    return float(gap(Counts.of(rows.labels, decisions, rows.groups, rows.classes).table, criterion))
+    counts = Counts.of(rows.labels, decisions, rows.groups, rows.classes, rows.weights)
+    return float(gap(counts.table, criterion))

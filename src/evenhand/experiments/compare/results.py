@@ -184,6 +184,7 @@ def to_json(cell: Cell, made_from: str | None = None) -> str:
             "groups": list(record.counts.group_names),
             "classes": list(record.counts.class_names),
             "attribute": record.counts.attribute,
+            "squares": None if record.counts.squares is None else record.counts.squares.tolist(),
             "trainable_parameters": record.trainable_parameters,
             "seconds": record.seconds,
             "notes": list(record.notes),
@@ -231,6 +232,7 @@ def _record(one: dict[str, Any]) -> Record:
         tuple(one["groups"]),
         tuple(one["classes"]),
         one["attribute"],
+        squares=None if one.get("squares") is None else np.array(one["squares"]),
     )
     setting = one["setting"]
     criterion = None if setting["criterion"] is None else Criterion.parse(setting["criterion"])

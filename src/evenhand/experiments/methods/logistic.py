@@ -105,12 +105,21 @@ def require_binary(rows: Rows, method: str) -> None:
         )
 
 
-def known_rows(rows: Rows, method: str) -> Rows:
+def known_rows(rows: Rows, method: str, *, weighted: bool = False) -> Rows:
     """The rows whose group is known.
 
+    Args:
+        rows: of a problem.
+        method: what is to be fitted on them.
+        weighted: it knows what to do with weights.
+
     Raises:
-        InputError: fewer than two groups have rows.
+        InputError: fewer than two groups have rows, or they have weights that mean nothing to it.
     """
+    if rows.weights is not None and not weighted:
+        raise InputError(
+            f"{method} does not know weights, and these rows have some: it is left out"
+        )
     present = int((rows.groups.sizes > 0).sum())
     if present < 2:
         raise InputError(

@@ -67,7 +67,7 @@ def group_dro(tilts: Sequence[float] = (3.0, 30.0, 100.0)) -> Method:
     """
 
     def run(problem: Problem) -> Sequence[tuple[str, Fitted]]:
-        rows = known_rows(problem.train, "group-dro")
+        rows = known_rows(problem.train, "group-dro", weighted=True)
         fits = fit_tilted(rows, cells_of(rows), ridge=problem.ridge, tilts=(0.0, *tilts))
         return [(f"tilt={fit.strength:g}", fitted_head(fit.head)) for fit in fits[1:]]
 

@@ -47,14 +47,15 @@ def recalibrated(decisions: Decisions) -> Float64:
     groups = decisions.groups.number
     members = np.eye(groups + 1)[decisions.group]
     world, z = decisions.world, decisions.log_odds
-    number = max(1, int(world.sum(np.array([len(z)]))[0]))
-    mean = float(world.sum(np.array([z.sum()]))[0]) / number
-    spread = np.sqrt(float(world.sum(np.array([((z - mean) ** 2).sum()]))[0]) / number) or 1.0
+    one = np.ones(len(z)) if decisions.counting is None else decisions.counting.values
+    number = float(world.sum(np.array([one.sum()]))[0]) or 1.0
+    mean = float(world.sum(np.array([one @ z]))[0]) / number
+    spread = np.sqrt(float(world.sum(np.array([one @ (z - mean) ** 2]))[0]) / number) or 1.0
     score = (z - mean) / spread
     present = np.flatnonzero(world.sum(members.sum(axis=0)) > 0)[1:]
     members = members[:, present]
     design = np.column_stack([score, members, members * score[:, None]])
-    rows = Rows(design, decisions.labels, decisions.groups, ("0", "1"), world)
+    rows = Rows(design, decisions.labels, decisions.groups, ("0", "1"), world, decisions.counting)
     head = fit_path(rows, HeadSpec(ridge=RIDGE))[0].head
     logits = head.logits(design)
     found: Float64 = 1 / (1 + np.exp(np.clip(logits[:, 0] - logits[:, 1], -500, 500)))

@@ -132,6 +132,8 @@ class Candidates:
         merges: (S,) what of a group's score was added; all 0 by default.
         given: (S, O, K) how often the candidates fitted on all rows decide each class on them: they
             are what is shipped, and no part's heads. None where that is not known.
+        squares: (G, K) of weighted rows, whose sums the tables hold, the sums of their squared
+            weights by group and label; None of plain rows.
 
     Example:
         >>> grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0), offsets=(-0.2, 0.0, 0.2))
@@ -153,6 +155,7 @@ class Candidates:
     ridge: float | None = None
     merges: tuple[float, ...] = ()
     given: IntArray | None = None
+    squares: Float64 | None = None
 
     @classmethod
     def judged(
@@ -176,7 +179,7 @@ class Candidates:
             shipped: what each of ``fits`` gave for each row.
         """
         decisions = judging.decisions()
-        tables = decisions.tables()
+        tables, squares = decisions.tables(), decisions.squares()
         return cls(
             tuple(float(fit.strength) for fit in fits),
             decisions.offsets,
@@ -191,6 +194,7 @@ class Candidates:
             ridge,
             merges,
             None if shipped is None else shipped.decisions().tables().sum(axis=(2, 3)),
+            None if squares is None else squares[:-1],
         )
 
     @property

@@ -16,11 +16,11 @@ from evenhand.heads.selection.candidates import (
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.parts import fit_parts_of
+from evenhand.heads.selection.requirements import counts_of
 from evenhand.heads.selection.rule import MIN_ROWS
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
 from evenhand.heads.streaming.folds import held_out
 from evenhand.metrics.bounds import counted_groups
-from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows
 
 
@@ -89,9 +89,9 @@ def crossfit(
 
 def too_small(rows: Rows, criteria: Criteria, min_rows: int) -> tuple[int, ...]:
     """The numbers of the groups that no criterion of ``criteria`` has the rows to compare."""
-    counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
+    counts = counts_of(rows)
     listed = [criteria] if isinstance(criteria, str) else list(criteria)
     counted = np.logical_or.reduce(
-        [counted_groups(counts.cells, criterion, min_rows) for criterion in listed]
+        [counted_groups(counts.effective_cells(c), c, min_rows) for c in listed]
     )
     return tuple(int(number) for number in np.flatnonzero(~counted))

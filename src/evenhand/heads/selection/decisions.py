@@ -12,8 +12,11 @@ from scipy.special import logsumexp
 
 from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand._base.distributed import ALONE, World
+from evenhand.criteria import Criterion
 from evenhand.groups import Groups
+from evenhand.metrics.effective import effective_factors
 from evenhand.rows import Rows
+from evenhand.weights import Weights, sums_by
 
 Passed = npt.NDArray[np.int8] | npt.NDArray[np.int16]
 
@@ -31,6 +34,7 @@ class Decisions:
         classes: K.
         offsets: (O,) added to the log-odds.
         world: the processes that share the rows, each with its own.
+        counting: what each row counts, so that all sum to the effective rows; 1 by default.
     """
 
     passed: Passed
@@ -40,6 +44,7 @@ class Decisions:
     classes: int
     offsets: tuple[float, ...]
     world: World = ALONE
+    counting: Weights | None = None
 
     @property
     def group(self) -> IntArray:
@@ -51,8 +56,29 @@ class Decisions:
         """(S, O, G + 1, K, K) counts by group, label and decision, over all processes."""
         return self._counted(self.group, self.groups.number + 1)
 
-    def weighted(self, weights: Float64) -> Float64:
-        """(S, O, K) sums of the rows' ``weights`` (N,) by decision, over all processes."""
+    def squares(self) -> Float64 | None:
+        """(G + 1, K) sums of the squared weights by group and label; None of plain rows."""
+        if self.counting is None:
+            return None
+        parts = self.groups.number + 1
+        cells = self.group * self.classes + self.labels
+        found = sums_by(cells, parts * self.classes, self.counting)[1]
+        return np.asarray(self.world.sum(found.reshape(parts, -1)), dtype=np.float64)
+
+    def effective(self, tables: npt.NDArray[Any], criterion: Criterion) -> npt.NDArray[Any]:
+        """(..., G, K, K) tables of these rows, drawn anew or not, as rows that are as sure."""
+        squares = self.squares()
+        if squares is None or self.counting is None:
+            return tables
+        shape = squares.shape
+        sums = sums_by(self.group * self.classes + self.labels, squares.size, self.counting)[0]
+        sums = self.world.sum(sums.reshape(shape))
+        factors = effective_factors(criterion, sums[:-1], squares[:-1])
+        return np.asarray(tables * factors[..., None])
+
+    def weighted(self, values: Float64) -> Float64:
+        """(S, O, K) sums of the rows' ``values`` (N,) by decision, over all processes."""
+        weights = values if self.counting is None else values * self.counting.values
         shape = (1, 1, self.classes)
         alike = np.zeros_like(self.labels)
         found = [
@@ -78,8 +104,11 @@ class Decisions:
     def _counted(self, part: IntArray, parts: int) -> IntArray:
         """(S, O, parts, K, K) counts by part of the rows, label and decision."""
         shape = (parts, self.classes, self.classes)
-        found = [tabulate(one, part, shape, self.offsets, self.labels) for one in self.passed]
-        return self.world.sum(np.stack(found).astype(np.int64))
+        weights = None if self.counting is None else self.counting.values
+        found = np.stack(
+            [tabulate(one, part, shape, self.offsets, self.labels, weights) for one in self.passed]
+        )
+        return self.world.sum(found.astype(np.int64) if weights is None else found)
 
 
 class Judging:
@@ -97,6 +126,7 @@ class Judging:
         self.passed = np.zeros((heads, len(rows)), dtype=small)
         self.log_odds = np.zeros(len(rows))
         self.losses = np.zeros(heads)
+        self.counting = rows.counting
 
     def add(self, places: IntArray, logits: Iterable[FloatArray]) -> None:
         """What each head gives for the rows at ``places``: (n, K) logits, or (n,) log-odds.
@@ -104,11 +134,14 @@ class Judging:
         Log-odds are those of two classes; heads come in their order.
         """
         labels = self.rows.labels[places]
+        own = self.rows.weights
+        weights = None if own is None else own.values[places]
         for number, one in enumerate(logits):
             odds = one if one.ndim == 1 else one[:, 1] - one[:, 0]
             if number == 0:
                 self.log_odds[places] = odds
-            self.losses[number] += log_losses(one, labels).sum()
+            losses = log_losses(one, labels)
+            self.losses[number] += float((losses if weights is None else losses * weights).sum())
             self.passed[number, places] = passed_of(one, self.offsets)
 
     def decisions(self) -> Decisions:
@@ -122,11 +155,12 @@ class Judging:
             len(rows.classes),
             self.offsets,
             rows.world,
+            self.counting,
         )
 
     def log_loss(self) -> Float64:
         """(S,) mean log-loss at offset 0, over the rows of all processes."""
-        total = self.rows.world.sum(np.array([len(self.rows)]))[0]
+        total = self.rows.total_weight
         return np.asarray(self.rows.world.sum(self.losses) / total, dtype=np.float64)
 
 

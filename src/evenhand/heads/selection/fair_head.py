@@ -268,10 +268,11 @@ def choose_head(
 def _as_it_is(old: Head, rows: Rows) -> tuple[Counts, float]:
     """The old head's counts and mean log-loss over all rows of the world."""
     logits = old.logits(rows.features)
-    counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes)
-    number = rows.world.sum(np.array([len(rows)]))[0]
-    own_loss = log_losses(logits, rows.labels).sum()
-    return rows.world.merge(counts), float(rows.world.sum(np.array([own_loss]))[0] / number)
+    counts = Counts.of(rows.labels, logits.argmax(axis=1), rows.groups, rows.classes, rows.counting)
+    losses = log_losses(logits, rows.labels)
+    own_loss = losses.sum() if rows.weights is None else losses @ rows.weights.values
+    loss = float(rows.world.sum(np.array([own_loss]))[0]) / rows.total_weight
+    return rows.world.merge(counts), loss
 
 
 def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID, *, adapter: bool = False) -> int:

@@ -203,7 +203,7 @@ class _Moments:
     """Sums over the rows of known group in each fold, of features about their origin.
 
     Attributes:
-        number: (F,) rows.
+        number: (F,) rows, or sums of their weights, as in all that follows.
         groups: (F, G) rows of each group.
         first: (F, d) sums of the features.
         second: (F, d, d) of their products.
@@ -234,9 +234,13 @@ class _Moments:
                 if features.dtype == np.float32:  # half the time, and digits enough
                     part = part.astype(np.float32)
                 members = np.eye(g)[codes[which]]
+                weighed = part
+                if rows.weights is not None:
+                    one = rows.weights.values[first : first + len(features)][which, None]
+                    members, weighed = members * one, part * one.astype(part.dtype)
                 groups[fold] += members.sum(axis=0)
                 by_group[fold] += members.T @ part
-                second[fold] += part.T @ part
+                second[fold] += weighed.T @ part
             first += len(features)
         groups, by_group, second = (rows.world.sum(each) for each in (groups, by_group, second))
         return cls(groups.sum(axis=1), groups, by_group.sum(axis=1), second, by_group, about)
@@ -248,7 +252,7 @@ class _Moments:
             whole = each.sum(axis=0)
             return whole if without is None else whole - each[without]
 
-        n = max(float(kept(self.number)), 1.0)
+        n = float(kept(self.number)) or 1.0
         mean = kept(self.first) / n
         covariance = kept(self.second) / n - np.outer(mean, mean)
         variance = float(np.trace(covariance)) / max(1, len(mean))

@@ -57,7 +57,9 @@ def fit_parts_of(
         terms: tuple[GapTerm, ...] = ()
         if criteria is not None:
             groups = part.groups.without(spec.left_out)
-            terms = gap_terms(part.labels, groups, part.classes, criteria, beta=spec.beta)
+            terms = gap_terms(
+                part.labels, groups, part.classes, criteria, beta=spec.beta, rows=part.weights
+            )
         found: list[HeadFit] = []
         for ridge in ridges:
             of_ridge = replace(spec, ridge=ridge)

@@ -23,6 +23,7 @@ from evenhand.metrics.bounds import (
     shortfall,
     upper_bound,
 )
+from evenhand.metrics.effective import effective_tables
 from evenhand.metrics.rates import Array
 
 MIN_CELL = 100
@@ -133,7 +134,14 @@ class Pool:
     def compared(self) -> dict[Criterion, int]:
         """The fewest rows of a rate that each criterion compares; 0 where it compares none."""
         least = self.rule.min_rows
-        return {c: compared_rows(self.cells, c, least) for c in self.rule.criteria}
+        return {c: compared_rows(self.cells_by(c), c, least) for c in self.rule.criteria}
+
+    def cells_by(self, criterion: Criterion) -> IntArray:
+        """(G, K) the rows of each group with each label, of what ``criterion`` compares.
+
+        Of weighted rows they are the effective ones.
+        """
+        return effective_tables(self.scored.tables[:1], criterion, self.scored.squares)[0].sum(-1)
 
     @cached_property
     def promisable(self) -> Mask:
@@ -144,7 +152,7 @@ class Pool:
     def levels_down(self) -> Mask:
         """What makes every group that counts worse than transfer learning does, tuned or not."""
         counted = np.logical_or.reduce(
-            [counted_groups(self.cells, c, self.rule.min_rows) for c in self.rule.criteria]
+            [counted_groups(self.cells_by(c), c, self.rule.min_rows) for c in self.rule.criteria]
         )
         references = self.scored.tables[[self.scored.transfer, self.scored.tuned]]
         return levels_down(self.scored.tables, references, counted)
@@ -161,14 +169,18 @@ class Pool:
 
     def fair(self, place: int) -> bool:
         """Whether a candidate's gaps may be noise, and are within the bounds."""
-        table, least = self.scored.tables[place], self.rule.min_rows
-        noise = (may_be_noise(table, c, min_rows=least) for c in self.rule.criteria)
+        least = self.rule.min_rows
+        noise = (may_be_noise(self._table(place, c), c, min_rows=least) for c in self.rule.criteria)
         return all(noise) and (not self.rule.bounds or bool(self.promisable[place]))
 
     def floor(self, criterion: Criterion) -> float:
         """The bound that decisions as often as transfer learning's have with a gap of 0."""
-        table = self.scored.tables[self.scored.transfer]
+        table = self._table(self.scored.transfer, criterion)
         return noise_floor(table, criterion, self.scored.z, self.rule.min_rows)
+
+    def _table(self, place: int, criterion: Criterion) -> IntArray:
+        one = self.scored.tables[place]
+        return effective_tables(one, criterion, self.scored.squares)
 
     def attainable(self, criterion: Criterion, *, search: bool = True) -> float:
         """The best bound on ``criterion`` alone that could be promised; infinite where none.
@@ -189,7 +201,9 @@ class Pool:
             return math.inf
         able = self.candidates & self.deciding
         if self.resampling is not None and search and able.any():
-            return self._searched(self.resampling, criterion, self.scored.tables[able])
+            return self._searched(
+                self.resampling, criterion, self.scored.tables_by(criterion)[able]
+            )
         return float(np.nanmin(self.scored.upper[criterion][able], initial=math.inf))
 
     def _searched(self, resampling: Resampling, criterion: Criterion, tables: IntArray) -> float:

@@ -42,7 +42,7 @@ def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
         InputError: each rate is defined in one group at most, so that there is nothing to even out
             and whatever is fitted would look even.
     """
-    counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
+    counts = counts_of(rows)
     for criterion in criteria:
         if np.isnan(gap(counts.table, criterion)):
             parts = (
@@ -59,7 +59,7 @@ def require_gap(rows: Rows, criteria: tuple[Criterion, ...]) -> None:
 
 def has_gap(rows: Rows, criterion: Criterion) -> bool:
     """Whether two groups of the rows (of all processes) can be compared by ``criterion``."""
-    counts = rows.world.merge(Counts.of(rows.labels, rows.labels, rows.groups, rows.classes))
+    counts = counts_of(rows)
     return not bool(np.isnan(gap(counts.table, criterion)))
 
 
@@ -68,15 +68,24 @@ def smallest_bounds(rows: Rows, rule: Rule) -> dict[Criterion, float]:
 
     The upper bound of decisions that are right at the base rates and have no gap: the noise floor.
     """
-    table = _base_rate_table(rows)
-    z = critical_value(rule.confidence, len(rows), rows.features.shape[1])
-    return {c: noise_floor(table, c, z, rule.min_rows) for c in rule.criteria}
+    counts = counts_of(rows)
+    z = critical_value(rule.confidence, len(counts), rows.features.shape[1])
+    return {
+        c: noise_floor(_base_rate_table(counts.effective_cells(c)), c, z, rule.min_rows)
+        for c in rule.criteria
+    }
 
 
-def _base_rate_table(rows: Rows) -> np.ndarray:
+def counts_of(rows: Rows) -> Counts:
+    """The counts of the rows' labels, decided as they are: how many rows there are of each."""
+    return rows.world.merge(
+        Counts.of(rows.labels, rows.labels, rows.groups, rows.classes, rows.counting)
+    )
+
+
+def _base_rate_table(cells: np.ndarray) -> np.ndarray:
     """(G, K, K) counts were decisions drawn at each label's overall confusion of 3 in 4."""
-    k = len(rows.classes)
-    cells = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes).cells
+    k = cells.shape[1]
     confusion = np.full((k, k), 0.25 / max(k - 1, 1))
     np.fill_diagonal(confusion, 0.75)
     return np.asarray(np.round(cells[..., None] * confusion)).astype(np.int64)

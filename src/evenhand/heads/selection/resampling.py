@@ -87,7 +87,8 @@ class Resampling:
         kept = able.copy()
         highest = np.full(tables.shape[:2], np.inf)
         for bound in bounds:
-            of_bound = highest_z(tables[:, :, :-1], bound.criterion, bound.limit, min_rows)
+            own = self.decisions[0].effective(tables[:, :, :-1], bound.criterion)
+            of_bound = highest_z(own, bound.criterion, bound.limit, min_rows)
             highest = np.minimum(highest, of_bound)
             kept &= gaps[bound.criterion] <= bound.most
         highest[:, ~able] = -np.inf
@@ -131,7 +132,7 @@ class Resampling:
         one = self.decisions[0]
         k, cells = one.classes, (one.groups.number + 1) * one.classes
         cell = one.group * k + one.labels
-        weights = self.weights
+        weights, counting = self.weights, one.counting
         order = np.argsort(cell, kind="stable")
         ends = np.searchsorted(cell[order], np.arange(cells + 1))
         candidates = sum(len(each.passed) * len(each.offsets) for each in self.decisions)
@@ -142,6 +143,8 @@ class Resampling:
             for first in range(ends[number], ends[number + 1], CHUNK):
                 rows = order[first : min(first + CHUNK, ends[number + 1])]
                 drawn = weights[:, rows].astype(np.float32)
+                if counting is not None:
+                    drawn *= counting.values[rows].astype(np.float32)
                 sizes[number] += drawn.sum(axis=1)
                 for decision in range(1, k):
                     decided = self._decided(rows, decision)

@@ -79,12 +79,16 @@ def mean_variance(rows: Rows) -> float:
     1 where they do not vary, and where their squares overflow: fits refuse such features by name.
     """
     shift = origin(rows)
-    sums = np.zeros((2, len(shift)))
+    sums, first = np.zeros((2, len(shift))), 0
     with np.errstate(all="ignore"):
         for part in chunks(rows.features):
             values = part - shift
-            sums += values.sum(axis=0), (values**2).sum(axis=0)
-        number = max(1, int(rows.world.sum(np.array([len(rows)]))[0]))
-        first, second = rows.world.sum(sums) / number
-        variance = float((second - first**2).mean()) if len(shift) else 0.0
+            one = None
+            if rows.weights is not None:
+                one = rows.weights.values[first : first + len(part)]
+            first += len(part)
+            for place, powers in enumerate((values, values**2)):
+                sums[place] += powers.sum(axis=0) if one is None else one @ powers
+        means, squares = rows.world.sum(sums) / max(rows.total_weight, 1e-300)
+        variance = float((squares - means**2).mean()) if len(shift) else 0.0
     return variance if 0 < variance < LARGEST_VARIANCE else 1.0

@@ -15,6 +15,7 @@ from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.soundness import Mask, decides, gives_enough, sound
 from evenhand.metrics.bounds import shortfall, upper_bound
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.effective import effective_tables
 from evenhand.metrics.rates import Array, ErrorMetric, error_metric
 
 Place = tuple[int | None, tuple[int, int] | None]
@@ -39,6 +40,7 @@ class Scored:
         rule_error: the error's name, or the callable.
         given: (M, K) how often what would be shipped decides each class on the rows it was fitted
             on; as held out, where that is not known.
+        squares: (G, K) sums of the squared weights of weighted rows, whose sums the tables hold.
     """
 
     where: list[Place]
@@ -54,6 +56,7 @@ class Scored:
     z: float
     rule_error: str | ErrorMetric
     given: IntArray
+    squares: Float64 | None = None
 
     @property
     def deciding(self) -> Mask:
@@ -67,7 +70,11 @@ class Scored:
 
     def at(self, z: float, rule: Rule) -> Scored:
         """The same candidates with upper bounds at another critical value."""
-        return replace(self, upper=_uppers(self.tables, rule, z), z=z)
+        return replace(self, upper=_uppers(self.tables, rule, z, self.squares), z=z)
+
+    def tables_by(self, criterion: Criterion) -> IntArray:
+        """(M, G, K, K) the tables as rows that are as sure, for what ``criterion`` compares."""
+        return effective_tables(self.tables, criterion, self.squares)
 
     @property
     def sound(self) -> Mask:
@@ -122,19 +129,26 @@ def score_candidates(
         confusions,
         _differing(families, tuned, old is not None),
         error,
-        {c: shortfall(upper_bound(every, c, 0.0, rule.min_rows), c) for c in rule.criteria},
-        _uppers(every, rule, z),
+        _uppers(every, rule, 0.0, families[0].squares),
+        _uppers(every, rule, z, families[0].squares),
         transfer,
         tuned,
         None if old is None else len(where) - 1,
         z,
         rule.error,
         _given(families, confusions),
+        families[0].squares,
     )
 
 
-def _uppers(tables: IntArray, rule: Rule, z: float) -> dict[Criterion, Array]:
-    return {c: shortfall(upper_bound(tables, c, z, rule.min_rows), c) for c in rule.criteria}
+def _uppers(
+    tables: IntArray, rule: Rule, z: float, squares: Float64 | None
+) -> dict[Criterion, Array]:
+    least = rule.min_rows
+    return {
+        c: shortfall(upper_bound(effective_tables(tables, c, squares), c, z, least), c)
+        for c in rule.criteria
+    }
 
 
 def errors_of(
@@ -164,7 +178,7 @@ def _given(families: Sequence[Candidates], totals: IntArray) -> IntArray:
         if family.given is not None:
             given[first : first + number] = family.given.reshape(number, -1)
         first += number
-    return np.asarray(given, dtype=np.int64)
+    return np.asarray(given)
 
 
 def tuned_offset(family: Candidates, error: Array, metric: str | ErrorMetric) -> int:

@@ -21,6 +21,7 @@ from evenhand.heads.selection.scored import score_candidates
 from evenhand.heads.selection.soundness import constant_accuracy
 from evenhand.metrics.bounds import compared_rows, counted_groups, critical_value, shortfall
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.effective import effective_tables
 from evenhand.metrics.rates import Array, accuracy
 
 NEAR = 1.2
@@ -150,8 +151,11 @@ def starting_value(families: Sequence[Candidates], rule: Rule, features: int) ->
     total = families[0].totals[0, 0]
     smallest = None
     if rule.critical == "small cells":
-        cells = families[0].tables[0, 0].sum(axis=-1)
-        smallest = min(compared_rows(cells, c, rule.min_rows) for c in rule.criteria)
+        one, squares = families[0].tables[0, 0], families[0].squares
+        smallest = min(
+            compared_rows(effective_tables(one, c, squares).sum(axis=-1), c, rule.min_rows)
+            for c in rule.criteria
+        )
     return critical_value(rule.confidence, int(total.sum()), features, smallest)
 
 
@@ -170,7 +174,7 @@ def _described(pool: Pool, chosen: int, reason: str, promised: bool | None) -> C
         (0, scored.tuned),
         {c: float(shortfall(values[chosen], c)) for c, values in scored.gap.items()},
         {c: float(shortfall(values[chosen], c)) for c, values in scored.upper.items()},
-        {c: counted_groups(pool.cells, c, rule.min_rows) for c in rule.criteria},
+        {c: counted_groups(pool.cells_by(c), c, rule.min_rows) for c in rule.criteria},
         {c: pool.floor(c) for c in rule.criteria},
         {c: pool.attainable(c, search=promised is False) for c in rule.criteria},
         bool(pool.levels_down[chosen]),

@@ -11,6 +11,7 @@ from evenhand.criteria import Criterion
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.label_noise import flipped_share
+from evenhand.heads.selection.requirements import counts_of
 from evenhand.heads.selection.rule import MIN_ROWS, Rule
 from evenhand.metrics.bounds import counted_groups
 from evenhand.metrics.counts import Counts
@@ -39,7 +40,7 @@ def row_warnings(rows: Rows, criteria: Sequence[Criterion], min_rows: int = MIN_
         criteria: by which gaps are read.
         min_rows: the rows a rate must be a share of to be compared.
     """
-    counts = Counts.of(rows.labels, rows.labels, rows.groups, rows.classes)
+    counts = counts_of(rows)
     found = _small_groups(counts, criteria, min_rows)
     correlation = coincidence(rows)
     if correlation > COINCIDENCE:
@@ -155,7 +156,7 @@ def _small_groups(counts: Counts, criteria: Sequence[Criterion], min_rows: int) 
     asked = list(dict.fromkeys(criteria))
     if not asked:
         return []
-    counted = {one: counted_groups(counts.cells, one, min_rows) for one in asked}
+    counted = {one: counted_groups(counts.effective_cells(one), one, min_rows) for one in asked}
     by_label = any(one.by_label for one in asked)
     found = []
     for place, (name, cells) in enumerate(zip(counts.group_names, counts.cells, strict=True)):

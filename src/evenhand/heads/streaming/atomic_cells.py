@@ -26,12 +26,12 @@ class Part:
 
     Attributes:
         fold: the rows' ``folds`` number that is left out; -1: all rows count.
-        rows: how many rows count, over all processes.
+        rows: how many rows count, or the sum of their weights, over all processes.
         terms: the penalties on these rows, and for each the cell in it of every atomic cell.
     """
 
     fold: int
-    rows: int
+    rows: float
     terms: tuple[tuple[GapTerm, IntArray], ...]
 
     def betas(self) -> set[float]:

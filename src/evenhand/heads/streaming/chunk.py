@@ -22,6 +22,7 @@ class RowArrays(NamedTuple):
         dtype: of the products.
         folds: (N,) the fold that holds each row, where heads leave one out.
         weights: (N,) of the rows in the log-loss.
+        masses: (N,) of the rows in all sums.
     """
 
     features: Any
@@ -31,6 +32,7 @@ class RowArrays(NamedTuple):
     dtype: np.dtype[Any]
     folds: npt.NDArray[Any] | None = None
     weights: npt.NDArray[Any] | None = None
+    masses: npt.NDArray[Any] | None = None
 
 
 class HeadLogits:
@@ -73,6 +75,7 @@ class Chunk:
         x, labels, atoms = rows.features[span], rows.labels[span], rows.atoms[span]
         folds = rows.folds[span] if passing.masked and rows.folds is not None else None
         weights = None if rows.weights is None else rows.weights[span]
+        masses = None if rows.masses is None else rows.masses[span]
         self.number = rows.number
         self.edges: npt.NDArray[np.int64] | None = None
         if by_cell:
@@ -81,15 +84,19 @@ class Chunk:
             labels, atoms = labels[order], atoms[order]
             folds = None if folds is None else folds[order]
             weights = None if weights is None else weights[order]
+            masses = None if masses is None else masses[order]
             self.edges = np.searchsorted(atoms, np.arange(rows.number + 1))
         self.x: FloatArray = np.asarray(x, dtype=rows.dtype)
         self.labels, self.atoms = labels, atoms
         heads, m, _ = passing.shape
         self.z: FloatArray = passing.logits(self.x, span).reshape(heads, m, len(labels))
         self.weights: FloatArray | None = None if weights is None else weights.astype(rows.dtype)
-        self.counts: npt.NDArray[np.bool_] | None = None
+        self.counts: npt.NDArray[Any] | None = None
         if folds is not None:
             self.counts = (folds != passing.left_out[:, None])[:, None]
+        if masses is not None:
+            of_row = masses.astype(rows.dtype)[None, None]
+            self.counts = of_row if self.counts is None else self.counts * of_row
 
     def log_loss(self) -> tuple[Float64, FloatArray]:
         """(C,) the sums of the log-loss, and (C, m, n) its slopes."""

@@ -62,7 +62,9 @@ def fit_parts(
         rows.features,
         rows.labels,
         classes,
-        atoms=Atoms(parts.atoms, parts.number),
+        atoms=Atoms(
+            parts.atoms, parts.number, None if rows.weights is None else rows.weights.values
+        ),
         folds=parts.folds,
         weights=weights,
         dtype=np.float64 if exact else np.float32,

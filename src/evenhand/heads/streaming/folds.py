@@ -18,6 +18,7 @@ from evenhand.heads.streaming.fit import fit_parts
 from evenhand.heads.streaming.fit_requests import FitRequest
 from evenhand.heads.streaming.stream import CHUNK_BYTES
 from evenhand.rows import Rows
+from evenhand.weights import Weights, sums_by
 
 Criteria = str | Criterion | Mapping[str | Criterion, float]
 
@@ -57,10 +58,12 @@ def fit_folds(
     number = int(np.max(rows.world.gather(np.array([folds.max(initial=-1)])))) + 1
     cells = _cells(rows)
     count = len(rows.classes) * (rows.groups.number + 1)
-    sizes = rows.world.sum(
-        np.bincount(folds * count + cells, minlength=number * count).reshape(number, count)
-    )
-    kept = [sizes.sum(axis=0), *(sizes.sum(axis=0) - own for own in sizes)]
+    sums = sums_by(folds * count + cells, number * count, rows.weights)
+    sizes = np.stack([rows.world.sum(each).reshape(number, count) for each in sums], axis=1)
+    kept = [
+        sizes.sum(axis=0),
+        *(np.delete(sizes, fold, axis=0).sum(axis=0) for fold in range(number)),
+    ]
     terms = [_terms(rows, sizes_kept, criteria, spec) for sizes_kept in kept]
     used = np.zeros(count, dtype=bool)
     for term in (term for each in terms for term in each):
@@ -68,7 +71,7 @@ def fit_folds(
     rank_of = np.full(count, int(used.sum()), dtype=np.int32)
     rank_of[used] = np.arange(int(used.sum()))
     parts = tuple(
-        Part(fold - 1, int(sizes_kept.sum()), tuple((term, term.cell[used]) for term in each))
+        Part(fold - 1, float(sizes_kept[0].sum()), tuple((term, term.cell[used]) for term in each))
         for fold, (sizes_kept, each) in enumerate(zip(kept, terms, strict=True))
     )
     order = [*range(1, number + 1), *([0] if refit else [])]
@@ -128,13 +131,16 @@ def _cells(rows: Rows) -> IntArray:
     return cells
 
 
-def _terms(rows: Rows, sizes: IntArray, criteria: Criteria | None, spec: HeadSpec) -> list[GapTerm]:
-    """The penalties on rows of which there are ``sizes`` in each cell; one row stands for each."""
+def _terms(rows: Rows, sizes: Float64, criteria: Criteria | None, spec: HeadSpec) -> list[GapTerm]:
+    """The penalties on rows that sum to (2, C) ``sizes`` of weights and squares in each cell.
+
+    One row stands for each cell.
+    """
     if criteria is None:
         return []
     g = rows.groups.number
-    labels, codes = np.divmod(np.arange(len(sizes)), g + 1)
+    labels, codes = np.divmod(np.arange(sizes.shape[1]), g + 1)
     groups = Groups(np.where(codes == g, UNKNOWN, codes), rows.groups.names, rows.groups.attribute)
     groups = groups.without(spec.left_out)
-    terms = gap_terms(labels, groups, rows.classes, criteria, beta=spec.beta, counts=sizes)
+    terms = gap_terms(labels, groups, rows.classes, criteria, beta=spec.beta, rows=Weights(*sizes))
     return [term for term in terms if term.active]

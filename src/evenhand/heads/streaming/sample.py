@@ -52,12 +52,13 @@ def start_on_sample(
     tolerance: float,
 ) -> list[Begun]:
     """Every head fitted on the sample, each strength from the one before."""
-    sizes = np.bincount(sample.atoms, minlength=sample.number + 1)[: sample.number]
+    sizes = np.bincount(sample.atoms, sample.masses, sample.number + 1)[: sample.number]
     terms = []
     for term, cells in part.terms:
         inside = np.array([sizes[cells == cell].sum() for cell in range(len(term.sizes))])
-        terms.append((replace(term, sizes=np.maximum(inside, 1)), cells))
-    part = Part(-1, len(sample.labels), tuple(terms))
+        terms.append((replace(term, sizes=np.where(inside > 0, inside, 1.0)), cells))
+    total = len(sample.labels) if sample.masses is None else float(sample.masses.sum())
+    part = Part(-1, total, tuple(terms))
     known: dict[tuple[int, float], Begun] = {}
     last: dict[int, Begun] = {}
     x = torch.as_tensor(np.asarray(sample.features, dtype=sample.dtype))
@@ -147,7 +148,11 @@ def sample_of(stream: Stream) -> Stream:
         gathered(np.concatenate(read)),
         gathered(stream.labels[own]),
         max(2, stream.outputs),
-        atoms=Atoms(gathered(stream.atoms[own]), stream.number),
+        atoms=Atoms(
+            gathered(stream.atoms[own]),
+            stream.number,
+            None if stream.masses is None else gathered(np.asarray(stream.masses)[own]),
+        ),
         weights=None if stream.weights is None else gathered(np.asarray(stream.weights)[own]),
         dtype=stream.dtype,
     )

@@ -58,7 +58,7 @@ class Stream:
         features: (N, d), an array, a memory map, or anything whose slices are arrays.
         labels: (N,) integers in [0, K).
         classes: K.
-        atoms: the atomic cell of each row.
+        atoms: the atomic cell of each row, and what the row counts.
         folds: (N,) the fold that holds each row, where heads leave one out.
         weights: (N,) weights of the rows in the log-loss, mean 1.
         dtype: of the products.
@@ -80,8 +80,16 @@ class Stream:
         self.features, self.labels = features, labels
         self.atoms, self.number = atoms.of_row, atoms.number
         self.folds, self.weights, self.dtype, self.world = folds, weights, np.dtype(dtype), world
+        self.masses = atoms.masses
         self._rows = RowArrays(
-            features, labels, self.atoms, self.number, self.dtype, self.folds, self.weights
+            features,
+            labels,
+            self.atoms,
+            self.number,
+            self.dtype,
+            self.folds,
+            weights,
+            self.masses,
         )
         exact = self.dtype == np.float64
         self.largest = LARGEST[torch.float64 if exact else torch.float32]

@@ -17,10 +17,12 @@ class Atoms:
     Attributes:
         of_row: (N,) the atomic cell of each row; ``number`` for rows in none.
         number: how many atomic cells there are, A.
+        masses: (N,) what each row counts in all sums; 1 by default.
     """
 
     of_row: npt.NDArray[Any]
     number: int
+    masses: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)

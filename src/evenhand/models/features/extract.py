@@ -185,7 +185,10 @@ def extract(
     everything = np.arange(len(rows), dtype=np.int64)
     kept = np.setdiff1d(everything, np.array(list(bad), dtype=np.int64))
     features = features[kept] if store is None else store.gather(rows[kept])
-    readable = Rows(features, examples.labels[kept], examples.groups[kept], tuple(classes))
+    weights = None if examples.weights is None else examples.weights[kept]
+    readable = Rows(
+        features, examples.labels[kept], examples.groups[kept], tuple(classes), weights=weights
+    )
     return Extraction(readable, kept, bad, computed, store)
 
 
