@@ -34,6 +34,7 @@ TITLES = {
 README_ROWS = (
     ("pretrained", "as-is", "pre-trained model as it is"),
     ("transfer", "dense", "transfer learning (TL)"),
+    ("transfer-tuned", "tuned", "TL, threshold tuned"),
     ("svd", "1", "f+SVD, rank 1"),
     ("neutralized-svd", "1", "the paper's method, rank 1"),
     ("random-svd", "1", "control: random row weights"),
@@ -43,6 +44,8 @@ README_ROWS = (
     ("adapter-eo", "0.3", "**rank-1 adapter + head, strength .3**"),
     ("adapter-eo", "bound:equalized_odds<=0.1", "**adapter + head, ΔEO ≤ .10 asked for**"),
     ("evenhand", "cost<=0.5", "**evenhand's default: at most half a point**"),
+    ("evenhand", "bound:equalized_odds<=0.1", "**evenhand, ΔEO ≤ .10 asked for**"),
+    ("evenhand", "bound:demographic_parity<=0.12", "**evenhand, ΔDP ≤ .12 asked for**"),
     ("retrain-eo", "strength=0.1", "Retrain+EO .1, whole network"),
     ("fairret", "eo strength=0.06", "fairret .06, equalized odds"),
     ("oxonfair-inferred", "eo<=0.1", "OxonFair, groups inferred, ΔEO ≤ .10"),
@@ -81,7 +84,8 @@ def command(config: dict) -> str:
     words.append(f"--seeds {len(config['seeds'])}")
     if set(config["methods"]) < set(METHODS):
         words.append(f"--methods {','.join(config['methods'])}")
-    words += [f"--bound '{bound}'".replace("<=", "=") for bound in config["bounds"]]
+    asked = [(c, value) for bound in config["bounds"] for c, value in bound.items()]
+    words += [f"--bound {criterion}={value:g}" for criterion, value in asked]
     return " ".join(words)
 
 
