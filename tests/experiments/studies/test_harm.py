@@ -39,9 +39,13 @@ def test_harm_is_a_cost_beyond_half_a_point_and_noise_that_no_promise_pays_for()
     assert study.hardly_deciding(rows).tolist() == [False] * 5 + [True, False]
     assert study.found_harm(rows)
     assert not study.found_harm(rows[:1])
-    many = rows_of(promised=[False] * 40, cost=[0.01 * i for i in range(39)] + [0.9])
-    assert not study.found_harm(many)  # one model in twenty may
-    assert study.found_harm(many.assign(cost=many["cost"] + 0.5))
+    many = rows_of(promised=[False] * 40, cost=[0.01 * i for i in range(40)])
+    assert not study.found_harm(many)
+    many.loc[39, "cost"] = 0.81
+    assert study.found_harm(many)  # one of however many
+    assert study.found_harm(rows[5:6])
+    skipped = pd.concat([many[:1], pd.DataFrame([{"case": "b", "seed": 1, "skipped": "no copy"}])])
+    assert not study.found_harm(skipped)
 
 
 def test_the_page_counts_each_kind_once():

@@ -28,7 +28,6 @@ from evenhand.finetuning.fitting import Fitting
 from evenhand.finetuning.problem import Fitted, decide, fitted_head
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import Stage
-from evenhand.heads.selection.cost import COST_CONFIDENCE
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.rule import MAX_COST, Bound, Rule
 from evenhand.heads.selection.soundness import MIN_GIVEN, constant_accuracy, prices
@@ -186,15 +185,9 @@ def hardly_deciding(rows: pd.DataFrame) -> pd.Series[bool]:
 
 
 def found_harm(rows: pd.DataFrame) -> bool:
-    """Whether more was shipped that should not have been than the confidence of a cost allows."""
+    """Whether anything was shipped that should not have been, by more than the test rows' noise."""
     ran = _run(rows)
-    unpromised = _models(ran[~_promised(ran)])
-    promised = _models(ran[_promised(ran)])
-    allowed = 1 - COST_CONFIDENCE
-    return bool(
-        _models(ran[harmful(ran)]) > allowed * unpromised
-        or _models(ran[hardly_deciding(ran)]) > allowed * promised
-    )
+    return bool(harmful(ran).any() or hardly_deciding(ran).any())
 
 
 def _models(rows: pd.DataFrame) -> int:
@@ -277,8 +270,10 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         "",
         f"**Of {len(unpromised):,} answers shipped without a promise {len(bad)} are harmful "
         f"({_models(bad)} of {_models(unpromised)} different models); of {len(promised):,} "
-        f"promises {len(hardly)} are made by a model that hardly decides.** A cost is held to "
-        f"{MAX_COST:g} at confidence {COST_CONFIDENCE:g}: one model in twenty may cost more.",
+        f"promises {len(hardly)} are made by a model that hardly decides.** One of either is an "
+        f"exit code of 1. The noise is that of one model's test rows, at {NOISE:g} and not widened "
+        f"for how many are judged: a model whose true cost were just {MAX_COST:g} would be called "
+        "harmful one time in twenty, one that costs less hardly ever.",
         "",
         "| task | asked | models | cost, mean (worst) | harmful | hardly deciding | old head kept "
         "| below the constant | gap before | after | refuted |",

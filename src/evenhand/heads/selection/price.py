@@ -126,7 +126,7 @@ def price_curve(
     """
     own = replace(rule, bounds=(), criterion=criterion)
     free = selection.choose(own)
-    pool = selection.pool(own, free.z, with_old=False)
+    pool = selection.pool(own, with_old=False)
     scored, smallest = pool.scored, pool.least(criterion)
     able = pool.candidates & pool.deciding
     cheapest = float("nan")

@@ -131,9 +131,10 @@ class Rule:
             models that hardly decide too.
         min_rows: rates of fewer rows steer neither the penalty nor the choice nor the promise.
         critical: how far a bound stands above its estimate: ``"quantile"``, the normal one
-            (:func:`evenhand.metrics.critical_value`); ``"resampled"``, found by choosing again on
-            resampled rows where held-out decisions are known row by row; ``"small cells"``, the
-            first version's, which was wider where a rate has fewer than 500 rows.
+            and what the choice adds (:mod:`evenhand.heads.selection.promising`);
+            ``"resampled"``, found by choosing again on resampled rows where held-out decisions are
+            known row by row; ``"small cells"``, the first version's, which was wider where a rate
+            has fewer than 500 rows.
         assisted: the error is the mean of the counted one and of what a model of the labels
             expects, for two classes (:mod:`evenhand.heads.selection.assisted`).
 

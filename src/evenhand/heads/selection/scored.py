@@ -11,6 +11,7 @@ from evenhand._base.arrays import Float64, IntArray
 from evenhand.criteria import Criterion
 from evenhand.heads.selection.assisted import expected_totals
 from evenhand.heads.selection.candidates import Candidates
+from evenhand.heads.selection.promising import kept_bounds
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.soundness import Mask, decides, gives_enough, sound
 from evenhand.metrics.bounds import shortfall, upper_bound
@@ -32,7 +33,8 @@ class Scored:
         differing: (M, K) rows of each label decided otherwise than by ``tuned``.
         error: (M,) the rule's.
         gap, upper: (M,) by criterion, over the rates that have the rule's ``min_rows``: the
-            figure's shortfall and its upper bound, for levels too.
+            figure's shortfall and the smallest it may be promised to keep to, for levels too.
+        moved: (M,) the heads of a path that were merged with a group's score.
         transfer: the place of transfer learning, its threshold where the fit left it.
         tuned: the place of transfer learning with the threshold of the lowest error.
         old: the old head's place.
@@ -40,6 +42,7 @@ class Scored:
         rule_error: the error's name, or the callable.
         given: (M, K) how often what would be shipped decides each class on the rows it was fitted
             on; as held out, where that is not known.
+        assisted: half of the error is what a model of the labels expects.
         squares: (G, K) sums of the squared weights of weighted rows, whose sums the tables hold.
     """
 
@@ -50,12 +53,14 @@ class Scored:
     error: Array
     gap: dict[Criterion, Array]
     upper: dict[Criterion, Array]
+    moved: Mask
     transfer: int
     tuned: int
     old: int | None
     z: float
     rule_error: str | ErrorMetric
     given: IntArray
+    assisted: bool
     squares: Float64 | None = None
 
     @property
@@ -70,7 +75,8 @@ class Scored:
 
     def at(self, z: float, rule: Rule) -> Scored:
         """The same candidates with upper bounds at another critical value."""
-        return replace(self, upper=_uppers(self.tables, rule, z, self.squares), z=z)
+        uppers = _uppers(self.tables, rule, z, self.squares, self.moved, self.transfer)
+        return replace(self, upper=uppers, z=z)
 
     def tables_by(self, criterion: Criterion) -> IntArray:
         """(M, G, K, K) the tables as rows that are as sure, for what ``criterion`` compares."""
@@ -115,6 +121,9 @@ def score_candidates(
         totals.append(old.total[None])
         losses.append(np.array([old_loss], dtype=np.float64))
     every, confusions = np.concatenate(tables), np.concatenate(totals)
+    squares = families[0].squares
+    moved = np.zeros(len(where), dtype=bool)
+    moved[: len(where) - (old is not None)] = np.concatenate([_moved(one) for one in families])
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
     else:
@@ -129,26 +138,49 @@ def score_candidates(
         confusions,
         _differing(families, tuned, old is not None),
         error,
-        _uppers(every, rule, 0.0, families[0].squares),
-        _uppers(every, rule, z, families[0].squares),
+        _gaps(every, rule, squares),
+        _uppers(every, rule, z, squares, moved, transfer),
+        moved,
         transfer,
         tuned,
         None if old is None else len(where) - 1,
         z,
         rule.error,
         _given(families, confusions),
-        families[0].squares,
+        probability is not None,
+        squares,
     )
 
 
 def _uppers(
-    tables: IntArray, rule: Rule, z: float, squares: Float64 | None
+    tables: IntArray,
+    rule: Rule,
+    z: float,
+    squares: Float64 | None,
+    moved: Mask,
+    transfer: int,
 ) -> dict[Criterion, Array]:
-    least = rule.min_rows
     return {
-        c: shortfall(upper_bound(effective_tables(tables, c, squares), c, z, least), c)
+        c: kept_bounds(
+            effective_tables(tables, c, squares), c, rule, z, moved=moved, transfer=transfer
+        )
         for c in rule.criteria
     }
+
+
+def _gaps(tables: IntArray, rule: Rule, squares: Float64 | None) -> dict[Criterion, Array]:
+    least = rule.min_rows
+    return {
+        c: shortfall(upper_bound(effective_tables(tables, c, squares), c, 0.0, least), c)
+        for c in rule.criteria
+    }
+
+
+def _moved(family: Candidates) -> Mask:
+    """(S * O,) whether each candidate is a merge of a path's head other than its first."""
+    merges = np.array(family.merges or np.zeros(len(family.strengths)))
+    moved = (merges != 0) & (np.array(family.strengths) > 0)
+    return np.repeat(moved, len(family.offsets))
 
 
 def errors_of(

@@ -15,6 +15,7 @@ from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.choice import Choice
 from evenhand.heads.selection.cost import COST_CONFIDENCE, upper_cost
 from evenhand.heads.selection.pool import Pool
+from evenhand.heads.selection.promising import with_choice
 from evenhand.heads.selection.resampling import Resampling
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.selection.scored import score_candidates
@@ -151,12 +152,13 @@ def starting_value(families: Sequence[Candidates], rule: Rule, features: int) ->
     total = families[0].totals[0, 0]
     smallest = None
     if rule.critical == "small cells":
-        one, squares = families[0].tables[0, 0], families[0].squares
+        plain, squares = families[0].tables[0, 0], families[0].squares
         smallest = min(
-            compared_rows(effective_tables(one, c, squares).sum(axis=-1), c, rule.min_rows)
+            compared_rows(effective_tables(plain, c, squares).sum(axis=-1), c, rule.min_rows)
             for c in rule.criteria
         )
-    return critical_value(rule.confidence, int(total.sum()), features, smallest)
+    one = critical_value(rule.confidence, int(total.sum()), features, smallest)
+    return with_choice(one, rule)
 
 
 def _described(pool: Pool, chosen: int, reason: str, promised: bool | None) -> Choice:
