@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from evenhand import fisher, heads, integrations, metrics, models, tasks
     from evenhand.auditing.result import Audit
     from evenhand.auditing.run import audit
+    from evenhand.auditing.watching.watch import watch
     from evenhand.criteria import Criterion
     from evenhand.experiments.compare.comparison import Comparison
     from evenhand.experiments.compare.run import compare
@@ -48,6 +49,7 @@ _HOMES = {
     "sweep": "evenhand.experiments.sweep",
     "plan": "evenhand.finetuning.plan",
     "audit": "evenhand.auditing.run",
+    "watch": "evenhand.auditing.watching.watch",
     "adapt": "evenhand.finetuning.inmodel.adapt",
     "predict": "evenhand.finetuning.predict",
     "load": "evenhand.finetuning.artefact",
@@ -128,6 +130,7 @@ __all__ = [
     "soft_gap_loss",
     "sweep",
     "tasks",
+    "watch",
 ]
 
 if not TYPE_CHECKING:  # a type checker shall miss what is not here

@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from evenhand.auditing import audit
 from evenhand.auditing.watching.judge import BROKEN, KEPT, OPEN, judge
 from evenhand.auditing.watching.log import Log, opened
-from evenhand.auditing.watching.watch import watch
+from evenhand.auditing.watching.watch import MOST_SERIES, _series, watch
 from evenhand.cli.main import app
 from evenhand.criteria import Criterion
 from evenhand.errors import ArtefactError, InputError
@@ -213,3 +213,53 @@ def test_many_groups_and_classes_share_what_may_go_wrong():
     nothing = np.zeros_like(labelled)
     (empty,) = judge(nothing.sum(axis=1), nothing, {Criterion.EQUALIZED_ODDS: 0.1}, labelled, 0.05)
     assert (empty.state, np.isnan(empty.gap)) == (OPEN, True)
+
+
+def test_a_late_change_is_found_by_the_series_that_began_after_it(run):
+    options = ("--window", "2000")
+    for seed in range(8):
+        assert look(run, decisions(2000, seed), *options, name=f"{seed}.csv").exit_code == 0
+    for seed in range(8, 12):
+        last = look(run, decisions(2000, seed, lost=0.25), *options, name=f"{seed}.csv")
+    entry = Log(run / "watch.jsonl").looks[-1]["bounds"]["equalized_odds"]
+    assert last.exit_code == 1
+    assert entry["low"] < 0.12  # all looks together do not show it
+    assert entry["window"]["low"] < 0.12  # nor does the newest window alone
+
+
+def test_the_series_of_every_window_end_now():
+    draw, looks = np.random.default_rng(0), []
+    for window in (1, 1, 2, 3, 3):
+        counts = {
+            "decided": draw.integers(0, 9, (2, 2)),
+            "labelled": draw.integers(0, 9, (2, 2, 2)),
+        }
+        looks.append({"window": window, **counts})
+    now = draw.integers(0, 9, (2, 2)), draw.integers(0, 9, (2, 2, 2))
+    found = _series(looks, 4, *now)
+    assert [number for number, *_ in found] == [1, 2, 3, 4]
+    for number, decided, labelled in found:
+        since = [one for one in looks if one["window"] >= number]
+        np.testing.assert_array_equal(decided, now[0] + sum(o["decided"] for o in since))
+        np.testing.assert_array_equal(labelled, now[1] + sum(o["labelled"] for o in since))
+    many = [{**looks[0], "window": w} for w in range(1, 200)]
+    kept = [number for number, *_ in _series(many, 200, *now)]
+    assert kept == [1, *range(200 - MOST_SERIES + 1, 201)]
+
+
+def test_what_predict_saw_is_told_beside(run):
+    drift = {
+        "columns": {
+            "age": {"missing": 0.2, "missing in the run's training rows": 0.01},
+            "job": {"missing": 0.0, "missing in the run's training rows": 0.0, "unseen": 0.08},
+        }
+    }
+    (run.parent / "new.csv.drift.json").write_text(json.dumps(drift))
+    done = look(run, decisions(500))
+    assert "age: 20.0% missing, 1.0% in the run's training rows" in done.output
+    assert "job: 8.0% are values that the run never saw" in done.output
+    entry = Log(run / "watch.jsonl").looks[-1]
+    assert entry["shifts"]["unseen"] == {"job": {"now": 0.08, "then": 0.0}}
+    (run.parent / "other.csv.drift.json").write_text("{")
+    damaged = look(run, decisions(500, 1), name="other.csv")
+    assert "other.csv.drift.json is damaged" in str(damaged.exception)

@@ -18,6 +18,11 @@ STRONGEST = 100.0
 """Rows that the run's own test rows weigh at most, as a guess of the rates to come."""
 
 
+def share_of(number: int) -> float:
+    """The part of all alarms that the series beginning at a window may have: 1/2, 1/6, 1/12, …"""
+    return 1 / (number * (number + 1))
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What can be said of one bound.
@@ -68,14 +73,42 @@ def judge(
     ]
 
 
-def _verdict(
+def broken(
+    series: Sequence[tuple[int, npt.NDArray[Any], npt.NDArray[Any]]],
+    bounds: Mapping[Criterion, float],
+    before: npt.NDArray[Any],
+    alarms: float,
+) -> dict[Criterion, bool]:
+    """Whether each bound is broken, by all series that end now, whenever they began.
+
+    The evidence of every series is a non-negative supermartingale under any rates within the
+    bound, and so is their sum in parts that add to 1: a change is found by the series that began
+    after it, and nothing is paid for looking at all of them at once.
+
+    Args:
+        series: of each the number of the window it began at, and (G, K) decided and (G, K, K)
+            labelled since.
+        bounds, before, alarms: as of :func:`judge`.
+    """
+    found = {}
+    for criterion, limit in bounds.items():
+        together = None
+        for number, decided, labelled in series:
+            pair, _ = _pair(decided, labelled, criterion, before)
+            evidence = pair.least_within(limit) + np.log(share_of(number))
+            together = evidence if together is None else np.logaddexp(together, evidence)
+        level = alarms / len(bounds) / max(1, together.size) if together is not None else 1.0
+        found[criterion] = together is not None and bool((together >= -np.log(level)).any())
+    return found
+
+
+def _pair(
     decided: npt.NDArray[Any],
     labelled: npt.NDArray[Any],
-    bound: tuple[Criterion, float],
+    criterion: Criterion,
     before: npt.NDArray[Any],
-    level: float,
-) -> Verdict:
-    criterion, limit = bound
+) -> tuple[Pair, npt.NDArray[np.bool_]]:
+    """All pairs of groups and classes, and which of them have rows."""
     labels = range(1, 2) if decided.shape[1] == 2 else range(decided.shape[1])
     counts = [_cells(decided, labelled, criterion, label) for label in labels]
     priors = [_cells(before.sum(axis=1), before, criterion, label) for label in labels]
@@ -84,9 +117,20 @@ def _verdict(
         (_side(counts, priors, at, one), _side(counts, priors, at, other))
         for at in range(len(counts[0]))
     )
-    rows = int(decided.sum() if not criterion.needs_labels else labelled.sum())
-    pair = Pair(rates)
     seen = np.logical_and.reduce([(a.rows > 0) & (b.rows > 0) for a, b in rates])
+    return Pair(rates), seen
+
+
+def _verdict(
+    decided: npt.NDArray[Any],
+    labelled: npt.NDArray[Any],
+    bound: tuple[Criterion, float],
+    before: npt.NDArray[Any],
+    level: float,
+) -> Verdict:
+    criterion, limit = bound
+    pair, seen = _pair(decided, labelled, criterion, before)
+    rows = int(decided.sum() if not criterion.needs_labels else labelled.sum())
     if not seen.any():
         return Verdict(criterion, limit, OPEN, np.nan, 0.0, pair.highest, rows)
     low, high = gap_sequence(pair, level / max(1, pair.gap.size))

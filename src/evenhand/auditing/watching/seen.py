@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,6 +22,8 @@ from evenhand.auditing.watching.promised import Promised
 from evenhand.auditing.watching.request import WatchRequest
 from evenhand.errors import InputError
 
+DRIFT = ".drift.json"
+"""What ``evenhand predict`` adds to the name of a file for what it saw."""
 Ints = npt.NDArray[np.int64]
 
 
@@ -34,6 +38,7 @@ class Seen:
         rows: how many there were.
         source: what they were read from.
         notes: what was read as the same, or left out.
+        by_predict: shares of missing and of new values, where ``evenhand predict`` wrote the file.
     """
 
     decided: Ints
@@ -42,6 +47,7 @@ class Seen:
     rows: int
     source: dict[str, Any]
     notes: tuple[str, ...]
+    by_predict: dict[str, dict[str, dict[str, float]]] = field(default_factory=dict)
 
 
 def see(source: Any, promised: Promised, asked: WatchRequest) -> Seen:
@@ -72,7 +78,41 @@ def see(source: Any, promised: Promised, asked: WatchRequest) -> Seen:
         label = None  # labels may come late, or never
         table, cells = counted(AuditRequest.of(**told), source)
     with closing(table):
-        return _seen(cells, label, promised, (*table.notes,), table.made_from())
+        found = _seen(cells, label, promised, (*table.notes,), table.made_from())
+    return replace(found, by_predict=_by_predict(source))
+
+
+def _by_predict(source: Any) -> dict[str, dict[str, dict[str, float]]]:
+    """The shares in the file that ``evenhand predict`` leaves beside what it decided.
+
+    Raises:
+        InputError: it is there and cannot be read.
+    """
+    path = Path(f"{source}{DRIFT}") if isinstance(source, str | Path) else None
+    try:
+        if path is None or not path.is_file():
+            return {}
+    except (OSError, ValueError):
+        return {}
+    try:
+        columns = json.loads(path.read_text(encoding="utf-8"))["columns"]
+        missing = {
+            str(name): {
+                "now": round(float(shares["missing"]), 6),
+                "then": round(float(shares["missing in the run's training rows"]), 6),
+            }
+            for name, shares in columns.items()
+        }
+        unseen = {
+            str(name): {"now": round(float(shares["unseen"]), 6), "then": 0.0}
+            for name, shares in columns.items()
+            if "unseen" in shares
+        }
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise InputError(
+            f"{visible(path)} is damaged: write it again by evenhand predict"
+        ) from error
+    return {what: found for what, found in (("missing", missing), ("unseen", unseen)) if found}
 
 
 def _seen(

@@ -10,8 +10,13 @@ from evenhand.auditing.watching.watch import Watch, criteria_of
 from evenhand.report.environment import environment
 
 STATES = {KEPT: 0, OPEN: 1, BROKEN: 2}
-NOTABLE = 0.05
-"""A share is said in words where it moved by so much."""
+NOTABLE, NEW = 0.05, 0.01
+"""A share is said in words where it moved by so much; where it is of values never seen."""
+SHIFTS = {
+    "": "{what} {name}: {now:.1%} of the rows, {then:.1%} in the run's test rows",
+    "missing": "{name}: {now:.1%} missing, {then:.1%} in the run's training rows",
+    "unseen": "{name}: {now:.1%} are values that the run never saw",
+}
 
 
 def as_text(watch: Watch) -> str:
@@ -53,10 +58,9 @@ def moved(look: Any) -> list[str]:
     said = []
     for what, shares in look["shifts"].items():
         for name, share in shares.items():
-            if abs(share["now"] - share["then"]) >= NOTABLE:
+            if abs(share["now"] - share["then"]) >= (NEW if what == "unseen" else NOTABLE):
                 said.append(
-                    f"{what} {visible(name)}: {share['now']:.1%} of the rows, {share['then']:.1%} "
-                    "in the run's test rows"
+                    SHIFTS.get(what, SHIFTS[""]).format(what=what, name=visible(name), **share)
                 )
     return said
 

@@ -15,7 +15,15 @@ import numpy.typing as npt
 
 from evenhand._base.text import visible
 from evenhand.auditing.watching import log as logs
-from evenhand.auditing.watching.judge import BROKEN, KEPT, OPEN, Verdict, judge
+from evenhand.auditing.watching.judge import (
+    BROKEN,
+    KEPT,
+    OPEN,
+    Verdict,
+    broken,
+    judge,
+    share_of,
+)
 from evenhand.auditing.watching.promised import Promised, read_promised
 from evenhand.auditing.watching.request import WatchRequest
 from evenhand.auditing.watching.seen import Seen, see
@@ -79,6 +87,13 @@ def watch(run: str | Path, source: Any, *, log: Path | None = None, **options: A
         InputError: no such run or table, columns or classes that are not the run's, decisions that
             were counted before, or a log of another promise.
         ArtefactError: the run or the log was changed.
+
+    Example:
+        >>> asked = {"label": "repaid", "prediction": "approved", "groups": "sex"}
+        >>> files = eh.audit("decisions.csv", **asked).write("audited")
+        >>> found = eh.watch("audited", "decisions.csv", bound={"equalized_odds": 0.5}, **asked)
+        >>> found.broken
+        False
     """
     asked, run = WatchRequest.of(**options), Path(run)
     promised = read_promised(run, asked)
@@ -127,13 +142,12 @@ def _look(
     """The entry of the log for what was seen now."""
     decided = np.zeros_like(seen.decided) if asked.labelled_later else seen.decided
     window = _window(looks, asked.window)
-    same = [look for look in looks if look["window"] == window]
     now = datetime.now(UTC).isoformat(timespec="seconds")
-    whole = _summed(looks, decided, seen.labelled)
-    recent = _summed(same, decided, seen.labelled)
-    running = judge(*whole, promised.bounds, promised.table, asked.alarms / 2)
-    share = asked.alarms / 2 / (window * (window + 1))
-    latest = judge(*recent, promised.bounds, promised.table, share)
+    series = _series(looks, window, decided, seen.labelled)
+    whole, recent = series[0][1:], series[-1][1:]
+    running = judge(*whole, promised.bounds, promised.table, asked.alarms * share_of(1))
+    latest = judge(*recent, promised.bounds, promised.table, asked.alarms * share_of(window))
+    found = broken(series, promised.bounds, promised.table, asked.alarms)
     return {
         "schema": SCHEMA,
         "promise": mark,
@@ -146,19 +160,18 @@ def _look(
         "decided": decided.tolist(),
         "labelled": seen.labelled.tolist(),
         "bounds": {
-            str(one.criterion): _entry(one, other, looks, now)
+            str(one.criterion): _entry(one, other, found[one.criterion], looks, now)
             for one, other in zip(running, latest, strict=True)
         },
-        "shifts": _shifts(*whole, promised),
+        "shifts": _shifts(*whole, promised) | seen.by_predict,
     }
 
 
 def _entry(
-    running: Verdict, latest: Verdict, looks: Sequence[Mapping[str, Any]], now: str
+    running: Verdict, latest: Verdict, found: bool, looks: Sequence[Mapping[str, Any]], now: str
 ) -> dict[str, Any]:
-    """What is said of one bound: once found broken, in a window or in all, it stays so."""
+    """What is said of one bound: once found broken, by whichever series, it stays so."""
     before = looks[-1]["bounds"][str(running.criterion)] if looks else {"since": None}
-    found = BROKEN in (running.state, latest.state)
     since = before["since"] or (now if found else None)
     state = BROKEN if since else running.state
     return running.to_dict() | {"state": state, "since": since, "window": latest.to_dict()}
@@ -177,14 +190,31 @@ def _rows(look: Mapping[str, Any]) -> int:
     return max(int(np.sum(look["decided"])), int(np.sum(look["labelled"])))
 
 
-def _summed(
-    looks: Sequence[Mapping[str, Any]], decided: npt.NDArray[Any], labelled: npt.NDArray[Any]
-) -> tuple[npt.NDArray[Any], npt.NDArray[Any]]:
-    """What was seen in the looks, and now."""
+MOST_SERIES = 60
+"""Series judged at a look: the one of all looks, and those that began at the newest windows."""
+
+
+def _series(
+    looks: Sequence[Mapping[str, Any]],
+    window: int,
+    decided: npt.NDArray[Any],
+    labelled: npt.NDArray[Any],
+) -> list[tuple[int, npt.NDArray[Any], npt.NDArray[Any]]]:
+    """What was seen since each window began, until now: the oldest first."""
+    sums = {window: (decided, labelled)}
     for look in looks:
-        decided = decided + np.asarray(look["decided"], dtype=np.int64)
-        labelled = labelled + np.asarray(look["labelled"], dtype=np.int64)
-    return decided, labelled
+        own = int(look["window"])
+        before = sums.get(own, (np.zeros_like(decided), np.zeros_like(labelled)))
+        sums[own] = (
+            before[0] + np.asarray(look["decided"], dtype=np.int64),
+            before[1] + np.asarray(look["labelled"], dtype=np.int64),
+        )
+    series: list[tuple[int, npt.NDArray[Any], npt.NDArray[Any]]] = []
+    since = np.zeros_like(decided), np.zeros_like(labelled)
+    for number in sorted(sums, reverse=True):
+        since = since[0] + sums[number][0], since[1] + sums[number][1]
+        series.append((number, *since))
+    return [series[-1], *series[-2::-1][-MOST_SERIES:]] if len(series) > 1 else series
 
 
 def _shifts(
