@@ -10,6 +10,7 @@ import numpy.typing as npt
 
 from evenhand._base.text import visible
 from evenhand.auditing.request import AuditRequest
+from evenhand.auditing.row_weights import weight_of
 from evenhand.auditing.tables.by_batches import not_a_number
 from evenhand.auditing.tables.relation import FLOATS, TEXT, Relation
 from evenhand.errors import InputError
@@ -46,8 +47,10 @@ class Cells:
             it is made from the score.
         rows: (n,) how many.
         unscored: (n,) True where there is no score.
-        sums: (n,) of the scores.
+        sums: (n,) of the scores, times the rows' weights.
         outside: (n,) rows with a score below 0 or above 1.
+        weights: (n,) sums of the rows' weights; None where they have none.
+        squares: (n,) sums of what a weight adds to the effective rows' denominator.
     """
 
     names: dict[str, list[str]]
@@ -56,6 +59,8 @@ class Cells:
     unscored: npt.NDArray[np.bool_]
     sums: Floats
     outside: Ints
+    weights: Floats | None = None
+    squares: Floats | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,13 +70,13 @@ class Scores:
     Attributes:
         codes: column to (n,) codes, as of the cells.
         key: (n,) the scores, or numbers in the same order.
-        rows: (n,) how many.
+        rows: (n,) how many, or the sum of their weights.
         exact: no score was rounded.
     """
 
     codes: dict[str, Ints]
     key: Floats
-    rows: Ints
+    rows: Ints | Floats
     exact: bool
 
 
@@ -84,18 +89,20 @@ def count(table: Relation, asked: AuditRequest) -> Cells:
     missing = Missing(asked.missing)
     keys = _keys(asked)
     selected = [f"{table.places[column]} as k{at}" for at, column in enumerate(keys)]
-    score = _score(table, asked, missing)
+    score, weight = _score(table, asked, missing), weight_of(table, asked)
+    times = table.weight if weight is None else f"{weight.value} * {table.weight}"
     if score is not None:
         selected += [f"{score.absent} as absent", f"{score.stray} as stray"]
         if asked.prediction is None:
             selected.append(f"{score.decided} as decided")
         outside = f"case when {score.value} < 0 or {score.value} > 1 then {table.weight} else 0 end"
         sums = [
-            f"cast(sum({score.value} * {table.weight}) as double) as total",
+            f"cast(sum({score.value} * {times}) as double) as total",
             f"cast(sum({outside}) as bigint) as beyond",
         ]
     grouped = ", ".join(str(at + 1) for at in range(len(selected)))
     summed = [f"cast(sum({table.weight}) as bigint) as n", *(sums if score is not None else ())]
+    summed += [] if weight is None else weight.sums(table.weight, asked.weight_kind)
     answer = table.run(
         f"select {', '.join([*selected, *summed])} from {table.origin} group by {grouped} "
         f"limit {MOST_ENTRIES + 1}"
@@ -115,8 +122,10 @@ def count(table: Relation, asked: AuditRequest) -> Cells:
         )
     rows = _numbers(answer.column("n")).astype(np.int64)
     nothing = np.zeros(len(rows))
+    weights = (None, None) if weight is None else weight.checked(answer, table.label)
     if score is None:
-        return Cells(names, codes, rows, nothing.astype(bool), nothing, nothing.astype(np.int64))
+        none = nothing.astype(np.int64)
+        return Cells(names, codes, rows, nothing.astype(bool), nothing, none, *weights)
     _check_numbers(answer, missing, asked, table)
     if asked.prediction is None:
         codes[MADE] = _numbers(answer.column("decided")).astype(np.int64)
@@ -127,6 +136,7 @@ def count(table: Relation, asked: AuditRequest) -> Cells:
         _numbers(answer.column("absent")).astype(bool),
         np.nan_to_num(_numbers(answer.column("total"))),
         _numbers(answer.column("beyond")).astype(np.int64),
+        *weights,
     )
 
 
@@ -140,7 +150,10 @@ def count_scores(table: Relation, asked: AuditRequest, cells: Cells) -> Scores:
         InputError: too many groups and labels for scores in each.
     """
     missing = Missing(asked.missing)
-    keys, score = _keys(asked), _score(table, asked, missing)
+    keys, score, weight = _keys(asked), _score(table, asked, missing), weight_of(table, asked)
+    n = f"cast(sum({table.weight}) as bigint)"
+    if weight is not None:
+        n = f"cast(sum({weight.value} * {table.weight}) as double)"
     if score is None:
         raise InputError("there is no score column")
     selected = [f"{table.places[column]} as k{at}" for at, column in enumerate(keys)]
@@ -150,7 +163,7 @@ def count_scores(table: Relation, asked: AuditRequest, cells: Cells) -> Scores:
         grouped = ", ".join(str(at + 1) for at in range(len(keys) + 1))
         answer = table.run(
             f"select {', '.join([*selected, f'cast({key} as double) as s'])}, "
-            f"cast(sum({table.weight}) as bigint) as n from {table.origin} "
+            f"{n} as n from {table.origin} "
             f"where not ({score.absent}) group by {grouped} limit {most + 1}"
         )
         if answer.num_rows <= most:
@@ -164,10 +177,11 @@ def count_scores(table: Relation, asked: AuditRequest, cells: Cells) -> Scores:
         place = {word: code for code, word in enumerate(cells.names[column])}
         codes[column] = np.array([*(place[word] for word in words), MISSING])[found]
     order = np.argsort(_numbers(answer.column("s")), kind="stable")
+    rows = _numbers(answer.column("n"))
     return Scores(
         {column: found[order] for column, found in codes.items()},
         _numbers(answer.column("s"))[order],
-        _numbers(answer.column("n")).astype(np.int64)[order],
+        (rows if weight is not None else rows.astype(np.int64))[order],
         exact=key is score.value,
     )
 

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from evenhand._base.text import listed, visible
 from evenhand.auditing.classes import classes_of
@@ -54,15 +55,35 @@ def judged(asked: AuditRequest, table: Relation, cells: Cells, about: About, beg
         parts=tuple(groupings.by(span, scores, calibrated=not outside) for span in asked.spans),
         classes=classes.names,
         rows=int(cells.rows.sum()),
-        missing={column: dropped[column] for column in asked.columns if dropped[column]},
+        missing={column: dropped[column] for column in asked.columns if dropped.get(column)},
         used=int(cells.rows[usable].sum()),
         request=asked,
         scores_exact=scores is None or scores.exact,
         scores_outside=outside,
-        notes=(*table.notes, *classes.notes),
+        notes=(*table.notes, *classes.notes, *_weighted(asked, cells, usable)),
         apart=classes.apart,
         about=about,
         provenance=_provenance(table, time.perf_counter() - began),
+    )
+
+
+def _weighted(asked: AuditRequest, cells: Cells, usable: npt.NDArray[np.bool_]) -> tuple[str, ...]:
+    """What weighted rows come to, in a sentence; none without weights.
+
+    Raises:
+        InputError: the rows that can be used have no weight.
+    """
+    if cells.weights is None or cells.squares is None:
+        return ()
+    total, squares = cells.weights[usable].sum(), cells.squares[usable].sum()
+    if not total:
+        raise InputError(
+            f"weight column {visible(asked.weight or '')!r} is zero in all rows that can be used"
+        )
+    return (
+        f"rows are weighted by {visible(asked.weight or '')}: "
+        f"{int(cells.rows[usable].sum()):,} rows are as sure as {total**2 / squares:,.0f} of equal "
+        "weight, and counts are of those",
     )
 
 

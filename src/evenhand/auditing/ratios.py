@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -11,6 +12,7 @@ import pandas as pd
 
 from evenhand._base.names import CROSSED
 from evenhand._base.text import listed, visible
+from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.intervals import rate_interval, ratio_interval
@@ -55,17 +57,22 @@ def check_references(counted: Sequence[Counts], references: Sequence[str]) -> No
 
 
 def ratios(
-    counts: Counts, hits: npt.NDArray[np.int64], name: str, reference: int | None
+    counts: Counts, hits: npt.NDArray[Any], name: str, reference: int | None
 ) -> pd.DataFrame:
     """The rate of every group and its ratio to the reference's, with 95 % intervals.
 
     Args:
         counts: of G groups.
-        hits: (G,) rows that count, such as those decided positive.
+        hits: (G,) rows that count, such as those decided positive. Of weighted rows, the effective
+            ones are told.
         name: what they are called.
         reference: number of the group; None: that with the highest rate.
     """
     rows = counts.sizes
+    if counts.squares is not None:
+        sure = counts.effective_cells(Criterion.DEMOGRAPHIC_PARITY).sum(axis=1)
+        hits = hits * np.divide(sure, rows, out=np.ones(len(rows)), where=rows > 0)
+        rows = sure
     rate = np.divide(hits, rows, out=np.full(len(rows), np.nan), where=rows > 0)
     low, high = rate_interval(hits, rows)
     if reference is None and np.isfinite(rate).any():

@@ -14,6 +14,7 @@ from evenhand._base.text import listed, visible
 from evenhand.auditing.limits import IMPACT_RATIO, as_criterion, gap_limits, level_limits
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
+from evenhand.weights import KINDS
 
 MOST_GROUP_COLUMNS = 4
 MOST_ROWS = 1_000_000_000
@@ -62,6 +63,14 @@ class AuditRequest:
     )
     prediction: str | None = option(None, check.text, "Column of what was decided.")
     score: str | None = option(None, check.text, "Column of scores (two classes).")
+    weight: str | None = option(
+        None, check.text, "Column of the rows' weights, in every rate and interval."
+    )
+    weight_kind: str = option(
+        "survey",
+        check.one_of(KINDS),
+        "survey (a row stands for others not seen; default) or frequency (for others seen).",
+    )
     cross: bool = option(
         True, check.yes, "Audit the crossings of the groups too.", flag="--cross/--no-cross"
     )
@@ -205,7 +214,7 @@ class AuditRequest:
     @property
     def columns(self) -> tuple[str, ...]:
         """The columns to read, each once."""
-        every = (self.label, *self.groups, self.prediction, self.score)
+        every = (self.label, *self.groups, self.prediction, self.score, self.weight)
         return tuple(dict.fromkeys(column for column in every if column is not None))
 
     def _check_columns(self) -> None:
@@ -226,11 +235,15 @@ class AuditRequest:
             raise InputError("--fail-worse needs decisions to compare with: --against")
         if self.prediction is None and self.score is None:
             raise InputError("an audit needs a prediction column, a score column or both")
-        given = [c for c in (self.label, self.prediction, self.score) if c is not None]
+        named = (self.label, self.prediction, self.score, self.weight)
+        given = [c for c in named if c is not None]
         if len(set(given)) < len(given):
+            last = "score" if self.weight is None else "score and weight"
             raise InputError(
-                f"label, prediction and score must be different columns: {listed(given)}"
+                f"label, prediction and {last} must be different columns: {listed(given)}"
             )
+        if self.weight in names:
+            raise InputError(f"{visible(self.weight or '')!r} cannot be both a group and a weight")
         both = [name for name in names if name in (self.label, self.prediction)]
         if both:
             raise InputError(

@@ -29,6 +29,8 @@ class AuditOptions(TypedDict, total=False):
 
     threshold: float
     positive: str | None
+    weight: str
+    weight_kind: str
     cross: bool
     depth: int
     criterion: str
@@ -77,7 +79,9 @@ def audit(
         score: the column of scores of the positive class (two classes only): gives the AUC, the
             calibration and the scoring rate of each group.
         options: ``threshold`` (.5): of the score, where there is no prediction. ``positive``: the
-            positive class; by default the last of the two in order. ``cross`` (True): with several
+            positive class; by default the last of the two in order. ``weight``, ``weight_kind``:
+            the column of the rows' weights, and whether a row stands for others that were not seen
+            (``"survey"``) or that were (``"frequency"``). ``cross`` (True): with several
             group columns, also audit their crossings, of ``depth`` columns at most (all).
             ``criterion``: what the report shows.
             ``reference``: groups whose selection rate impact ratios are over.

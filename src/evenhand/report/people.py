@@ -118,8 +118,8 @@ def _compared(shown: Criterion) -> Criterion:
 def enough_rows(counts: Counts, criterion: Criterion, least: int) -> npt.NDArray[np.bool_]:
     """(G,) whether each group has the rows to be compared."""
     if not criterion.by_label:
-        return np.asarray(counts.sizes >= max(1, least))
-    return np.asarray(counted_groups(counts.cells, criterion, least))
+        return np.asarray(counts.effective_cells(criterion).sum(axis=1) >= max(1, least))
+    return np.asarray(counted_groups(counts.effective_cells(criterion), criterion, least))
 
 
 def _headline(
