@@ -1,7 +1,7 @@
 """What users may rely on, written down: a name that goes, or a parameter renamed, fails here.
 
 After a change that is meant, ``python tests/test_public_api.py`` writes public_api.txt anew; its
-diff then says to a reviewer what users will meet, and CHANGELOG.md says it to them.
+diff then says to a reviewer what users will meet, and a file in changes/ says it to them.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def _keys() -> Iterator[str]:
 def test_nothing_that_users_rely_on_goes_unsaid():
     kept, now = set(WRITTEN.read_text("utf-8").splitlines()), set(public_api())
     gone, new = sorted(kept - now), sorted(now - kept)
-    meant = "where this is meant: python tests/test_public_api.py, and a line in CHANGELOG.md"
+    meant = "where this is meant: python tests/test_public_api.py, and a file in changes/"
     assert not gone, f"gone; {meant}"
     assert not new, f"new; {meant}"
 
