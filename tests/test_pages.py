@@ -45,6 +45,7 @@ NOT_RUN = {
     "sweep adult": "six trainings of Adult take minutes; the line above it sweeps a small table",
     "[table2|": "a summary of what may be given",
     "cuda:": "a GPU",
+    "postgresql://": "a database; tests/auditing starts one",
     "DASK_": "a cluster; tests/_base and tests/experiments start one",
 }
 """What a line holds, and why it is not run."""
@@ -66,6 +67,18 @@ def made(tmp_path_factory):
     decided = decided.assign(y=decided["repaid"], yhat=decided["approved"])
     decided.to_csv(folder / "predictions.csv", index=False)
     decided.to_parquet(folder / "predictions.parquet", index=False)
+    decided = decided.assign(customer=range(len(decided)))
+    decided[["customer", "approved"]].to_csv(folder / "decided.csv", index=False)
+    decided[["customer", "sex"]].to_parquet(folder / "customers.parquet", index=False)
+    decided[["customer", "repaid"]].to_csv(folder / "outcomes.csv", index=False)
+    for name in ("this-year", "last-year", "both"):
+        table = decided.assign(p=decided["yhat"], new_model=decided["yhat"], old_model=decided["y"])
+        table.to_csv(folder / f"{name}.csv", index=False)
+    people.tail(300).to_csv(folder / "monday.csv", index=False)
+    now = people.head(300).assign(decision=people["income"]).drop(columns="race")
+    now.drop(columns="income").to_csv(folder / "tuesday.csv", index=False)
+    now.to_csv(folder / "tuesday-with-labels.csv", index=False)
+    now.head(100).to_csv(folder / "wednesday.csv", index=False)
     posts = pd.read_csv(folder / "posts.csv").rename(columns={"post": "text", "rude": "class"})
     posts.assign(dialect=rng.choice(["a", "b"], 60), **{"class": np.arange(60) % 3}).to_csv(
         folder / "tweets.csv", index=False
