@@ -1,5 +1,5 @@
 # What a change must pass. `pip install -e '.[dev]'` brings the tools.
-.PHONY: check test whole ci
+.PHONY: check test whole coverage ci
 
 check:  ## style, types, the contract of the rooms: under a minute
 	ruff check .
@@ -12,6 +12,9 @@ test:  ## the suite, on two cores
 
 whole:  ## pages, tutorials, networks, clusters and killed processes, from one end to the other
 	pytest -n 2 -m whole
+
+coverage:  ## the branches that no test takes
+	pytest -n 2 -m 'not slow and not soak' --cov=evenhand --cov-branch --cov-report=term:skip-covered
 
 ci:  ## all of it in a fresh environment, from the wheel that is published
 	.ci/run
