@@ -43,7 +43,12 @@ TESTS = {
         "tests/heads/selection/test_select.py",
         "tests/metrics/test_bounds.py",
     ],
-    "metrics/intervals": ["tests/metrics/test_intervals.py", "-k", "not covers and not millisec"],
+    "metrics/intervals": [
+        "tests/metrics/test_intervals.py",
+        "tests/metrics/test_ratio_interval.py",
+        "-k",
+        "not covers and not millisec and not as_often",
+    ],
     "metrics/gap_intervals": [
         "tests/metrics/test_intervals.py",
         "-k",

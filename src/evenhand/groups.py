@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from evenhand._base.arrays import IntArray
+from evenhand._base.arrays import IntArray, require_unmasked
 from evenhand._base.columns import columns
 from evenhand._base.distributed import World
 from evenhand._base.names import name_of
@@ -39,6 +39,7 @@ class Groups:
     attribute: str = "group"
 
     def __post_init__(self) -> None:
+        require_unmasked(self.codes, "group codes")
         codes = np.asarray(self.codes)
         if codes.ndim != 1:
             raise InputError(f"group codes must have shape (N,), found {codes.shape}")

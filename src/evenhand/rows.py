@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand._base.arrays import FloatArray, IntArray, integers_below
+from evenhand._base.arrays import FloatArray, IntArray, integers_below, require_unmasked
 from evenhand._base.distributed import ALONE, World
 from evenhand._base.text import listed
 from evenhand.errors import InputError
@@ -43,6 +43,7 @@ class Rows:
     weights: Weights | None = None
 
     def __post_init__(self) -> None:
+        require_unmasked(self.features, "features")
         if np.ndim(self.features) != 2:
             raise InputError(f"features must have shape (N, d), found {np.shape(self.features)}")
         if self.features.dtype.kind not in "biuf":

@@ -307,3 +307,23 @@ def test_a_small_cell_is_held_to_the_two_sided_quantile_where_asked():
     assert critical_value(0.9, 10_000, 5) == pytest.approx(1.2816, abs=1e-4)
     assert critical_value(0.9, 10_000, 5, smallest=499) == pytest.approx(1.6449, abs=1e-4)
     assert critical_value(0.9, 10_000, 5, smallest=500) == pytest.approx(1.2816, abs=1e-4)
+
+
+@pytest.mark.parametrize("criterion", ["demographic_parity", "equal_opportunity"])
+@given(st.floats(1e-3, 1e3), st.integers(1, 3))
+def test_weighted_rows_may_be_less_than_one(criterion, weight, classes):
+    table = np.full((2, classes, classes), weight)
+    upper = upper_bound(table, criterion, 1.28)
+    assert upper >= gap(table, criterion) == pytest.approx(0)
+    assert np.isnan(upper_bound(table, criterion, 1.28, min_rows=10**7))
+
+
+def test_one_class_of_half_a_row_has_the_bound_of_its_formula():
+    p, n = 1.5 / 2.5, 1  # (k + 1) / (n + 2), and of less than one row as of one
+    found = upper_bound(np.array([[[0.5]], [[0.5]]]), "demographic_parity", 1.28)
+    assert found == pytest.approx(1.28 * np.sqrt(2 * p * (1 - p) / n))
+
+
+def test_groups_without_a_row_are_still_not_compared():
+    table = np.array([[[0.0, 0.0], [0.0, 0.0]], [[5.0, 5.0], [5.0, 5.0]]])
+    assert np.isnan(upper_bound(table, "demographic_parity", 1.28))

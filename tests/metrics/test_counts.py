@@ -87,3 +87,9 @@ def test_counts_stay_as_they_were_made_and_are_only_equal_to_themselves():
         one.table = other.table
     assert one != other
     assert len({one, other}) == 2
+
+
+def test_counts_have_labels_unless_they_say_otherwise():
+    made = Counts(np.ones((1, 2, 2), int), np.zeros((2, 2), int), ("x",), ("a", "b"))
+    assert made.labelled
+    assert Counts.of([0], [0], Groups(np.array([0]), ("x",)), ("a", "b")).labelled

@@ -44,3 +44,12 @@ def test_ends_where_a_rate_is_0_or_has_no_rows():
     assert low[0] == 0
     assert 0 < high[0] < 1
     assert low[1] > 1
+
+
+def test_a_rate_over_itself_where_all_or_none_have_it():
+    low, high = ratio_interval(10, 10, over=(10, 10))
+    assert low == pytest.approx(donner_and_zou(*wilson(10, 10), *wilson(10, 10))[0])
+    assert low < 1 < high
+    low, high = ratio_interval(0, 10, over=(0, 10))
+    assert np.isnan(low) or low == 0
+    assert np.isinf(high)

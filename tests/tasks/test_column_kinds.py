@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from evenhand.tasks.column_kinds import CATEGORY, DAYS, MAX_CATEGORIES, NUMBER, tell
 from evenhand.tasks.column_values import numbers_of
 from evenhand.tasks.missing import Missing
+from evenhand.tasks.table_task import table
 
 PLAIN = Missing()
 
@@ -100,3 +101,38 @@ def test_many_texts_are_kept_and_the_rare_ones_counted():
     told = tell(column(values), PLAIN)
     assert told.kind == CATEGORY
     assert "150 different texts" in told.notes[0]
+
+
+@given(st.lists(st.integers(0, 99_999), min_size=2, max_size=60, unique=True))
+def test_numbers_with_a_zero_before_them_are_codes(numbers):
+    told = tell(column([f"{number:05}" for number in numbers]), PLAIN)
+    assert told.kind == (CATEGORY if min(numbers) < 10_000 else NUMBER)
+    said = "feature 'v' was read as codes, not numbers: some begin with a zero"
+    assert (told.notes[:1] == (said,)) == (min(numbers) < 10_000)
+
+
+@pytest.mark.parametrize("other", ["-7", "1.5", "+3", "0.5"])
+def test_zeros_before_numbers_that_are_no_codes_change_nothing(other):
+    assert tell(column(["007", "08", other]), PLAIN).kind == NUMBER
+
+
+@pytest.mark.parametrize("typed", [True, False])
+@given(bad=st.lists(st.sampled_from(["inf", "-inf", "Infinity", "1e39", "-1e300"]), max_size=8))
+def test_infinities_are_missing_and_counted(typed, bad):
+    values = [*amounts(0).astype(str), *bad]
+    told = tell(pd.Series(values, name="v", dtype=float if typed else object), PLAIN)
+    said = f"feature 'v': {len(bad)} values are not finite (or beyond 3.4e38) and count as missing"
+    assert told.kind == NUMBER
+    assert told.notes == ((said,) if bad else ())
+
+
+def test_a_file_keeps_the_zeros_of_its_codes(tmp_path):
+    rng = np.random.default_rng(0)
+    codes = ["02139", "10001", "94103"]
+    frame = pd.DataFrame({"zip": rng.choice(codes, 200), "x": rng.normal(size=200)})
+    frame = frame.assign(y=rng.integers(0, 2, 200), g=rng.choice(["u", "v"], 200))
+    frame.to_csv(tmp_path / "t.csv", index=False)
+    task = table(tmp_path / "t.csv", label="y", groups="g")
+    assert task.feature_names == ("x", "zip_02139", "zip_10001", "zip_94103")
+    new = pd.DataFrame({"zip": [94103, "02139"], "x": [0.0, 0.0]})
+    assert task.encode(new)[:, 1:].tolist() == [[0, 0, 1], [1, 0, 0]]

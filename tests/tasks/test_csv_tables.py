@@ -114,3 +114,25 @@ def test_a_program_may_end_right_after_it_read_a_table():
     """Arrow's threads must hold nothing of Python's then: the process would be aborted."""
     done = subprocess.run([sys.executable, "-c", ENDING], check=False, timeout=120)
     assert done.returncode == 0
+
+
+@pytest.mark.parametrize("line", [b"1,0,\xff,u", b"1,\xff", b"\xc3,1", b"1,0,u,\xe2\x82"])
+def test_a_line_that_does_not_fit_is_left_out_whatever_its_bytes(line):
+    rows = [(str(i % 2), "1", "é") for i in range(40)]
+    lines = written(rows).split(b"\n")
+    frame, notes, _ = read_frame(
+        b"\n".join([*lines[:9], line, *lines[9:]]), name="t", texts=("y", "p", "g")
+    )
+    assert frame.to_numpy().tolist() == [list(row) for row in rows]
+    than = "more" if line.count(b",") > 2 else "fewer"
+    assert notes == (f"t: 1 lines with {than} fields than the 3 columns left out",)
+
+
+@given(st.integers(0, 39), st.sampled_from([b"\xff", b"\xc3", b"\xe2\x82"]))
+def test_bytes_that_are_no_characters_are_found_where_they_are_read(row, bad):
+    lines = written([("a", "b", "é")] * 40).split(b"\n")
+    lines[row + 1] = lines[row + 1].replace(b'"b"', b'"' + bad + b'"')
+    data = b"\n".join(lines)
+    with pytest.raises(InputError, match=rf"not utf-8: byte \d+ \(line {row + 2}\)"):
+        read_frame(data, columns=["p"])
+    assert read_frame(data, columns=["g"])[0]["g"].tolist() == ["é"] * 40

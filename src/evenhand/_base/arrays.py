@@ -32,12 +32,30 @@ def release(rows: Any) -> None:
     mapped.madvise(mmap.MADV_DONTNEED, first, begin + rows.nbytes - first)
 
 
+def require_unmasked(values: Any, what: str) -> None:
+    """Refuse a masked array of numpy with something masked, whose mask nobody would see.
+
+    Raises:
+        InputError: what is masked, in how many rows.
+    """
+    if not isinstance(values, np.ma.MaskedArray) or not values.size:
+        return
+    hidden = np.ma.getmaskarray(values)
+    if hidden.any():
+        within = int(hidden.reshape(len(hidden), -1).any(axis=1).sum())
+        raise InputError(
+            f"{what} are masked in {within} of {len(hidden)} rows: fill them with .filled(…), "
+            "impute them or leave those rows out"
+        )
+
+
 def integers_below(values: npt.ArrayLike, number: int, what: str) -> IntArray:
     """``values`` as (N,) integers in [0, number).
 
     Raises:
         InputError: another shape, type or range; the message calls them ``what``.
     """
+    require_unmasked(values, what)
     found = np.asarray(values)
     if found.ndim != 1:
         raise InputError(f"{what} must have shape (N,), found {found.shape}")

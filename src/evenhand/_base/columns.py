@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from evenhand._base.arrays import Table
+from evenhand._base.arrays import Table, require_unmasked
 from evenhand.errors import InputError
 
 MOST_DENSE = 2**28
@@ -68,7 +68,8 @@ def rows(values: Any, what: str) -> Any:
     Anything else, such as a sequence of images, is given back as it is.
 
     Raises:
-        InputError: a frame with a column that is not of numbers, or a sparse matrix too large.
+        InputError: a frame with a column that is not of numbers, a sparse matrix too large, or an
+            array of which some is masked.
     """
     named = _frame(values, what)
     if named is not None:
@@ -78,6 +79,9 @@ def rows(values: Any, what: str) -> Any:
         return np.column_stack(parts)
     if hasattr(values, "toarray") and hasattr(values, "nnz"):
         return dense(values, what)
+    if isinstance(values, np.ma.MaskedArray):
+        require_unmasked(values, what)
+        return np.asarray(values.data)
     if _library(values) in ("pandas", "polars", "pyarrow"):
         array = _plain_array(values)
         return array if array.dtype.kind in "biuf" else array.tolist()

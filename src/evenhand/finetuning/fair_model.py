@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.arrays import FloatArray, IntArray, require_unmasked
 from evenhand._base.text import listed
 from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.frames import as_frame
@@ -202,6 +202,7 @@ class FairModel:
             InputError: the column of texts or files is missing.
         """
         if self.raw is None or isinstance(rows, ImageFiles):
+            require_unmasked(rows, "rows to predict")
             return rows, {}
         if isinstance(rows, pd.DataFrame) or hasattr(rows, "__dataframe__"):
             frame = as_frame(rows)

@@ -14,6 +14,7 @@ from sklearn.utils import check_random_state
 from sklearn.utils.multiclass import check_classification_targets, type_of_target
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from evenhand._base.arrays import require_unmasked
 from evenhand._base.columns import columns, dense
 from evenhand._base.out_of_scope import REGRESSION
 from evenhand.criteria import Criterion
@@ -129,6 +130,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
                 weight that is negative or not finite, a setting out of range, or a sparse matrix
                 too large.
         """
+        require_unmasked(X, "X")
+        require_unmasked(y, "y")
         X, y = validate_data(self, X, y, dtype=[np.float64, np.float32], accept_sparse="csr")
         X = dense(X, "X") if hasattr(X, "toarray") else X
         X = np.require(X, requirements="W")
@@ -243,6 +246,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
     def decision_function(self, X: Any) -> Array:
         """(N,) log-odds of the second class for two classes, (N, K) logits for more."""
         check_is_fitted(self)
+        require_unmasked(X, "X")
         X = validate_data(self, X, dtype=[np.float64, np.float32], reset=False, accept_sparse="csr")
         scores: Array = X @ self.coef_.T + self.intercept_
         return scores[:, 0] if len(self.classes_) == 2 else scores

@@ -151,7 +151,8 @@ def standard_error(table: npt.NDArray[Any], criterion: str | Criterion) -> Array
 def _compared(
     table: npt.NDArray[Any], criterion: str | Criterion, min_rows: int
 ) -> tuple[Array, Array]:
-    enough = rate_rows(table.sum(axis=-1), criterion) >= max(1, min_rows)
+    rows = rate_rows(table.sum(axis=-1), criterion)
+    enough = rows >= min_rows if min_rows > 1 else rows > 0  # weighted rows may be less than one
     rates, variances = criterion_rates(table, criterion), rate_variances(table, criterion)
     return np.where(enough, rates, np.nan), np.where(enough, variances, np.nan)
 

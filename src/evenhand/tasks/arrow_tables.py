@@ -12,6 +12,7 @@ from evenhand.errors import InputError, MissingExtraError
 from evenhand.tasks.arrow_batches import BATCH_ROWS, batches_of, without_views
 from evenhand.tasks.file_kinds import DAMAGED_ZIP
 from evenhand.tasks.memory_tables import frame_table
+from evenhand.tasks.repeated_header import left_out
 from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
 
@@ -173,7 +174,8 @@ def workbook(content: Content) -> TableFile:
     filled = [row for row in rows if any(cell not in (None, "") for cell in row)]
     if len(filled) < 2:
         raise InputError(f"{content.label} has no rows in its first sheet")
-    header, *body = filled
+    header, *cells_below = filled
+    body = [row for row in cells_below if row != header]
     width = max((at + 1 for at, name in enumerate(header) if name is not None), default=0)
     wide = sum(any(cell not in (None, "") for cell in row[width:]) for row in body)
     if wide > 0.05 * len(body):
@@ -187,6 +189,8 @@ def workbook(content: Content) -> TableFile:
     ]
     frame = pd.DataFrame(cells, columns=pd.Index(columns), dtype=object)
     made = frame_table(frame, content.label)
+    if len(body) < len(cells_below):
+        made.notes.append(left_out(content.label, len(cells_below) - len(body)))
     if len(sheets) > 1:
         name = sheets[0].title
         made.notes.append(f"{content.label}: sheet {name!r} was read, the first of {len(sheets)}")

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from evenhand.tasks.column_values import categories_of, days_of, numbers_of
+from evenhand.tasks.column_values import categories_of, days_of, infinite_in, numbers_of
+from evenhand.tasks.dates import ISO, order_of
 from evenhand.tasks.missing import Missing
-from evenhand.tasks.numbers import currencies, decimal_mark, parts_thousands
+from evenhand.tasks.numbers import are_codes, currencies, decimal_mark, parts_thousands
 from evenhand.tasks.row_numbers import about_whole_numbers
 
 MAX_CATEGORIES = 100
@@ -33,12 +34,14 @@ class Told:
         decimal: the decimal mark of numbers written as texts.
         grouped: the other mark parts thousands.
         notes: what was decided and may be wrong, or why it is left out.
+        order: of the parts of dates written as texts.
     """
 
     kind: str | None
     decimal: str = "."
     notes: tuple[str, ...] = ()
     grouped: bool = False
+    order: str = ISO
 
 
 def tell(
@@ -66,9 +69,15 @@ def tell(
         return Told(None, notes=(f"feature {name!r} has one value only and was left out",))
     if categorical or pd.api.types.is_bool_dtype(column):
         return _category(name, different, len(column))
+    if not pd.api.types.is_numeric_dtype(column) and are_codes(different):
+        said = f"feature {name!r} was read as codes, not numbers: some begin with a zero"
+        codes_of = _category(name, different, len(column))
+        return (
+            codes_of if codes_of.kind is None else replace(codes_of, notes=(said, *codes_of.notes))
+        )
     return (
         _as_numbers(column, missing, decimal, different, keep)
-        or _as_days(column, missing)
+        or _as_days(column, missing, different)
         or _category(name, different, len(column), _numbers_among(column, missing, decimal))
     )
 
@@ -96,18 +105,28 @@ def _as_numbers(
     if said:
         notes.append(f"feature {name!r} was read as numbers: {', '.join(said)}")
     notes += _garbage(name, int(bad.sum()), "numbers")
+    notes += _garbage(name, infinite_in(column, missing, mark or "."), "finite (or beyond 3.4e38)")
     return Told(NUMBER, mark or ".", tuple(notes), parts_thousands(texts, mark or "."))
 
 
-def _as_days(column: pd.Series[Any], missing: Missing) -> Told | None:
+def _as_days(column: pd.Series[Any], missing: Missing, different: set[str]) -> Told | None:
     name = str(column.name)
-    values, bad = days_of(column, missing)
+    order = ISO if pd.api.types.is_datetime64_any_dtype(column) else order_of(different)
+    if order is None:
+        why = (
+            f"feature {name!r} holds dates of which it cannot be told whether the day or the month "
+        )
+        why += f"comes first: write them as 2024-12-31; it was read as {len(different)} texts"
+        told = _category(name, different, len(column))
+        return told if told.kind is None else Told(CATEGORY, notes=(why, *told.notes))
+    values, bad = days_of(column, missing, order)
     found = int(np.isfinite(values).sum())
     if not found or found < MOSTLY * (found + int(bad.sum())):
         return None
     if len(np.unique(values)) == 1:
         return Told(None, notes=(f"feature {name!r} has one value only and was left out",))
-    return Told(DAYS, notes=_garbage(name, int(bad.sum()), "dates"))
+    said = (f"feature {name!r} was read as dates, the {order}",) if order else ()
+    return Told(DAYS, notes=said + _garbage(name, int(bad.sum()), "dates"), order=order)
 
 
 def _garbage(name: str, bad: int, what: str) -> tuple[str, ...]:

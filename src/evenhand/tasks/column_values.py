@@ -12,6 +12,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import IntArray
+from evenhand.tasks.dates import ISO, iso
 from evenhand.tasks.missing import Missing
 from evenhand.tasks.numbers import number_in
 
@@ -36,11 +37,24 @@ def numbers_of(
         decimal: the decimal mark of numbers written as texts.
         grouped: the other mark may part thousands where it could be the decimal mark as well.
     """
+    values, bad = _numbers_as_written(column, missing, decimal, grouped)
+    return np.where(np.abs(values) <= LARGEST, values, np.nan), bad
+
+
+def infinite_in(column: pd.Series[Any], missing: Missing, decimal: str = ".") -> int:
+    """How many numbers of a column are infinite, or so large that float32 has them so."""
+    values, _ = _numbers_as_written(column, missing, decimal, True)
+    return int((np.abs(values) > LARGEST).sum())
+
+
+def _numbers_as_written(
+    column: pd.Series[Any], missing: Missing, decimal: str, grouped: bool
+) -> Values:
     types = pd.api.types
     if types.is_timedelta64_dtype(column):
         column = column.dt.total_seconds()
     if types.is_numeric_dtype(column):
-        values = _finite(column.to_numpy(dtype=float, na_value=np.nan))
+        values = column.to_numpy(dtype=float, na_value=np.nan, copy=True)
         if missing.more:
             values[is_missing(column, missing)] = np.nan
         return values, np.zeros(len(column), bool)
@@ -56,13 +70,19 @@ def numbers_of(
     return _parsed(column, missing, lambda values: np.array([number(v) for v in values]))
 
 
-def days_of(column: pd.Series[Any], missing: Missing) -> Values:
-    """(n,) whole days since 1970 by UTC, NaN where missing, and (n,) True where it is no date."""
+def days_of(column: pd.Series[Any], missing: Missing, order: str = ISO) -> Values:
+    """(n,) whole days since 1970 by UTC, NaN where missing, and (n,) True where it is no date.
+
+    Args:
+        column: (n,) values.
+        missing: the words for "no value".
+        order: of the parts of dates written as texts; see ``evenhand.tasks.dates``.
+    """
     if pd.api.types.is_datetime64_any_dtype(column):
         return _days(column), np.zeros(len(column), bool)
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
         return np.full(len(column), np.nan), column.notna().to_numpy()
-    return _parsed(column, missing, lambda values: _days(_dates(values)))
+    return _parsed(column, missing, lambda values: _days(_dates(values, order)))
 
 
 def categories_of(column: pd.Series[Any], missing: Missing) -> tuple[IntArray, list[str | None]]:
@@ -93,20 +113,23 @@ def _parsed(
     absent = np.array([missing.name(value) is None for value in values] + [True])
     raw = np.concatenate([np.asarray(parse(values), dtype=float), [np.nan]])
     bad = np.isnan(raw) & ~absent
-    return _finite(np.where(absent, np.nan, raw))[codes], bad[codes]
+    return np.where(absent, np.nan, raw)[codes], bad[codes]
 
 
 LARGEST = float(np.finfo(np.float32).max)
 """Numbers beyond those of float32 count as infinite."""
 
 
-def _finite(values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    return np.where(np.abs(values) <= LARGEST, values, np.nan)
-
-
-def _dates(values: list[Any]) -> pd.Series[Any]:
-    """Dates as ISO 8601 writes them; NaT for anything else."""
-    plain = [str(value).strip() if isinstance(value, _DATES) else None for value in values]
+def _dates(values: list[Any], order: str) -> pd.Series[Any]:
+    """Dates as ISO 8601 writes them, texts in the order given; NaT for anything else."""
+    plain = [
+        iso(value.strip(), order)
+        if isinstance(value, str)
+        else str(value)
+        if isinstance(value, _DATES)
+        else None
+        for value in values
+    ]
     return pd.to_datetime(
         pd.Series(plain, dtype=object), errors="coerce", format="ISO8601", utc=True
     )

@@ -72,6 +72,53 @@ class Remembering(io.RawIOBase):
         super().close()
 
 
+class Readable(io.RawIOBase):
+    """UTF-8 in which U+FFFD stands for the bytes that are none, so that Arrow can parse around it.
+
+    Attributes:
+        replaced: there were such bytes in what was read so far.
+    """
+
+    def __init__(self, stream: io.RawIOBase) -> None:
+        self._file, self.replaced = stream, False
+        self._left = self._begun = b""
+
+    def readable(self) -> bool:
+        """Yes."""
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        """Fill ``buffer`` with what comes next, and say how much that is; 0 at the end."""
+        while not self._left:
+            part = self._file.read(len(buffer))
+            if not part and not self._begun:
+                return 0
+            self._left = self._whole(self._begun + (part or b""), final=not part)
+        count = min(len(buffer), len(self._left))
+        buffer[:count], self._left = self._left[:count], self._left[count:]
+        return count
+
+    def _whole(self, data: bytes, *, final: bool) -> bytes:
+        """``data`` up to a character that only begins in it, which is kept for the next."""
+        decoder = codecs.getincrementaldecoder("utf-8")()
+        try:
+            decoder.decode(data, final)
+        except UnicodeDecodeError:
+            self.replaced = True
+            decoder = codecs.getincrementaldecoder("utf-8")(errors="replace")
+            data = decoder.decode(data, final).encode()
+            self._begun = decoder.getstate()[0]
+            return data
+        self._begun = decoder.getstate()[0]
+        return data[: len(data) - len(self._begun)]
+
+    def close(self) -> None:
+        """Close the file beneath, too."""
+        if not self.closed:
+            self._file.close()
+        super().close()
+
+
 class Respaced(io.RawIOBase):
     """A CSV whose quotes follow spaces, written anew without them, in UTF-8 and with commas."""
 

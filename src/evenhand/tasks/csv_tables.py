@@ -10,8 +10,11 @@ from collections.abc import Sequence
 from typing import Any
 from weakref import ref
 
+import numpy as np
+
 from evenhand.errors import InputError
-from evenhand.tasks.csv_streams import Dialect, Remembering, Respaced, let_go
+from evenhand.tasks.csv_streams import Dialect, Readable, Remembering, Respaced, let_go
+from evenhand.tasks.repeated_header import header_cells, left_out, repeats
 from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
 
@@ -120,10 +123,14 @@ class _Reader:
 
     def __init__(self, content: Content, dialect: Dialect, table: TableFile) -> None:
         self.content, self.dialect, self.table = content, dialect, table
-        self.wide = self.narrow = 0
+        self.wide = self.narrow = self.headers = 0
+        self._unfit_lines: list[int] = []
+        self._whole: set[int] | None = None
         self._stream = Remembering(Respaced(content, dialect) if dialect.spaced else content.open())
         self._delimiter = "," if dialect.spaced else dialect.delimiter
         self._encoding = "utf8" if dialect.spaced else dialect.encoding
+        utf8 = codecs.lookup(self._encoding).name == "utf-8"
+        self._checked = Readable(self._stream) if utf8 else None
 
     def last_row(self) -> list[str]:
         """The cells of the file's last line, once it is read; none where they do not fit."""
@@ -149,9 +156,10 @@ class _Reader:
         rows = 0
         try:
             for batch in self._parsed(places):
-                rows += batch.num_rows
-                if batch.num_rows:
-                    yield batch
+                first, rows = rows, rows + batch.num_rows
+                kept = self._without_headers(batch, places, first)
+                if kept.num_rows:
+                    yield kept
         except UnicodeDecodeError as error:
             raise self._not_of_its_encoding() from error
         except (arrow.ArrowException, csv.Error) as error:
@@ -161,7 +169,41 @@ class _Reader:
                 f"{self.content.label} cannot be read as CSV: its quotes do not match, or a line "
                 f"is longer than {BLOCK >> 20} MB"
             ) from error
-        self._judge(rows)
+        self._judge(rows - self.headers)
+
+    def _without_headers(self, batch: Any, places: Sequence[int], first: int) -> Any:
+        """The rows that do not repeat the header; ``first`` is the number of the batch's first."""
+        cells = header_cells(self.dialect.header)
+        found = np.flatnonzero(repeats(batch, [cells[at] for at in places]))
+        if len(found) and len(set(places)) < len(cells):
+            whole = self._repeated_in_whole()
+            found = np.array([row for row in found if first + row in whole], dtype=np.int64)
+        if not len(found):
+            return batch
+        self.headers += len(found)
+        if self.table.misfits is not None:
+            for row in found:
+                self.table.misfits[self._line(first + int(row))] = "the line repeats the header"
+        kept = np.ones(batch.num_rows, dtype=bool)
+        kept[found] = False
+        return batch.take(np.flatnonzero(kept))
+
+    def _repeated_in_whole(self) -> set[int]:
+        """The numbers of the rows whose every cell is its column's name, in a pass of its own."""
+        if self._whole is None:
+            every = range(len(self.dialect.header))
+            cells, first, self._whole = header_cells(self.dialect.header), 0, set()
+            aside = TableFile(self.content.label, self.dialect.header, lambda _: iter(()))
+            for batch in _Reader(self.content, self.dialect, aside)._parsed(every):
+                self._whole |= {first + int(at) for at in np.flatnonzero(repeats(batch, cells))}
+                first += batch.num_rows
+        return self._whole
+
+    def _line(self, row: int) -> int:
+        """The place in the file of a row that fits, the lines that do not counted."""
+        for line in sorted(self._unfit_lines):
+            row += line <= row
+        return row
 
     def _parsed(self, places: Sequence[int]) -> Batches:
         import pyarrow as arrow
@@ -171,7 +213,7 @@ class _Reader:
         names = [f"c{at}" for at in range(len(dialect.header))]
         wanted = [names[at] for at in places]
         renamed = [str(at) for at in range(len(wanted))]
-        stream, reader = io.BufferedReader(self._stream, 1 << 20), None
+        stream, reader = io.BufferedReader(self._checked or self._stream, 1 << 20), None
         try:
             reader = arrow_csv.open_csv(
                 stream,
@@ -195,6 +237,7 @@ class _Reader:
                 ),
             )
             for batch in reader:
+                self._require_characters(batch)
                 yield batch.rename_columns(renamed)
         finally:
             stream.close()
@@ -202,9 +245,20 @@ class _Reader:
             del reader, stream
             let_go(held)
 
+    def _require_characters(self, batch: Any) -> None:
+        """Refuse bytes that are no characters, where they are in a column that is read."""
+        from pyarrow import compute
+
+        if self._checked is None or not self._checked.replaced:
+            return
+        for column in batch.columns:
+            if compute.any(compute.match_substring(column, "\ufffd")).as_py():
+                raise self._not_of_its_encoding()
+
     def _unfit(self, row: Any) -> str:
         if self.table.misfits is not None:
             before = 2 + (0 if self.dialect.spaced else self.dialect.lead)
+            self._unfit_lines.append(row.number - before)
             self.table.misfits[row.number - before] = (
                 f"the line has {row.actual_columns} fields, the header {row.expected_columns}"
             )
@@ -230,6 +284,8 @@ class _Reader:
                 self.table.notes.append(
                     f"{label}: {count} lines with {than} fields than the {width} columns left out"
                 )
+        if self.headers and self.table.misfits is None:
+            self.table.notes.append(left_out(label, self.headers))
         if not rows and not self.table.misfits:
             raise InputError(f"{label} has a header and no rows")
 

@@ -12,6 +12,7 @@ import pandas as pd
 
 from evenhand._base.arrays import FloatArray
 from evenhand.tasks.column_values import categories_of, days_of, numbers_of
+from evenhand.tasks.dates import ISO
 from evenhand.tasks.missing import Missing
 
 MISSING_NAME = "(missing)"
@@ -81,6 +82,7 @@ class NumberColumn(Column):
         mean, scale: what is taken off, and then divided by.
         flag: mean and scale of the number that says whether a value was missing; None without.
         date: values are dates.
+        order: of the parts of dates written as texts; see ``evenhand.tasks.dates``.
         log: the logarithm of one more than the value is taken first.
         decimal: the decimal mark of numbers written as texts.
         grouped: the other mark parted thousands; where it did not, "1,579" is no number, since it
@@ -97,6 +99,7 @@ class NumberColumn(Column):
     lenient: bool = False
     decimal: str = "."
     grouped: bool = False
+    order: str = ISO
 
     @property
     def holds(self) -> str:
@@ -111,7 +114,7 @@ class NumberColumn(Column):
     def encode(self, values: pd.Series[Any], into: FloatArray) -> Block:
         """Write the numbers of n values to ``into`` (n, width)."""
         if self.date:
-            found, bad = days_of(values, self.words)
+            found, bad = days_of(values, self.words, self.order)
         else:
             found, bad = numbers_of(values, self.words, self.decimal, grouped=self.grouped)
         absent = np.isnan(found)

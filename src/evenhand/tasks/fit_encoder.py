@@ -81,7 +81,7 @@ def _fitted(column: pd.Series[Any], told: Told, rows: IntArray, words: Missing) 
             category_column(name, [names[code] for code in codes[rows]]), missing=words.more
         )
     if told.kind == DAYS:
-        values, bad = days_of(column, words)
+        values, bad = days_of(column, words, told.order)
     else:
         values, bad = numbers_of(column, words, told.decimal)
     return number_column(
@@ -90,6 +90,7 @@ def _fitted(column: pd.Series[Any], told: Told, rows: IntArray, words: Missing) 
         date=told.kind == DAYS,
         decimal=told.decimal,
         grouped=told.grouped,
+        order=told.order,
         lenient=bool(bad.any()),
         missing=words.more,
     )

@@ -73,6 +73,19 @@ def parts_thousands(texts: Iterable[str], mark: str = ".") -> bool:
     return any(other in text and number_in(text, mark) is not None for text in texts)
 
 
+_WITH_ZERO = re.compile(r"0\d+", re.ASCII)
+
+
+def are_codes(texts: Iterable[str]) -> bool:
+    """Whether whole numbers are codes, such as 02139: some begin with a zero, which codes do.
+
+    Numbers with a sign or a fraction among them ("-7", "00.50") are numbers.
+    """
+    texts = list(texts)
+    whole = all(text.isascii() and text.isdigit() for text in texts)
+    return whole and any(_WITH_ZERO.fullmatch(text) for text in texts)
+
+
 def numbers_in(texts: Iterable[str], mark: str = ".") -> FloatArray:
     """The number of each text, NaN where it writes none."""
     found = (number_in(text, mark) for text in texts)

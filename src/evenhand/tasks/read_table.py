@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 NUMBER = r"^[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?$|^[+-]?[iI]nf(inity)?$"
 WHOLE = r"^[+-]?\d+$"
+CODE = r"^0\d+$"
 
 
 class Columns(TypedDict, total=False):
@@ -207,5 +208,7 @@ def _typed(column: Any, missing: Missing, name: str, label: str, comma: bool) ->
     texts = present.to_pandas().astype(object).where(present.is_valid().to_pandas(), None)
     if not compute.all(compute.match_substring_regex(present, WHOLE if comma else NUMBER)).as_py():
         return texts if texts.notna().any() else texts.astype(float)
+    if compute.any(compute.match_substring_regex(present, CODE)).as_py():
+        return texts  # 02139 may be a code, whose zeros a number loses: see ``tell``
     numbers = pd.to_numeric(texts, errors="coerce")
     return numbers.astype(float) if numbers.dtype == object else numbers

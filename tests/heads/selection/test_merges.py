@@ -134,3 +134,12 @@ def test_a_group_that_nothing_tells_apart_is_not_merged(make_rows):
     rows = make_rows(n=300)
     one = replace(rows, groups=Groups(np.zeros(300, dtype=int), ("a", "b")))
     assert group_directions(one) is None
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-14, 1.0, 1e13, 1e29])
+def test_directions_are_those_of_float64_however_large_the_features(make_rows, scale):
+    rows = make_rows(n=300, groups=2)
+    wide = rows.with_features(rows.features * scale)
+    single = rows.with_features(wide.features.astype(np.float32))
+    for one, other in zip(group_directions(wide), group_directions(single), strict=True):
+        np.testing.assert_allclose(one.weight * scale, other.weight * scale, rtol=1e-3, atol=1e-4)

@@ -15,6 +15,7 @@ from evenhand.auditing.tables.embedded import Embedded
 from evenhand.auditing.tables.parts import Part, described
 from evenhand.auditing.tables.relation import TEXT, WHOLE, Relation, literal, quoted
 from evenhand.tasks.csv_streams import Dialect
+from evenhand.tasks.repeated_header import header_cells, header_line
 from evenhand.tasks.total_row import TOTALS
 
 BLOCK, LAST = 1 << 20, 1 << 16
@@ -149,7 +150,7 @@ def _fits(part: Part, dialect: Dialect) -> bool:
     """Whether a CSV holds none of what engines disagree on; its digest is made on the way.
 
     That is: an empty last field (which may be one field more than the header has), zero bytes, line
-    ends of several kinds, a last line that may be a total.
+    ends of several kinds, a line that repeats the header, a last line that may be a total.
     """
     path, digest, before = part.table.path, hashlib.sha256(), b""
     if path is None:
@@ -157,7 +158,9 @@ def _fits(part: Part, dialect: Dialect) -> bool:
     mark = dialect.delimiter.encode()
     ends, returns, pairs = (mark + b"\n", mark + b"\r", b"\0"), 0, 0
     plain = (ends[0], ends[2])  # of a block without returns, as most are: this is half the work
-    fits = True
+    header, fits = header_line(dialect.header, dialect.delimiter), True
+    words = (word for cell in header_cells(dialect.header) for word in cell.split('"'))
+    longest = max(words, key=len).encode()  # is looked for far quicker than a whole header
     with path.open("rb") as file:
         while block := file.read(BLOCK):
             digest.update(block)
@@ -166,6 +169,8 @@ def _fits(part: Part, dialect: Dialect) -> bool:
             fits = fits and not any(end in joined for end in (ends if turned else plain))
             if turned:
                 returns, pairs = returns + block.count(b"\r"), pairs + joined.count(b"\r\n")
+            below = before + block if before else block.split(b"\n", dialect.lead)[-1]
+            fits = fits and (longest not in below or header.search(below) is None)
             before = (before + block)[-LAST:] if len(block) < LAST else block[-LAST:]
     fits = fits and returns == pairs
     part.table.digest = digest.hexdigest()

@@ -41,7 +41,7 @@ def _values(column: Any, values: pd.Series[Any]) -> npt.NDArray[Any]:
         known = np.array([MISSING_NAME if n is None else n for n in names], dtype=object)
         return known[codes]
     if isinstance(column, NumberColumn) and column.date:
-        return days_of(values, column.words)[0]
+        return days_of(values, column.words, column.order)[0]
     if isinstance(column, NumberColumn):
         return numbers_of(values, column.words, column.decimal, grouped=column.grouped)[0]
     return numbers_of(values, column.words)[0]

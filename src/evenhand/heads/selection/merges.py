@@ -198,6 +198,11 @@ def group_directions(
     return complete if len(complete) == len(found) else None
 
 
+def _squares_fit(values: Float64) -> bool:
+    """Whether float32 holds sums of the values' squares, neither infinite nor lost."""
+    return bool(1e-12 < np.abs(values).max(initial=0) < 1e12)
+
+
 @dataclass(frozen=True, eq=False)
 class _Moments:
     """Sums over the rows of known group in each fold, of features about their origin.
@@ -231,7 +236,7 @@ class _Moments:
             for fold in np.unique(inside):
                 which = (inside == fold) & (codes >= 0)
                 part = features[which] - about
-                if features.dtype == np.float32:  # half the time, and digits enough
+                if features.dtype == np.float32 and _squares_fit(part):  # half the time
                     part = part.astype(np.float32)
                 members = np.eye(g)[codes[which]]
                 weighed = part
