@@ -92,3 +92,17 @@ def test_the_weighted_median_is_where_half_the_weight_is_reached():
     key, weights = np.array([1.0, 2.0, 3.0]), np.array([0.2, 0.2, 1.5])
     assert above_median(key, weights).tolist() == [False, False, False]
     assert above_median(key, weights[::-1]).tolist() == [False, True, True]
+
+
+def test_groups_stand_beside_a_reference_in_every_view(decisions, tmp_path):
+    found = eh.audit(decisions, **ASKED, weight="w", reference="M")
+    beside, pairs = found.comparisons()
+    assert beside[0] == "Groups of sex beside M"
+    assert set(beside[2].reference) == {"M"}
+    assert len(pairs[2]) == 15
+    written = found.write(tmp_path / "out")
+    kept = pd.read_csv(written["comparisons.csv"])
+    assert len(kept) == len(beside[2]) + len(pairs[2])
+    assert "Groups of sex beside M" in written["report.html"].read_text("utf-8")
+    assert "simultaneous" in written["result.json"].read_text("utf-8")
+    assert not eh.audit(decisions, **ASKED).comparisons()

@@ -93,7 +93,8 @@ class AuditRequest:
     reference: tuple[str, ...] = option(
         (),
         check.words,
-        "Group whose selection rate impact ratios are over; default: the highest. Repeatable.",
+        "Group that all others are set beside, and impact ratios are over (default: the highest); "
+        "repeatable, one for each group column.",
         many=True,
     )
     min_count: int = option(

@@ -21,6 +21,7 @@ from evenhand.criteria import STANDARD, Criterion
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval
+from evenhand.report import comparisons
 from evenhand.report.group_table import group_table
 from evenhand.report.people import enough_rows
 from evenhand.report.record import Record, Run, now
@@ -138,6 +139,26 @@ class Audit:
         above = np.zeros(0, dtype=np.int64) if part.above is None else part.above
         return ratios(part.counts, above, "above_median", self._reference(part.counts))
 
+    def comparisons(self) -> list[tuple[str, str, pd.DataFrame]]:
+        """Every group beside the reference, and beside every other, as (title, note, table).
+
+        None where no reference is named (``reference``). Intervals are simultaneous over a table.
+        """
+        found = []
+        for part in self.shown:
+            at = self._reference(part.counts)
+            if at is None:
+                continue
+            name = part.counts.attribute
+            beside = comparisons.to_reference(part.counts, at)
+            every = comparisons.all_pairs(part.counts)
+            over = part.counts.group_names[at]
+            found += [
+                (f"Groups of {name} beside {over}", comparisons.said(beside.number), beside.frame),
+                (f"All pairs of groups of {name}", comparisons.said(every.number), every.frame),
+            ]
+        return found
+
     def changes(self) -> list[tuple[str, str, pd.DataFrame]]:
         """How the gaps changed, as (title, note, table); none where nothing was compared."""
         note = "Gaps now, before, and their difference with its 95 % interval."
@@ -229,7 +250,7 @@ class Audit:
             provenance=self.provenance,
             config={k: v for k, v in self.request.to_config().items() if k != "file"}
             | {"positive": self.classes[1] if len(self.classes) == 2 else None},
-            tables=tuple(self.selection() + self.scoring() + self.changes()),
+            tables=tuple(self.selection() + self.scoring() + self.comparisons() + self.changes()),
             made=self.made,
         )
 

@@ -84,7 +84,8 @@ def audit(
             (``"survey"``) or that were (``"frequency"``). ``cross`` (True): with several
             group columns, also audit their crossings, of ``depth`` columns at most (all).
             ``criterion``: what the report shows.
-            ``reference``: groups whose selection rate impact ratios are over.
+            ``reference``: groups, one for each column, whose selection rate impact ratios are over
+            and that every other group is set beside, see ``Audit.comparisons``.
             ``min_count`` (100): cells group × label below it are flagged. ``suppress_below`` (0):
             groups with fewer rows, or a label cell with fewer but some, are not shown.
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,

@@ -39,6 +39,9 @@ SHOWN = {
 }
 
 
+RATE_WORDS = {"selection_rate": "select", "tpr": "TPR", "fpr": "FPR", "accuracy": "acc"}
+
+
 MOST_LINES = 40
 MARK, ROUGH = "~", "~ few rows: its rates are rough, and it is no part of the headline"
 
@@ -64,6 +67,10 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
             *_gaps(part, audit.request.criteria),
             "",
         ]
+    for title, note, frame in audit.comparisons():
+        if title.startswith("Groups of"):
+            lines += [f"{bold}{fitted(visible(title), WIDTH).rstrip()}{plain}"]
+            lines += [*_comparisons(frame), *(dim + line + plain for line in wrapped(note)), ""]
     if audit.against:
         lines += [f"{bold}Changes{plain}"]
         for change in audit.against:
@@ -107,6 +114,25 @@ def _table(frame: pd.DataFrame, names: list[str], shown: list[tuple[str, str]]) 
     for (_, row), name in list(zip(frame.iterrows(), names, strict=True))[:MOST_LINES]:
         cells = [f"{int(row['rows']):>10,}", *(f"{number(row[c]):>7}" for c, _ in shown)]
         lines.append(fitted(name, width) + "".join(cells))
+    if len(frame) > MOST_LINES:
+        lines.append(f"… and {plural(len(frame) - MOST_LINES, 'row')} more (--output, --json)")
+    return lines
+
+
+def _comparisons(frame: pd.DataFrame) -> list[str]:
+    """Differences and ratios to the reference, each with its interval."""
+    many = frame["class"].nunique() > 2
+    named = [
+        visible(f"{row['group']}: {RATE_WORDS.get(row['rate'], row['rate'])}")
+        + (f" {visible(row['class'])}" if many and row["class"] else "")
+        for _, row in frame.iterrows()
+    ]
+    width = min(30, max([5, *map(columns, named)]))
+    heads = ("differ", "from", "to", "ratio", "from", "to")
+    lines = [fitted("", width) + "".join(fitted(head, 8, right=True) for head in heads)]
+    keys = [f"{what}{end}" for what in ("difference", "ratio") for end in ("", "_low", "_high")]
+    for (_, row), name in list(zip(frame.iterrows(), named, strict=True))[:MOST_LINES]:
+        lines.append(fitted(name, width) + "".join(f"{number(row[key]):>8}" for key in keys))
     if len(frame) > MOST_LINES:
         lines.append(f"… and {plural(len(frame) - MOST_LINES, 'row')} more (--output, --json)")
     return lines

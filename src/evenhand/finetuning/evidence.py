@@ -7,8 +7,10 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from importlib.metadata import version
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from evenhand._base.text import listed
+from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TUNED, as_fitted
 from evenhand.finetuning.fitting import DEEP, family_of, reads_deep
 from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, network_of
@@ -22,7 +24,13 @@ from evenhand.heads.selection.fair_head import FairHead
 from evenhand.heads.selection.frontier import frontier
 from evenhand.heads.selection.rule import Rule
 from evenhand.metrics.counts import Counts
+from evenhand.report.comparisons import all_pairs, said, to_reference
 from evenhand.report.record import UNCONVERGED, PathPoint, Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from evenhand.rows import Rows
 
 
 def tuned_record(stage: Stage, fair: FairHead) -> Record:
@@ -113,3 +121,32 @@ def provenance_of(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
         "machine": f"{platform.machine()} {platform.system()}",
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
     }
+
+
+def require_reference(test: Rows, reference: str | None) -> None:
+    """Refuse a reference that is no group of the rows.
+
+    Raises:
+        InputError: there is no such group.
+    """
+    if reference is not None and reference not in test.groups.names:
+        raise InputError(
+            f"reference {reference!r} is no group of {test.groups.attribute}; the groups are "
+            f"{listed(test.groups.names)}"
+        )
+
+
+def beside_reference(
+    before: Record, after: Record, reference: str | None
+) -> tuple[tuple[str, str, pd.DataFrame], ...]:
+    """Tables of every group beside the reference, before and after, and of all pairs after."""
+    if reference is None:
+        return ()
+    at = after.counts.group_names.index(reference)
+    found = []
+    for title, record in (("transfer learning, its threshold tuned", before), ("evenhand", after)):
+        beside = to_reference(record.counts, at)
+        found.append((f"Groups beside {reference}: {title}", said(beside.number), beside.frame))
+    every = all_pairs(after.counts)
+    found.append(("All pairs of groups: evenhand", said(every.number), every.frame))
+    return tuple(found)

@@ -15,8 +15,10 @@ from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TRANSFER, baselines
 from evenhand.finetuning.evidence import (
     as_chosen,
+    beside_reference,
     path_on_test,
     provenance_of,
+    require_reference,
     setting_of,
     tuned_record,
 )
@@ -69,6 +71,7 @@ class Asked(TypedDict, total=False):
     error: str
     at_any_cost: bool
     min_rows: int
+    reference_group: str
     fresh_head: bool
     merge_groups: Mapping[str, Sequence[str]]
     exclude_groups: Sequence[str]
@@ -136,7 +139,8 @@ def finetune(
             given. ``confidence``: of the bounds (.9). ``error``: ``"f1"``, ``"accuracy"``,
             ``"balanced"`` or ``"log_loss"``. ``at_any_cost``: where no bound can be promised, the
             smallest gap whatever it costs. ``min_rows``: rates of fewer rows (100) steer nothing.
-            ``fresh_head``: the model's head is new, and nothing to compare with.
+            ``reference_group``: the group that the report sets every other beside, at simultaneous
+            intervals. ``fresh_head``: the model's head is new, and nothing to compare with.
             ``merge_groups``: new group to those it is made of. ``exclude_groups``: those that enter
             no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups with fewer than
             ``min_rows``. ``strength``: take this one, without choosing. ``adapter``: rank of an
@@ -219,6 +223,7 @@ def finetune_stage(
     began = time.perf_counter()
     tell = Telling("finetune", on_event)
     tell_asked(tell, stage, request)
+    require_reference(stage.test, request.reference_group)
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
     fitting = Fitting.of(problem, request)
     records = baselines(stage, fitting.rank, weights)
@@ -257,6 +262,7 @@ def finetune_stage(
         promised=fair.choice.promised,
         counted=counted_names(fair, after, rule.criteria[0]),
         frontier=tuple(path_on_test(stage, fair, rule)),
+        tables=beside_reference(before, after, request.reference_group),
     )
     result = Result(model, fair, run, seen)
     tell_result(tell, result, time.perf_counter() - began)

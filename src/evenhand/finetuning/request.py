@@ -69,6 +69,12 @@ class FinetuneRequest:
     merge_groups: dict[str, tuple[str, ...]] | None = option(
         None, of_task.merged, "Put groups together, as other=A,B.", many=True
     )
+    reference_group: str | None = option(
+        None,
+        check.text,
+        "Group that the report sets every other beside, rate by rate.",
+        flag="--reference",
+    )
     exclude_groups: tuple[str, ...] = option(
         (), check.words, "Group that enters no gap; repeatable.", flag="--exclude-group", many=True
     )

@@ -123,6 +123,40 @@ def ratio_interval(
     return low, np.where(known & (base_below <= 0), np.inf, high)
 
 
+def difference_interval(
+    one: tuple[float, float], other: tuple[float, float], level: float = 0.95
+) -> tuple[float, float]:
+    """Newcombe's interval of the difference of two rates, from Wilson's intervals of the two.
+
+    Newcombe, Stat Med 17, 1998, method 10.
+
+    Args:
+        one: the hits and the rows of the first rate.
+        other: those of the rate that is taken from it, of other rows.
+        level: the share of uses in which the interval is to hold the true difference.
+
+    Returns:
+        The low and the high end; NaN where a rate has no rows.
+
+    Raises:
+        InputError: a level outside (0, 1), or hits that are not between 0 and the rows.
+
+    Example:
+        >>> from evenhand.metrics.intervals import difference_interval
+        >>> low, high = difference_interval((56, 70), (48, 80))
+        >>> round(low, 4), round(high, 4)
+        (0.0524, 0.3339)
+    """
+    if not (one[1] > 0 and other[1] > 0):
+        return np.nan, np.nan
+    rate, base = one[0] / one[1], other[0] / other[1]
+    below, above = (float(end) for end in rate_interval(*one, level))
+    base_below, base_above = (float(end) for end in rate_interval(*other, level))
+    low = rate - base - np.hypot(rate - below, base_above - base)
+    high = rate - base + np.hypot(above - rate, base - base_below)
+    return float(low), float(high)
+
+
 def error_interval(
     counts: Counts | Table,
     metric: str | ErrorMetric = "f1",

@@ -6,6 +6,7 @@ import io
 import shutil
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,8 @@ def write(audit: Audit, folder: Path) -> dict[str, Path]:
     }
     if len(audit.classes) == 2:
         content["ratios.csv"] = frame_to_csv(ratio_frame(audit))
+    if compared := audit.comparisons():
+        content["comparisons.csv"] = frame_to_csv(comparison_frame(compared))
     if audit.against:
         content["changes.csv"] = frame_to_csv(changes_frame(audit.against))
     for at, table in enumerate(audit.view(), 1):
@@ -78,6 +81,14 @@ def ratio_frame(audit: Audit) -> pd.DataFrame:
         frame.insert(0, "attribute", part.counts.attribute)
         frames.append(frame)
     return pd.concat(frames, ignore_index=True)
+
+
+def comparison_frame(tables: Sequence[tuple[str, str, pd.DataFrame]]) -> pd.DataFrame:
+    """The comparisons of groups, one table under the other; ``table`` says which."""
+    return pd.concat(
+        [frame.assign(table=title)[["table", *frame.columns]] for title, _, frame in tables],
+        ignore_index=True,
+    )
 
 
 def printed(page: Path) -> bytes:

@@ -52,6 +52,15 @@ def render(audit: Audit) -> str:
         undrawn=found is not None and len(found.counts.group_names) > MOST_DRAWN,
         parts=[_part(audit, part) for part in audit.shown],
         ll144=audit.view(),
+        comparisons=[
+            {
+                "title": title,
+                "note": note,
+                "rows": _plain(frame.head(MOST_ROWS)),
+                "left": max(0, len(frame) - MOST_ROWS),
+            }
+            for title, note, frame in audit.comparisons()
+        ],
         sentence=sentence,
         doubts=[*warnings(audit), *small(audit)],
         limits=LIMITS,
