@@ -118,3 +118,43 @@ def test_damaged_bytes_give_an_image_or_our_error(data):
         content[place] = data.draw(st.integers(0, 255))
     with contextlib.suppress(InputError):
         assert decode(bytes(content), "x").mode == "RGB"
+
+
+TILES = np.kron(
+    np.random.default_rng(0).integers(0, 256, (2, 3, 3)), np.ones((8, 8, 1), int)
+).astype(np.uint8)
+"""Six tiles of plain colours: what is turned or of another frame is another picture."""
+
+
+def kept(form: str, **options: object) -> np.ndarray:
+    buffer = io.BytesIO()
+    Image.fromarray(TILES).save(buffer, form, **options)
+    return np.asarray(decode(buffer.getvalue(), "x"), dtype=int)
+
+
+@pytest.mark.parametrize("form", ["MPO", "GIF", "PNG", "WEBP", "TIFF"])
+def test_of_several_frames_the_first_is_the_image(form):
+    black = Image.new("RGB", TILES.shape[1::-1])
+    options = {"WEBP": {"lossless": True}, "MPO": {"quality": 100, "subsampling": 0}}.get(form, {})
+    found = kept(form, save_all=True, append_images=[black, black], **options)
+    np.testing.assert_allclose(found, TILES, atol=3 if form == "MPO" else 0)
+
+
+@pytest.mark.parametrize(
+    ("mark", "upright"),
+    [
+        (1, lambda a: a), (2, lambda a: a[:, ::-1]), (3, lambda a: a[::-1, ::-1]),
+        (4, lambda a: a[::-1]), (5, lambda a: a.swapaxes(0, 1)),
+        (6, lambda a: np.rot90(a, -1)), (7, lambda a: np.rot90(a, 2).swapaxes(0, 1)),
+        (8, lambda a: np.rot90(a)),
+    ],
+)  # fmt: skip
+def test_a_cameras_rotation_mark_is_obeyed(mark, upright):
+    exif = Image.Exif()
+    exif[0x0112] = mark
+    np.testing.assert_array_equal(kept("PNG", exif=exif), upright(TILES))
+
+
+def test_a_photo_sent_in_passes_is_the_same_photo():
+    found = kept("JPEG", progressive=True, quality=100, subsampling=0)
+    np.testing.assert_allclose(found, TILES, atol=3)

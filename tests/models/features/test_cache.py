@@ -234,3 +234,17 @@ def test_init_writes_a_task_file_that_passes():
     result = CliRunner().invoke(app, ["images"])
     assert parse_config(result.stdout).task == "images"
     assert isinstance(CliRunner().invoke(app, ["sound"]).exception, InputError)
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "../other", "/", "*", "features-*", "a/../..", "~"]
+)
+def test_what_leads_out_of_the_cache_is_no_entry(entry, tmp_path, name):
+    other = tmp_path.parent / "other"
+    other.mkdir(exist_ok=True)
+    (other / "mine.txt").write_text("kept")
+    with pytest.raises(InputError):
+        clear(name)
+    assert entries() == [entry]
+    assert is_whole(entry)
+    assert (other / "mine.txt").read_text() == "kept"
