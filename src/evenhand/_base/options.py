@@ -20,6 +20,6 @@ def with_defaults(
     for name in given:
         if name not in defaults:
             near = difflib.get_close_matches(name, defaults, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
+            hint = f"; did you mean {near[0]!r}?" if near else "."
             raise InputError(f"{what} has no option {name!r}{hint} It has {', '.join(defaults)}")
     return {**defaults, **given}

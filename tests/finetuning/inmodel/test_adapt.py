@@ -191,6 +191,10 @@ def test_a_backbone_brings_its_preparation():
     [
         ({"target_modules": ["fc"]}, InputError, "trains whole"),
         ({"target_modules": ["conv9"]}, ModelError, "conv9"),
+        ({"target_modules": "conv("}, InputError, r"'conv\(' is no regular expression: missing"),
+        ({"strength": np.nan}, InputError, "strength at least 0, found 0.003 and nan"),
+        ({"lr": 0.1}, InputError, r"no option 'lr'\. It has"),
+        ({"train": (np.ma.array(images()[0], mask=True), *images()[1:])}, InputError, "masked in"),
         ({"epochs": 0}, InputError, "epochs"),
         ({"strength": -1.0}, InputError, "strength"),
         ({"train": iter([])}, InputError, "many times"),

@@ -92,6 +92,8 @@ def test_rows_of_every_library_are_read_by_position():
         (pd.DataFrame(x, index=index), pd.Series(y, index=index), pd.Series(g, index=index)),
         {"inputs": x, "labels": words[y], "group": pd.DataFrame({"sex": g}, index=index)},
         (torch.as_tensor(x), y[:, None].astype(np.float16), g[:, None]),
+        (np.ma.array(x), 2 * y - 1, g + 1),
+        (x.astype(np.float64), y.astype(bool), np.where(g, "v", "u")),
     ):
         np.testing.assert_allclose(weight(train), expected, rtol=1e-4, atol=1e-6)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
@@ -38,11 +39,19 @@ def targets_of(own: Backbone, lora: Any) -> list[str]:
     """The paths PEFT will adapt; checked before anything is computed.
 
     Raises:
-        InputError: the head is among them.
+        InputError: the head is among them, or they are a text that is no regular expression.
         ModelError: there are none.
     """
     from peft.tuners.tuners_utils import check_target_module_exists
 
+    if isinstance(lora.target_modules, str):
+        try:
+            re.compile(lora.target_modules)
+        except re.error as error:
+            raise InputError(
+                f"target_modules {lora.target_modules!r} is no regular expression: {error}; "
+                "give one that fits whole paths, or a list of their last parts"
+            ) from error
     matched = [
         path
         for path, module in own.model.named_modules()
