@@ -8,6 +8,8 @@ from test_page import WORDS, decisions
 
 from evenhand.auditing import audit
 from evenhand.auditing.page.render import render
+from evenhand.auditing.watching.views import as_page
+from evenhand.auditing.watching.watch import watch
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 pytestmark = pytest.mark.skipif(
@@ -28,6 +30,12 @@ def pages(tmp_path_factory):
         "none": audit(table, **asked, view="ll144"),
         "scores": audit(table.assign(s=0.5), label="y", score="s", groups="g"),
     }
+    found["labels"].write(folder / "run")
+    more = table.rename(columns={"p": "decision"})
+    options = {"groups": ["g"], "label": "y", "bound": {"equalized_odds": 0.1}}
+    for at in range(3):
+        looked = watch(folder / "run", more.sample(frac=0.9, random_state=at), **options)
+    (folder / "watch.html").write_text(as_page(looked), encoding="utf-8")
     for name, each in found.items():
         (folder / f"{name}.html").write_text(render(each), encoding="utf-8")
     return folder
@@ -44,7 +52,7 @@ def browser():
         opened.close()
 
 
-@pytest.mark.parametrize("name", ["labels", "none", "scores"])
+@pytest.mark.parametrize("name", ["labels", "none", "scores", "watch"])
 @pytest.mark.parametrize(("width", "scheme"), [(360, "light"), (1280, "dark")])
 def test_the_page_fits_loads_nothing_and_can_be_read_by_everybody(
     browser, pages, name, width, scheme

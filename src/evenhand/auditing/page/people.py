@@ -38,7 +38,7 @@ def left_out(audit: Audit, found: Headline | None) -> list[str]:
         said.append(
             f"{plural(len(found.few), 'group')} with fewer than {audit.request.min_count:,} people "
             f"in what is compared {'is' if len(found.few) == 1 else 'are'} not part of this: "
-            f"{listed(found.few)}."
+            f"{listed(map(words_of(audit).short, found.few))}."
         )
     gone = audit.rows - audit.used
     if gone:
