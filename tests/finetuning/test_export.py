@@ -95,6 +95,9 @@ def test_what_differs_or_cannot_be_is_refused_and_leaves_no_file(
         export(model, rows, "pmml")
     with pytest.raises(InputError, match="no rows to check the export on"):
         export(model, rows.head(0), "onnx", tmp_path / "model.onnx")
+    for mine in ("results.csv", "model.pt2", "folder"):
+        with pytest.raises(InputError, match=f"must end with .onnx, found '{mine}'"):
+            export(model, rows, "onnx", tmp_path / mine)
     from evenhand.finetuning.export import onnx_table
 
     right = onnx_table._scaled

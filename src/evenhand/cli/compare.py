@@ -83,7 +83,7 @@ def compare(
             asked,
             range(seeds),
             folder,
-            methods=[m.strip() for m in methods.split(",")] if methods else None,
+            methods=[m.strip() for m in methods.split(",")] if methods is not None else None,
             rules=rules,
             reference=(name, setting or "dense"),
             jobs=jobs,

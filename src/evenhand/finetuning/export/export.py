@@ -53,14 +53,18 @@ def export(
         output: the file; None: ``model.onnx``, ``model.pt2`` or ``model.skops`` here.
 
     Raises:
-        InputError: no such format, no rows, or a model that the format cannot hold.
+        InputError: no such format, no rows, an output of another ending, or a model that the
+            format cannot hold.
         ModelError: what was written decides otherwise; no file is left.
         MissingExtraError: the format's library is not installed.
     """
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
+    ending = FORMATS[format]
+    path = Path(output) if output else Path(f"model{ending}")
+    if path.suffix.lower() != ending:  # a slip must not cost the data, or a file of the run
+        raise InputError(f"the output of {format} must end with {ending}, found {path.name!r}")
     model = run if isinstance(run, FairModel) else load(run)
-    path = Path(output) if output else Path(f"model{FORMATS[format]}")
     expected = model.predict_proba(rows)
     if not len(expected):
         raise InputError("there are no rows to check the export on: give some real ones")
