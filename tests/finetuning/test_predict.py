@@ -221,3 +221,33 @@ def test_rows_are_encoded_a_few_at_a_time_however_the_file_keeps_them(run, tmp_p
     assert table["decision"].tolist() == own_decisions(run[0])
     assert table["id"].tolist() == new_rows()["id"].tolist()
     assert table["row"].tolist() == list(range(1, 201))
+
+
+def test_shares_are_told_by_weight(run, tmp_path):
+    frame = new_rows().assign(w=np.random.default_rng(0).gamma(1, 1, 200))
+    frame.loc[frame.index[3], "since"] = None
+    data = write(frame, tmp_path / "new.parquet")
+    found = eh.predict(run[1], data, tmp_path / "scored.parquet", weight="w")
+    table = scored(found.output)
+    decided = table.dropna(subset=["decision"])
+    expected = (decided.groupby("decision")["w"].sum() / decided["w"].sum()).to_dict()
+    assert {k: v for k, v in found.weighted.items() if v} == pytest.approx(expected)
+    assert found.to_dict()["weighted"] == found.weighted
+    assert "as sure as" in found.notes[0]
+    assert eh.predict(run[1], data, tmp_path / "plain.csv").weighted is None
+
+
+@pytest.mark.parametrize(
+    ("weight", "words"),
+    [(-1.0, "holds '-1.0' in row 6"), (np.nan, "in row 6"), (np.inf, "holds 'inf' in row 6")],
+)
+def test_a_weight_that_is_none_is_named_and_nothing_is_written(run, tmp_path, weight, words):
+    frame = new_rows().assign(w=1.0)
+    frame.iloc[5, frame.columns.get_loc("w")] = weight
+    data = write(frame, tmp_path / "new.parquet")
+    with pytest.raises(InputError, match=words):
+        eh.predict(run[1], data, tmp_path / "scored.csv", weight="w")
+    assert not (tmp_path / "scored.csv").exists()
+    data = write(frame.assign(w=0.0), tmp_path / "zero.parquet")
+    with pytest.raises(InputError, match="zero in all 200 decided rows"):
+        eh.predict(run[1], data, tmp_path / "scored.csv", weight="w")

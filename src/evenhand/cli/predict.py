@@ -26,6 +26,10 @@ def predict(
         str | None, typer.Option(help="Of a CSV, where it is not found right.")
     ] = None,
     encoding: Annotated[str | None, typer.Option(help="Of a CSV, where it is not UTF-8.")] = None,
+    weight: Annotated[
+        str | None,
+        typer.Option(help="Column of the rows' weights: the shares decided are told by it."),
+    ] = None,
     device: Annotated[
         str, typer.Option(help="Where the model runs: auto, cpu, cuda, cuda:1 or mps.")
     ] = "auto",
@@ -51,6 +55,7 @@ def predict(
             columns=carried,
             delimiter=delimiter,
             encoding=encoding,
+            weight=weight,
             device=device,
             on_rows=progress.update,
         )

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import numpy as np
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.devices import device_of
 from evenhand._base.files import replaced_file, write_atomically
+from evenhand._base.options import with_defaults
 from evenhand._base.seals import SUMS, names_in_sums, sealed
 from evenhand._base.text import listed
 from evenhand._base.torch_calls import placed
@@ -21,6 +22,7 @@ from evenhand.finetuning.artefact import load
 from evenhand.finetuning.drift import Drift
 from evenhand.finetuning.fair_model import Decisions, FairModel
 from evenhand.finetuning.scored_file import ScoredFile
+from evenhand.finetuning.weighted_shares import WeightedShares
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
 from evenhand.tasks.image_folders import IMAGES, image_names
 from evenhand.tasks.image_task import ImageFiles, resolve
@@ -31,6 +33,7 @@ from evenhand.tasks.table_file import TableFile
 
 IMAGE_BATCH = 256
 """Image files decided together."""
+READING: dict[str, Any] = {"delimiter": None, "encoding": None, "weight": None}
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Predicted:
         decided: how many of them have a decision.
         drift: what was seen, against the run's own rows.
         notes: what a reader should know.
+        weighted: each class's share of the decided rows' weight, where a column gives it.
     """
 
     output: Path
@@ -52,6 +56,7 @@ class Predicted:
     decided: int
     drift: Drift
     notes: tuple[str, ...]
+    weighted: dict[str, float] | None = None
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, for JSON."""
@@ -61,8 +66,17 @@ class Predicted:
             "decided": self.decided,
             "unreadable": self.rows - self.decided,
             "notes": list(self.notes),
+            **({} if self.weighted is None else {"weighted": self.weighted}),
             "drift": self.drift.to_dict(),
         }
+
+
+class Reading(TypedDict, total=False):
+    """How the rows to decide are read and summed up; see :func:`predict`."""
+
+    delimiter: str | None
+    encoding: str | None
+    weight: str | None
 
 
 def predict(
@@ -71,10 +85,9 @@ def predict(
     output: str | Path,
     *,
     columns: Sequence[str] = (),
-    delimiter: str | None = None,
-    encoding: str | None = None,
     device: str = "auto",
     on_rows: Callable[[int], object] | None = None,
+    **reading: Unpack[Reading],
 ) -> Predicted:
     """Decide every row of a file; each has its row in the output, in the same order.
 
@@ -88,12 +101,14 @@ def predict(
         data: a table of any format that tasks read; for images also a folder or zip of them.
         output: a file that ends with ``.csv`` or ``.parquet``.
         columns: of the data, carried through as they are.
-        delimiter, encoding: of a CSV, where they are not found right.
         device: where the model runs: ``"auto"``, a GPU where there is one; ``"cpu"``, ``"cuda:1"``.
         on_rows: called with the number of rows just decided, for a progress bar.
+        reading: ``delimiter``, ``encoding``: of a CSV, where they are not found right. ``weight``:
+            a column of the rows' weights, carried through, by which the shares decided are told.
 
     Raises:
-        InputError: a column is missing, no row can be decided, the file cannot be read or written.
+        InputError: a column is missing, no row can be decided, the file cannot be read or written,
+            or a weight is none.
         ArtefactError: the run is not as it was written.
 
     Example:
@@ -110,7 +125,11 @@ def predict(
             "the run was made from arrays, so it does not know how rows of a file become inputs: "
             "evenhand.load(run).predict(array) decides them"
         )
-    listing, parts = _opened(model, model.raw, source, columns, delimiter, encoding)
+    how = with_defaults(READING, reading, "predict")
+    weight = how["weight"]
+    columns = [*columns, *([weight] if weight is not None and weight not in columns else [])]
+    weighing = None if weight is None else WeightedShares(weight, model.classes)
+    listing, parts = _opened(model, model.raw, source, columns, how["delimiter"], how["encoding"])
     drift = Drift.of(model)
     reasons: dict[int, str] = {}
     with ExitStack() as stack:
@@ -122,6 +141,8 @@ def predict(
         for batch, found in parts:
             scored.write(batch, found)
             drift.add(batch.count, found)
+            if weighing is not None:
+                weighing.add(batch, found, batch.carried[columns.index(weighing.column)])
             if len(reasons) < 3:
                 some = {**found.reasons, **batch.misfits}
                 reasons |= {batch.start + row: why for row, why in some.items()}
@@ -129,11 +150,14 @@ def predict(
                 on_rows(batch.count)
         if not drift.decided:
             raise InputError(_nothing_decided(source, drift.rows, reasons))
+        shares = None if weighing is None else weighing.shares()
     notes = _notes(listing, model.raw, columns)
+    if weighing is not None:
+        notes = (weighing.sentence(), *notes)
     sidecar = output.with_name(output.name + ".drift.json")
     document = {"output": output.name, "data": source.name, **drift.to_dict()}
     write_atomically(sidecar, sealed(document, indent=2) + "\n")
-    return Predicted(output, sidecar, drift.rows, drift.decided, drift, notes)
+    return Predicted(output, sidecar, drift.rows, drift.decided, drift, notes, shares)
 
 
 def _holds_images(source: Path) -> bool:
