@@ -179,12 +179,9 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
     weights = None if rows.weights is None else rows.weights.values
 
     def chunk(part: slice) -> FisherSums:
-        given = (
-            rows.features[part],
-            rows.labels[part],
-            codes[part],
-            None if weights is None else weights[part],
-        )
+        given = [rows.features[part], rows.labels[part], codes[part]]
+        if weights is not None:
+            given.append(weights[part])
         sums = quick(*given)
         if sums is None and not wide:
             sums = form(*given)
