@@ -179,12 +179,11 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
     weights = None if rows.weights is None else rows.weights.values
 
     def chunk(part: slice) -> FisherSums:
-        given = [rows.features[part], rows.labels[part], codes[part]]
-        if weights is not None:
-            given.append(weights[part])
-        sums = quick(*given)
+        given = rows.features[part], rows.labels[part], codes[part]
+        more = {} if weights is None else {"weights": weights[part]}
+        sums = quick(*given, **more)
         if sums is None and not wide:
-            sums = form(*given)
+            sums = form(*given, **more)
         if sums is None:
             raise InputError(
                 f"the logits or squares of the features in rows {part.start} to {part.stop} "
