@@ -180,7 +180,7 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
 
     def chunk(part: slice) -> FisherSums:
         given = rows.features[part], rows.labels[part], codes[part]
-        more = {} if weights is None else {"weights": weights[part]}
+        more: dict[str, Any] = {} if weights is None else {"weights": weights[part]}
         sums = quick(*given, **more)
         if sums is None and not wide:
             sums = form(*given, **more)
