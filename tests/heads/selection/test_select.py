@@ -204,8 +204,8 @@ def test_a_new_random_or_near_constant_head_is_nothing_to_compare_with():
     good = table((0.85, 0.88), (0.08, 0.11), np.full((2, 2), 4000))
     random = table((0.5, 0.5), (0.49, 0.5), np.full((2, 2), 4000))
     constant = table((0.01, 0.01), (0.0, 0.0), np.full((2, 2), 4000))
-    weak = table((0.6, 0.6), (0.4, 0.4), np.full((2, 2), 4000))
-    why = {"by more than noise": random, "fewer than half": constant, "less than half": weak}
+    weak = table((0.72, 0.72), (0.28, 0.28), np.full((2, 2), 4000))  # of the lead 57 %
+    why = {"by more than noise": random, "fewer than half": constant, "less than two thirds": weak}
     for rule in (Rule(), Rule((Bound("eo", 0.3),))):
         for words, tables in why.items():
             choice = choose(rule, [candidates([good])], old=old(tables))

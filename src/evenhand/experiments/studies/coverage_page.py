@@ -7,6 +7,7 @@ import pandas as pd
 
 from evenhand._base.markdown import markdown_table
 from evenhand.experiments.studies.coverage import DEFAULT_WAY, FIRST_WAY
+from evenhand.heads.selection.promising import CHOSEN, NEAR_NOISE
 
 KEYS = ["way", "population", "rows", "criterion", "bound", "confidence"]
 
@@ -84,7 +85,8 @@ def page(cells: pd.DataFrame, command: str, machine: str) -> str:
         "the share of promises kept (*coverage*), how often no promise was made (*refused*), and "
         f"what choices cost. Made by `{command}` on {machine}.",
         "Two ways decide the same draws: *evenhand*, the default menu under the normal quantile "
-        "of the confidence (the two-sided one with fewer than 100 rows a feature); *first "
+        f"of the confidence and {CHOSEN:g} (the two-sided one with fewer than 100 rows a feature), "
+        f"merges of a path's heads for bounds from {NEAR_NOISE:g} noise floors on; *first "
         "version*, one path of heads, and 1.645 (1.96) where a rate has fewer than 500 rows. "
         "*Error below the first version's* is in points of true error, over the draws that both "
         f"promise. A cell counts to the coverage with at least {MIN_PROMISES} promises, or half of "
