@@ -193,6 +193,8 @@ def same(made):
 
     kind = choose(["CSV", "CSV", "CSV", *FILES, *LIBRARIES])
     wanted, more = counted(frame), {}
+    if kind == "Excel" and frame["g"].str.startswith("=").any():
+        kind = "CSV"  # openpyxl writes such a text as a formula, which has no value until computed
     if kind in LIBRARIES:
         source = LIBRARIES[kind](frame, choose)
     else:
