@@ -128,7 +128,7 @@ def test_pages_and_examples_import_nothing_deeper(page):
 def test_the_names_that_pages_mention_are_there(page):
     text = page.read_text("utf-8")
     for path in re.findall(r"\b(?:eh|evenhand)((?:\.[A-Za-z]\w*)+)", text):
-        if path.split(".")[-1] in ("com", "json", "csv", "safetensors", "txt"):
+        if path.split(".")[-1] in ("com", "json", "csv", "safetensors", "txt", "prom"):
             continue
         found = import_module("evenhand")
         for name in path.split(".")[1:]:

@@ -9,17 +9,15 @@ that are frequencies stand for rows that were seen, and know as much as those.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from evenhand._base.arrays import Float64
 from evenhand._base.distributed import ALONE, World
+from evenhand._base.weight_kinds import KINDS
 from evenhand.errors import InputError
-
-WeightKind = Literal["survey", "frequency"]
-KINDS: tuple[WeightKind, ...] = get_args(WeightKind)
 
 
 @dataclass(frozen=True, eq=False)

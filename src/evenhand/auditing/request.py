@@ -11,10 +11,10 @@ from urllib.parse import urlsplit, urlunsplit
 from evenhand._base import option_checks as check
 from evenhand._base.requests import Options, option, plain
 from evenhand._base.text import listed, visible
+from evenhand._base.weight_kinds import KINDS
 from evenhand.auditing.limits import IMPACT_RATIO, as_criterion, gap_limits, level_limits
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
-from evenhand.weights import KINDS
 
 MOST_GROUP_COLUMNS = 4
 MOST_ROWS = 1_000_000_000

@@ -16,11 +16,11 @@ from evenhand._base import option_checks as check
 from evenhand._base.devices import PRECISIONS
 from evenhand._base.requests import Options, plain
 from evenhand._base.requests import option as of_request
+from evenhand._base.weight_kinds import KINDS
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.finetuning import task_file_checks as of_task
 from evenhand.finetuning.task_file_checks import ERRORS, NEEDS_DATA, NEEDS_LABEL, TASKS
-from evenhand.weights import KINDS
 
 if TYPE_CHECKING:
     from evenhand.finetuning.regroup import Regrouping

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from evenhand.tasks.task import Examples, Task
     from evenhand.tasks.text_task import text
 
-_HOMES = {
+_TASKS = {
     "adult": "evenhand.tasks.datasets.adult",
     "celeba": "evenhand.tasks.datasets.celeba",
     "lfwa": "evenhand.tasks.datasets.lfwa",
@@ -28,6 +28,8 @@ _HOMES = {
     "text": "evenhand.tasks.text_task",
 }
 """The built-in tasks; the module is imported only when its task is asked for."""
+
+_HOMES = _TASKS | dict.fromkeys(("Examples", "Task"), "evenhand.tasks.task")
 
 __all__ = [
     "Examples",
@@ -42,13 +44,12 @@ __all__ = [
 ]
 
 if not TYPE_CHECKING:
-    _NOUNS = dict.fromkeys(("Examples", "Task"), "evenhand.tasks.task")
-    __getattr__, _ = lazy_names(__name__, _HOMES | _NOUNS)
+    __getattr__, _ = lazy_names(__name__, _HOMES)
 
 
 def names() -> tuple[str, ...]:
     """The names of the built-in tasks."""
-    return tuple(_HOMES)
+    return tuple(_TASKS)
 
 
 def loader(name: str) -> Callable[..., Task]:
@@ -57,9 +58,9 @@ def loader(name: str) -> Callable[..., Task]:
     Raises:
         InputError: no such task.
     """
-    if name not in _HOMES:
-        raise InputError(f"unknown task {name!r}; the built-in tasks are {', '.join(_HOMES)}")
-    found: Callable[..., Task] = getattr(import_module(_HOMES[name]), name)
+    if name not in _TASKS:
+        raise InputError(f"unknown task {name!r}; the built-in tasks are {', '.join(_TASKS)}")
+    found: Callable[..., Task] = getattr(import_module(_TASKS[name]), name)
     return found
 
 
