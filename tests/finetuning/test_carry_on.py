@@ -48,6 +48,7 @@ def test_the_model_before_is_the_runs_own(first, task, tmp_path):
     assert result.run.config["from_run"] == str(first)
 
 
+@pytest.mark.whole
 def test_a_run_of_texts_is_carried_on(tmp_path):
     result, _ = text_run(tmp_path)
     result.save(tmp_path / "run")

@@ -116,6 +116,7 @@ def test_a_deep_head_is_chosen_kept_and_used(result, stage, tmp_path):
         model.to_sklearn()
 
 
+@pytest.mark.whole
 def test_plain_keeps_the_class_and_says_what_it_costs(stage):
     bound = {"demographic_parity": 0.12}
     found = finetune_stage(stage, FinetuneRequest(bound=bound, plain=True))
@@ -195,6 +196,7 @@ def test_a_table_s_deep_head_is_one_onnx_graph(tmp_path):
     assert list(again.predict(rows)) == list(model.predict(rows))
 
 
+@pytest.mark.whole
 def test_the_cache_holds_both_and_mistakes_neither(tmp_path):
     result, _ = image_run(tmp_path, request=QUICK, depth="auto")
     stage, root = result.stage, tmp_path / "cache"

@@ -146,6 +146,7 @@ def test_drift_is_told_and_kept(run, tmp_path):
     assert json.loads(json.dumps(found.to_dict()))["rows"] == 200
 
 
+@pytest.mark.whole
 def test_texts(tmp_path):
     result, data = text_run(tmp_path)
     folder = result.save(tmp_path / "run")

@@ -59,6 +59,7 @@ def test_a_module_of_the_users_own(tmp_path):
     assert json.loads((tmp_path / "model/evenhand.json").read_text())["classes"] == list(CLASSES)
 
 
+@pytest.mark.whole
 def test_torchvision(tmp_path):
     torchvision = pytest.importorskip("torchvision")
     from safetensors.torch import load_file, save_file

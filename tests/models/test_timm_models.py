@@ -52,6 +52,7 @@ def test_a_model_is_prepared_as_its_own_configuration_says(weights):
     assert load(f"timm:{NAME}", weights=weights, size=64).prepare.size == (3, 64, 64)
 
 
+@pytest.mark.whole
 def test_a_run_is_loaded_and_exported_without_a_download(weights, tmp_path, monkeypatch):
     backbone = load(f"timm:{NAME}", weights=weights, size=32)
     pixels = [photo(seed) for seed in range(60)]

@@ -31,6 +31,7 @@ def test_the_difference_is_taken_at_the_same_gap(shift):
     assert f"{shift:+.2f}" in study.page(frame(shift), "command", "machine")
 
 
+@pytest.mark.whole
 def test_a_run_on_small_images(tmp_path, monkeypatch):
     monkeypatch.setattr(study, "STRENGTHS", (1.0,))
     monkeypatch.setattr(study, "EPOCHS", 1)
