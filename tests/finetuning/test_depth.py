@@ -12,7 +12,7 @@ from torch import nn
 import evenhand as eh
 from evenhand.errors import InputError
 from evenhand.finetuning.depth import deep_backbone, moments, own_features, scaled_depth
-from evenhand.finetuning.export.export import export
+from evenhand.finetuning.export.export import FORMATS, export
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.problem import deep_fitted
 from evenhand.finetuning.request import FinetuneRequest
@@ -175,7 +175,7 @@ def test_what_is_shipped_decides_as_its_features_do(kind, tmp_path):
     expected = [model.classes[code] for code in codes]
     assert list(again.predict(rows)) == expected
     for name in ("onnx", "torch-export"):
-        assert export(again, rows, name, tmp_path / name).difference < 1e-4
+        assert export(again, rows, name, tmp_path / f"model{FORMATS[name]}").difference < 1e-4
 
 
 def test_a_table_s_deep_head_is_one_onnx_graph(tmp_path):
@@ -190,8 +190,8 @@ def test_a_table_s_deep_head_is_one_onnx_graph(tmp_path):
     model, codes = shipped(stage, finetune_stage(stage, QUICK))
     rows = frame[frame["part"] == "test"]
     assert list(model.predict(rows)) == [model.classes[code] for code in codes]
-    for name, file in (("onnx", "model.onnx"), ("torch-export", "model.pt2")):
-        assert export(model, rows, name, tmp_path / file).difference < 1e-5
+    for name in ("onnx", "torch-export"):
+        assert export(model, rows, name, tmp_path / f"model{FORMATS[name]}").difference < 1e-5
     again = eh.load(model.save(tmp_path / "model"))
     assert list(again.predict(rows)) == list(model.predict(rows))
 

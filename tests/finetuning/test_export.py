@@ -9,7 +9,7 @@ from small_runs import image_run, people, table_run, text_run
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
-from evenhand.finetuning.export.export import export
+from evenhand.finetuning.export.export import FORMATS, export
 from evenhand.finetuning.export.graph_inputs import table_feeds
 from evenhand.finetuning.export.sklearn_pipeline import to_sklearn
 from evenhand.finetuning.finetune import finetune_stage
@@ -82,10 +82,15 @@ def test_a_network_with_bins_and_logarithms(adult, tmp_path):
 def test_images_and_texts(form, tmp_path):
     result, _ = image_run(tmp_path)
     files = [tmp_path / f"{index}.png" for index in range(5)]
-    assert export(result.fair_model, files, form, tmp_path / "images").difference < 1e-5
+    assert (
+        export(result.fair_model, files, form, tmp_path / f"images{FORMATS[form]}").difference
+        < 1e-5
+    )
     result, _ = text_run(tmp_path)
     says = ["brave calm", "idle", "harsh glad fond dull eager"]
-    assert export(result.fair_model, says, form, tmp_path / "texts").difference < 1e-5
+    assert (
+        export(result.fair_model, says, form, tmp_path / f"texts{FORMATS[form]}").difference < 1e-5
+    )
 
 
 def test_what_differs_or_cannot_be_is_refused_and_leaves_no_file(
