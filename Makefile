@@ -11,7 +11,7 @@ test:  ## the suite, on two cores
 	pytest -n 2
 
 whole:  ## pages, tutorials, networks, clusters and killed processes, from one end to the other
-	pytest -n 2 -m whole
+	pytest -n 2 -m "whole and not slow and not soak"
 
 coverage:  ## the branches that no test takes
 	pytest -n 2 -m 'not slow and not soak' --cov=evenhand --cov-branch --cov-report=term:skip-covered

@@ -59,11 +59,14 @@ def made(tmp_path_factory):
     """A user's files, with a kept run on people.csv."""
     folder = write_users_files(tmp_path_factory.mktemp("user"))
     rng = np.random.default_rng(0)
-    people = pd.read_csv(folder / "people.csv").assign(race=rng.choice(["A", "B"], 1_000))
+    people = pd.read_csv(folder / "people.csv").assign(
+        race=rng.choice(["A", "B"], 1_000), person_weight=rng.integers(1, 4, 1_000)
+    )
     people.to_csv(folder / "people.csv", index=False)
     numbered = people.assign(id=np.arange(1_000))
     numbered.drop(columns=["income", "sex"]).to_csv(folder / "new.csv", index=False)
     decided = pd.read_csv(folder / "decisions.csv").assign(region=people["race"])
+    decided.assign(w=people["person_weight"]).to_parquet(folder / "decisions.parquet", index=False)
     decided = decided.assign(y=decided["repaid"], yhat=decided["approved"])
     decided.to_csv(folder / "predictions.csv", index=False)
     decided.to_parquet(folder / "predictions.parquet", index=False)
@@ -92,7 +95,7 @@ def made(tmp_path_factory):
         "groups": "sex",
         "strength": 1.0,
         "name": "people",
-        "drop": ["race"],
+        "drop": ["race", "person_weight"],
     }
     eh.finetune(None, folder / "people.csv", **asked).save(folder / "runs" / "people-seed0")
     return folder
