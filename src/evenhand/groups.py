@@ -153,7 +153,7 @@ def as_groups(values: Any, attribute: str = "group") -> Groups:
 
     Raises:
         InputError: cells that hold lists, mappings or bytes.
-    """
+    """  # noqa: DOC502
     if isinstance(values, Groups):
         return values
     return coded_columns(columns(values, "groups"), attribute)

@@ -62,7 +62,7 @@ def run_folder(path: str | Path, command: str, *, shared: bool = False) -> Itera
     Raises:
         InputError: it cannot be written, another process is writing there, it holds a run of
             another command, or files that no run wrote.
-    """
+    """  # noqa: DOC502
     folder = Path(path)
     require_free(folder, command)
     if shared:

@@ -93,7 +93,7 @@ def class_logits(output: Any) -> Tensor:
 
     Raises:
         ModelError: there are none.
-    """
+    """  # noqa: DOC502
     logits = logits_of(output)
     if logits.ndim == 1 or (logits.ndim == 2 and logits.shape[1] == 1):
         half = logits.reshape(-1, 1) / 2

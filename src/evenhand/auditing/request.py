@@ -154,7 +154,7 @@ class AuditRequest:
         Raises:
             InputError: no such option, a value that cannot be, or columns that cannot be audited
                 together.
-        """
+        """  # noqa: DOC502
         named = {
             key: value
             for key, value in given.items()
@@ -288,7 +288,7 @@ class AuditRequest:
 
         Raises:
             InputError: a key that is none of its own, or a value that cannot be; it is named.
-        """
+        """  # noqa: DOC502
         return cls.of(**{key: value for key, value in config.items() if key != "command"})
 
 

@@ -109,7 +109,7 @@ class Audit:
 
         Raises:
             InputError: an unknown criterion, or a limit that is not a number.
-        """
+        """  # noqa: DOC502
         return gate.above(self, limits, by_upper=by_upper)
 
     def selection(self) -> list[tuple[str, str, pd.DataFrame]]:

@@ -105,7 +105,7 @@ def audit(
         >>> found = eh.audit("decisions.csv", label="repaid", prediction="approved", groups="sex")
         >>> found.above({"demographic_parity": 0.5})  # sentences; none where all is within
         []
-    """
+    """  # noqa: DOC502
     file = str(source) if isinstance(source, str | Path) else None
     told: dict[str, Any] = dict(options)
     other = told.pop("against", None)
@@ -138,7 +138,7 @@ def audit_of(
     Raises:
         InputError: see :func:`audit`.
         MissingExtraError: a workbook without openpyxl.
-    """
+    """  # noqa: DOC502
     began, about = time.perf_counter(), read_about(asked.about)
     for module in ENGINE:  # here, so that no two threads import them at once
         import_module(module)

@@ -107,7 +107,7 @@ def read_run(folder: Path) -> dict[str, Any]:
     Raises:
         InputError: there is none, or no command can run it again.
         ArtefactError: it is damaged.
-    """
+    """  # noqa: DOC502
     config = read_asked(folder)
     command = config.get("command")
     if not isinstance(command, str) or command not in RUNS:

@@ -108,7 +108,7 @@ class FairModel:
         Raises:
             InputError: a column is missing, or a row cannot be read; see
                 :meth:`explain_input_errors` for all of them.
-        """
+        """  # noqa: DOC502
         found = self._readable(rows)
         return np.array(self.classes, dtype=object)[found.codes]
 
@@ -117,7 +117,7 @@ class FairModel:
 
         Raises:
             InputError: as for :meth:`predict`.
-        """
+        """  # noqa: DOC502
         return self._readable(rows).probabilities
 
     def explain_input_errors(self, rows: Any) -> pd.DataFrame:
@@ -125,7 +125,7 @@ class FairModel:
 
         Raises:
             InputError: a column is missing, or nothing can be read of such data.
-        """
+        """  # noqa: DOC502
         reasons = self.decide(rows).reasons
         return pd.DataFrame(
             {"row": [row + 1 for row in reasons], "reason": list(reasons.values())},
@@ -136,7 +136,7 @@ class FairModel:
 
         Raises:
             InputError: a column is missing, or nothing can be read of such data.
-        """
+        """  # noqa: DOC502
         if isinstance(self.raw, TableEncoder):
             return self._decide_table(as_frame(rows), self.raw)
         items, reasons = self.items(rows)
@@ -240,7 +240,7 @@ class FairModel:
 
         Raises:
             InputError: it is not linear on a table.
-        """
+        """  # noqa: DOC502
         from evenhand.finetuning.export.sklearn_pipeline import to_sklearn
 
         return to_sklearn(self)
@@ -250,7 +250,7 @@ class FairModel:
 
         Raises:
             InputError: the folder cannot be written.
-        """
+        """  # noqa: DOC502
         from evenhand.finetuning.save_artefact import save
 
         return save(self, folder)

@@ -166,7 +166,7 @@ def finetune(
         >>> result = eh.finetune(None, task, bound=eh.Bound("demographic_parity", 0.3))
         >>> result.promised
         True
-    """
+    """  # noqa: DOC502
     stage, request = stage_given(
         model,
         data,

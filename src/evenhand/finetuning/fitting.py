@@ -93,7 +93,7 @@ class Fitting:
 
         Raises:
             InputError: an adapter without a network, or a rank that cannot be.
-        """
+        """  # noqa: DOC502
         rank = request.rank
         hidden = hidden_rows(problem, request.adapter) if request.adapter else None
         many = len(problem.train.classes) > 2
@@ -135,7 +135,7 @@ class Fitting:
 
         Raises:
             InputError: no two groups can be compared by a criterion of the rule, or too few rows.
-        """
+        """  # noqa: DOC502
         problem = self.problem
         if families is not None:
             allowed = [one for one in families if not (self.plain and reads_deep(one.family))]

@@ -53,7 +53,7 @@ def stage_given(
     Raises:
         InputError: data of another form, or an option that cannot be.
         ModelError: no head, or an ambiguous one.
-    """
+    """  # noqa: DOC502
     from evenhand.finetuning.regroup import regrouped
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import task_stage
@@ -189,7 +189,7 @@ def backbone_given(
         InputError: ``head`` names another head than a backbone's own, or there is a processor that
             nothing takes.
         ModelError: no head, or an ambiguous one.
-    """
+    """  # noqa: DOC502
     from evenhand.models import Backbone, wrap
 
     if processor is not None and (model is None or isinstance(model, Backbone)):

@@ -109,7 +109,7 @@ class Plan:
 
         Raises:
             InputError: the ending is another one, or the folder cannot be written.
-        """
+        """  # noqa: DOC502
         from evenhand.finetuning.plan_page import save
 
         return save(self, path)
@@ -173,7 +173,7 @@ def plan(
         (750, 0.05)
         >>> print(found)  # doctest: +ELLIPSIS
         750 rows to fit and choose on: ...
-    """
+    """  # noqa: DOC502
     stage, request = stage_given(
         model,
         data,
@@ -199,7 +199,7 @@ def plan_stage(
 
     Raises:
         InputError: one class or group only, or no two groups can be compared.
-    """
+    """  # noqa: DOC502
     rule, rows = request.rule(), stage.problem.development
     require_groups(rows, "train")
     require_gap(rows, rule.criteria)

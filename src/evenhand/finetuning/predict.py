@@ -116,7 +116,7 @@ def predict(
         >>> model = eh.finetune(None, task, strength=1.0).fair_model
         >>> eh.predict(model, "people.csv", "scored.csv", columns=["age"]).rows
         1000
-    """
+    """  # noqa: DOC502
     model = run if isinstance(run, FairModel) else load(run)
     output, source = Path(output), Path(data)
     _require_free(output, source, run)

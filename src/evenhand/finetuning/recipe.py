@@ -51,7 +51,7 @@ class Recipe:
 
         Raises:
             InputError: one is not there any more, or cannot be read.
-        """
+        """  # noqa: DOC502
         given = {
             "data": self.config.data,
             "weights": self.config.weights,

@@ -254,7 +254,7 @@ class FinetuneRequest:
 
         Raises:
             InputError: a limit out of range, or a criterion bounded twice.
-        """
+        """  # noqa: DOC502
         from evenhand.heads.selection.rule import Bound, parse_bounds
 
         if self.bound is None:
@@ -268,7 +268,7 @@ class FinetuneRequest:
 
         Raises:
             InputError: a bound or a number out of range.
-        """
+        """  # noqa: DOC502
         from evenhand.heads.selection.rule import make_rule
 
         return make_rule(
@@ -348,7 +348,7 @@ class FinetuneRequest:
 
         Raises:
             InputError: the data cannot be read, or hold no such column, class or group.
-        """
+        """  # noqa: DOC502
         from evenhand.tasks import load
 
         return load(self.task, **(self.options(seed=seed) | more))
@@ -369,7 +369,7 @@ class FinetuneRequest:
 
         Raises:
             InputError: a value that cannot be; the message names its key.
-        """
+        """  # noqa: DOC502
         asked = {key: config[key] for key in OPTIONS if config.get(key) is not None}
         asked.pop("bound", None)
         if config.get("bounds"):

@@ -64,7 +64,7 @@ class Result:
 
         Raises:
             InputError: the folder cannot be written.
-        """
+        """  # noqa: DOC502
         from evenhand._base.asked import write_config
         from evenhand._base.run_folder import run_folder
         from evenhand._base.seals import write_sums

@@ -32,7 +32,7 @@ def save(model: FairModel, folder: str | Path, *, made_from: dict[str, str] | No
         >>> result = eh.finetune(None, task, strength=1.0)
         >>> eh.save(result.fair_model, "people-model").name
         'people-model'
-    """
+    """  # noqa: DOC502
     backbone = model.backbone
     about: dict[str, Any] = {
         "classes": list(model.classes),

@@ -102,7 +102,7 @@ class ClosedForm:
 
         Raises:
             InputError: a feature is not finite.
-        """
+        """  # noqa: DOC502
         if self.diagonal:  # each group's rows side by side: one product a group
             order = np.argsort(codes, kind="stable")
             features, labels, codes = features[order], labels[order], codes[order]
@@ -171,7 +171,7 @@ def summed(rows: Rows, form: ClosedForm) -> FisherSums:
 
     Raises:
         InputError: a feature is not finite, or overflows float64 when squared.
-    """
+    """  # noqa: DOC502
     d, k = form.weight.shape
     wide = form.kronecker or d <= DOUBLE_WIDTH or not np.can_cast(rows.features.dtype, np.float32)
     quick = form if wide else form.in_dtype(np.float32)

@@ -67,7 +67,7 @@ def group_fisher(
         >>> fisher = eh.group_fisher(model, [batch], target_modules=["0", "2"])
         >>> fisher["2"].importance.shape  # (groups, inputs of the layer)
         (2, 8)
-    """
+    """  # noqa: DOC502
     check_kind(kind)
     targets = find_targets(model, target_modules)
     sums = {name: LayerSums(module, diagonal, kronecker) for name, module in targets.items()}

@@ -86,7 +86,7 @@ class LayerSums:
 
         Raises:
             InputError: a number is not finite.
-        """
+        """  # noqa: DOC502
         x, g = (one.float() if one.dtype.itemsize < 4 else one for one in (x, g))
         (x, x_unit), (g, g_unit) = _scaled(x), _scaled(g)
         unit = (x_unit * g_unit) ** 2

@@ -75,7 +75,7 @@ def fit_path(
         >>> fits = eh.heads.fit_path(rows, eh.heads.HeadSpec(ridge=1e-3))
         >>> fits[0].converged, fits[0].head.weight.shape
         (True, (3, 2))
-    """
+    """  # noqa: DOC502
     _check_shape(control.start, rows, spec.hidden, "to start from")
     _check_shape(spec.anchor, rows, spec.hidden, "to anchor to")
     _check_strengths(strengths)

@@ -63,7 +63,7 @@ def soft_gap_loss(
         >>> loss = torch.nn.functional.cross_entropy(logits, labels)
         >>> loss = loss + 1.0 * eh.soft_gap_loss(logits, labels, groups)
         >>> loss.backward()
-    """
+    """  # noqa: DOC502
     z = _columns(logits)
     codes = _codes(groups)
     classes = _class_names(z)

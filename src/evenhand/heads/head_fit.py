@@ -72,7 +72,7 @@ class HeadFit:
 
         Raises:
             InputError: the head is not of two classes.
-        """
+        """  # noqa: DOC502
         return replace(self, head=self.head.shifted(offset))
 
     @property

@@ -40,7 +40,7 @@ def save_model(model: FairModel | Result | str | Path, path: str | Path, **optio
     Raises:
         InputError: no run there, or a model that cannot be made again without its user's code.
         MissingExtraError: MLflow is not installed.
-    """
+    """  # noqa: DOC502
     pyfunc, fair = _pyfunc(), _fair(model)
     with TemporaryDirectory() as folder:
         given = _given(fair, Path(folder), options)
@@ -63,7 +63,7 @@ def log_model(
     Raises:
         InputError: no run there, or a model that cannot be made again without its user's code.
         MissingExtraError: MLflow is not installed.
-    """
+    """  # noqa: DOC502
     pyfunc, fair = _pyfunc(), _fair(model)
     with TemporaryDirectory() as folder:
         return pyfunc.log_model(name=name, **_given(fair, Path(folder), options))
@@ -78,7 +78,7 @@ def load_model(uri: str | Path) -> FairModel:
     Raises:
         ArtefactError: a file is missing, was changed or is damaged; it is named.
         MissingExtraError: MLflow is not installed.
-    """
+    """  # noqa: DOC502
     _pyfunc()
     from mlflow.artifacts import download_artifacts
 

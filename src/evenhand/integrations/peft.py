@@ -127,7 +127,7 @@ class FisherSVDConfig(PeftConfig):  # type: ignore[misc]
         Raises:
             InputError: a group without rows, or batches of another form.
             ModelError: no such layer.
-        """
+        """  # noqa: DOC502
         fisher = group_fisher(model, batches, groups=groups, target_modules=target_modules)
         named = [target_modules] if isinstance(target_modules, str) else list(target_modules)
         rows = neutralize(fisher, weights)

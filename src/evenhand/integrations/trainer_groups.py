@@ -53,7 +53,7 @@ class GroupNames:
 
         Raises:
             InputError: a name that is not among the given ones.
-        """
+        """  # noqa: DOC502
         if dataset is None or isinstance(dataset, str):  # a string names one of several
             return dataset
         if isinstance(dataset, Mapping):
@@ -135,7 +135,7 @@ def column_values(data: Any, keys: Sequence[str]) -> list[Any]:
 
     Raises:
         InputError: an example without any of them.
-    """
+    """  # noqa: DOC502
     columns = getattr(data, "column_names", None)
     key = next((key for key in keys if key in columns), None) if columns else None
     if key is not None:

@@ -74,7 +74,7 @@ def gap_interval(
         >>> interval = eh.metrics.gap_interval(table, "equalized_odds")
         >>> interval.low < interval.estimate < interval.high
         True
-    """
+    """  # noqa: DOC502
     criterion = Criterion.parse(criterion)
     normal_quantile(level)
     check_replicates(replicates)

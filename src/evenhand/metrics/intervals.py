@@ -104,7 +104,7 @@ def ratio_interval(
         >>> low, high = eh.metrics.ratio_interval(40, 100, over=(60, 100))
         >>> round(float(low), 2), round(float(high), 2)
         (0.5, 0.88)
-    """
+    """  # noqa: DOC502
     k, n = (np.asarray(part, np.float64) for part in (hits, rows))
     below, above = rate_interval(k, n, level)
     base_below, base_above = (float(end) for end in rate_interval(*over, level))
@@ -146,7 +146,7 @@ def difference_interval(
         >>> low, high = difference_interval((56, 70), (48, 80))
         >>> round(low, 4), round(high, 4)
         (0.0524, 0.3339)
-    """
+    """  # noqa: DOC502
     if not (one[1] > 0 and other[1] > 0):
         return np.nan, np.nan
     rate, base = one[0] / one[1], other[0] / other[1]
@@ -181,7 +181,7 @@ def error_interval(
         >>> table = np.array([[[90, 10], [40, 60]], [[80, 20], [20, 80]]])
         >>> round(eh.metrics.error_interval(table, "accuracy").estimate, 1)
         22.5
-    """
+    """  # noqa: DOC502
     measure = error_metric(metric)
     normal_quantile(level)
     check_replicates(replicates)

@@ -21,7 +21,7 @@ def adopt(model: nn.Module, state: dict[str, torch.Tensor], head: str, source: s
     Raises:
         ArtefactError: the file holds the weights of another model.
         ModelError: its head reads another number of features.
-    """
+    """  # noqa: DOC502
     state = with_names_of(model.state_dict().keys(), state, source)
     stored = state.get(f"{head}.weight")
     old: Any = model.get_submodule(head)

@@ -135,7 +135,7 @@ class Backbone:
         Raises:
             ModelError: the model cannot run on them; its head does not run, runs twice, or is not
                 what gives the logits.
-        """
+        """  # noqa: DOC502
         with evaluating(self.model), torch.inference_mode():
             features = self.read(self.prepare(inputs))
         return features.clone()

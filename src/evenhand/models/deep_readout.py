@@ -106,7 +106,7 @@ class DeepReadout(nn.Module):
 
         Raises:
             KeyError, TypeError: it described none.
-        """
+        """  # noqa: DOC502
         taps = [Tap(**one) for one in plain["taps"]]
         return cls(model, Tap(**plain["own"]), taps, int(plain["classes"]))
 
@@ -129,7 +129,7 @@ def deepened(backbone: Backbone, inputs: Sequence[Any], most: int = DEEPEST) -> 
         >>> deep = eh.models.deepened(backbone, [[0.1, 0.2, 0.3, 0.4]] * 2)
         >>> backbone.in_features, deep.in_features  # eight, and the four inputs
         (8, 12)
-    """
+    """  # noqa: DOC502
     if isinstance(backbone.model, DeepReadout):
         return None
     own, taps = find_taps(backbone, inputs, most)

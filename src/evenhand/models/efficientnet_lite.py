@@ -118,7 +118,7 @@ def packaged_weights() -> Path:
 
     Raises:
         MissingExtraError: the package is not installed.
-    """
+    """  # noqa: DOC502
     return packaged_file(WEIGHTS_PACKAGE, ".pth", "ImageNet weights for EfficientNet-Lite0")
 
 

@@ -114,7 +114,7 @@ def load_timm(
         MissingExtraError: timm is not installed.
         InputError: no such model, or its weights cannot be had.
         ArtefactError: the file holds the weights of another model.
-    """
+    """  # noqa: DOC502
     from evenhand.models.adopt_weights import adopt
     from evenhand.models.weights import read_weights
 
@@ -154,7 +154,7 @@ def empty_timm(name: str, classes: int) -> nn.Module:
     Raises:
         MissingExtraError: timm is not installed.
         InputError: timm has no such model.
-    """
+    """  # noqa: DOC502
     timm = _timm(name)
     if not timm.is_model(name):
         raise InputError(f"timm has no model {name!r}")

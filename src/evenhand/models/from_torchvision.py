@@ -65,7 +65,7 @@ def load_torchvision(
         MissingExtraError: torchvision is not installed.
         InputError: torchvision has no such weights, or they cannot be downloaded.
         ArtefactError: the file holds the weights of another model.
-    """
+    """  # noqa: DOC502
     try:
         from torchvision import models
     except ImportError as error:

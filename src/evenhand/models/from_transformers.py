@@ -70,7 +70,7 @@ def load_transformers(
         MissingExtraError: transformers is not installed.
         InputError: no such model.
         ModelError: a model that neither classifies nor encodes.
-    """  # noqa: DOC501 - evenhand's own errors pass
+    """  # noqa: DOC501, DOC502
     try:
         import transformers
         from transformers import AutoConfig
@@ -158,7 +158,7 @@ def wrap_transformers(
     Raises:
         InputError: the processor is neither, or the model has no token to pad with.
         ModelError: no head.
-    """
+    """  # noqa: DOC502
     path = _head(model, head)
     config: Any = getattr(model, "config", None)
     origin = str(getattr(config, "_name_or_path", "") or "")

@@ -51,7 +51,7 @@ def wrap(
         >>> backbone = eh.models.wrap(model)
         >>> backbone.head, backbone.in_features
         ('2', 8)
-    """
+    """  # noqa: DOC502
     require_numbers(module)
     label = name or type(module).__name__
     if processor is not None:
@@ -117,7 +117,7 @@ def load(
         >>> backbone = eh.models.load("my_nets:build")  # of a file my_nets.py
         >>> backbone.head, backbone.in_features
         ('classifier', 16)
-    """
+    """  # noqa: DOC502
     from evenhand.models import from_peft as peft
     from evenhand.models import from_timm as timm
     from evenhand.models import from_torchvision as vision

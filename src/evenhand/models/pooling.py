@@ -37,7 +37,7 @@ def pool_features(read: Tensor, apply: Apply, output: Any, batch: Any, *, head: 
 
     Raises:
         ModelError: no pooling of the positions gives the model's own logits.
-    """
+    """  # noqa: DOC502
     return pool(read, find_pooling(read, apply, output, batch, head=head), batch)
 
 

@@ -147,7 +147,7 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
         InputError: no such folder, or ``into`` is needed and missing.
         ArtefactError: the weights are not those that were sealed.
         ModelError: ``into`` has other parameters.
-    """
+    """  # noqa: DOC502
     folder = Path(folder)
     seal = read_seal(folder)
     if seal.get("kind") == DEEP:

@@ -31,7 +31,7 @@ def write_run(run: Run, folder: str | Path) -> dict[str, Path]:
 
     Raises:
         InputError: the folder cannot be written.
-    """
+    """  # noqa: DOC502
     folder = Path(folder)
     content = {
         "results.csv": frame_to_csv(results_frame(run.records)),

@@ -79,7 +79,7 @@ def write(run: Run, path: str | Path) -> Path:
 
     Raises:
         InputError: the folder cannot be written.
-    """
+    """  # noqa: DOC502
     return write_atomically(path, render(run))
 
 

@@ -55,7 +55,7 @@ def write(
         ArtefactError: an existing card has metadata that the hub does not read, or half of the
             marks.
         InputError: the folder cannot be written.
-    """
+    """  # noqa: DOC502
     path = Path(folder) / "README.md"
     existing = path.read_text(encoding="utf-8") if path.is_file() else ""
     name = name or Path(folder).resolve().name

@@ -97,7 +97,7 @@ def arguments(name: str) -> dict[str, inspect.Parameter]:
 
     Raises:
         InputError: no such task.
-    """
+    """  # noqa: DOC502
     from evenhand.tasks.options import FILE_OPTIONS
 
     named = dict(inspect.signature(loader(name)).parameters)

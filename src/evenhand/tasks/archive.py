@@ -192,7 +192,7 @@ def open_archive(path: str | Path) -> Archive:
     Raises:
         InputError: nothing there, or neither of the two.
         ArtefactError: a damaged zip file.
-    """
+    """  # noqa: DOC502
     path = Path(path).expanduser()
     if path.is_dir():
         return FolderArchive(path)

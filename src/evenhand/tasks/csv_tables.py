@@ -33,7 +33,7 @@ def csv_table(content: Content, delimiter: str | None, encoding: str | None) -> 
 
     Raises:
         InputError: an encoding that is not the file's, zero bytes, no header, no CSV.
-    """
+    """  # noqa: DOC502
     dialect = _dialect(content, delimiter, encoding)
     made = TableFile(content.label, dialect.header, lambda _: iter(()))
 

@@ -111,6 +111,6 @@ def column_weights(frame: pd.DataFrame, weight: str, kind: str) -> Weights:
 
     Raises:
         InputError: there is no such column, or it holds no weights.
-    """
+    """  # noqa: DOC502
     values = pd.to_numeric(column_of(frame, weight, "weight"), errors="coerce")
     return Weights.of(values.to_numpy(np.float64), kind, f"column {weight!r}")

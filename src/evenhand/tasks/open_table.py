@@ -39,7 +39,7 @@ def open_table(
     Raises:
         InputError: no such file, empty, damaged, or something else; the message says what.
         MissingExtraError: a workbook without openpyxl.
-    """
+    """  # noqa: DOC502
     if not isinstance(source, str | Path | bytes):
         return memory_table(source, label or "the table")
     if isinstance(source, bytes):

@@ -52,7 +52,7 @@ def raw_batches(table: TableFile, raw: Raw, carried: Sequence[str]) -> Iterator[
 
     Raises:
         InputError: a column is not there, or the file cannot be read.
-    """
+    """  # noqa: DOC502
     misfits: dict[int, str] = {}
     table.misfits = misfits
     names = list(dict.fromkeys((*raw.needs, *carried)))  # a carried one may be read too

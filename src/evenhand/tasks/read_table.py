@@ -64,7 +64,7 @@ def read_frame(
         InputError: no such file, not that encoding, no rows, a column twice, more than 5 % of the
             lines with another number of fields than the header.
         MissingExtraError: an Excel workbook without openpyxl.
-    """
+    """  # noqa: DOC502
     table = open_table(data, label=name, delimiter=delimiter, encoding=encoding)
     return frame_of(table, **columns)
 

@@ -45,7 +45,7 @@ def opened_rows(data: Any, how: Mapping[str, Any]) -> RowsAtHand:
 
     Raises:
         InputError: something else, or splits that are called otherwise.
-    """
+    """  # noqa: DOC502
     if isinstance(data, str | Path):
         path = Path(data)
         table = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])

@@ -88,7 +88,7 @@ class TableEncoder:
 
         Raises:
             InputError: a column is not there.
-        """
+        """  # noqa: DOC502
         self.require(list(frame.columns))
         inputs = np.zeros((len(frame), self.width), dtype=np.float32)
         refused: dict[int, list[str]] = {}

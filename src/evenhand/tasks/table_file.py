@@ -95,7 +95,7 @@ class TableFile:
 
         Raises:
             InputError: one is.
-        """
+        """  # noqa: DOC502
         for name, times in Counter(self.columns).items():
             if times > 1:
                 self.refuse_twice(name)

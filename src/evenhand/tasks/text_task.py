@@ -38,7 +38,7 @@ def text(
         >>> task = eh.tasks.text("posts.csv", text="post", label="rude", groups="dialect")
         >>> task.train.inputs[0]
         'post number 0'
-    """
+    """  # noqa: DOC502
     how = with_defaults(FILE_OPTIONS, options, "tasks.text")
     found = opened_rows(data, how)
     opened, how = found.table, how | {"split": found.split}

@@ -42,7 +42,7 @@ def write(audit: Audit, folder: Path) -> dict[str, Path]:
     Raises:
         EvenhandError: no browser makes the PDF.
         MissingExtraError: an Excel file without openpyxl.
-    """
+    """  # noqa: DOC502
     run = audit.to_run()
     content: dict[str, str | bytes] = {
         "report.html": render(audit),

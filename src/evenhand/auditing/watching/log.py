@@ -24,7 +24,7 @@ def opened(path: Path) -> Iterator[Log]:
     Raises:
         InputError: another process holds it.
         ArtefactError: a line was changed, taken out or cut.
-    """
+    """  # noqa: DOC502
     from filelock import FileLock, Timeout
 
     try:

@@ -57,7 +57,7 @@ def see(source: Any, promised: Promised, asked: WatchRequest) -> Seen:
         MissingColumnError: a column that was named is not there.
         InputError: no such table, a column that is unfit, or classes that are not the
             run's.
-    """
+    """  # noqa: DOC502
     told = {
         "groups": promised.columns,
         "prediction": promised.prediction,

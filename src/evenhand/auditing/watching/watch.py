@@ -94,7 +94,7 @@ def watch(run: str | Path, source: Any, *, log: Path | None = None, **options: A
         >>> found = eh.watch("audited", "decisions.csv", bound={"equalized_odds": 0.5}, **asked)
         >>> found.broken
         False
-    """
+    """  # noqa: DOC502
     asked, run = WatchRequest.of(**options), Path(run)
     promised = read_promised(run, asked)
     with logs.opened(log or run / logs.NAME) as kept:

@@ -55,7 +55,7 @@ class CompareRequest:
 
         Raises:
             InputError: an unknown method.
-        """
+        """  # noqa: DOC502
         return [entry.name for entry in resolve(list(self.methods) if self.methods else None)]
 
     def to_config(self) -> dict[str, Any]:
@@ -79,7 +79,7 @@ class CompareRequest:
         Raises:
             InputError: a value that cannot be.
             LookupError, TypeError, ValueError: a key is missing or of another form.
-        """
+        """  # noqa: DOC502
         of_the_task = {k: v for k, v in config.items() if k not in ("bounds", "confidence")}
         rules = []
         for bounds, confidence in zip(config["bounds"], config["confidence"], strict=True):

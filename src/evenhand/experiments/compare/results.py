@@ -74,7 +74,7 @@ def is_kept(folder: Path, seed: int, name: str, *, named: bool) -> bool:
 
     Raises:
         ArtefactError: it is there and damaged.
-    """
+    """  # noqa: DOC502
     path = cell_path(folder, seed, name)
     return path.is_file() and read_cell(path).is_final(named=named)
 

@@ -36,7 +36,7 @@ def fitted_by(problem: Problem, rule: Rule) -> Fitted:
 
     Raises:
         InputError: no two groups can be compared by a criterion of the rule, or too few rows.
-    """
+    """  # noqa: DOC502
     fair = Fitting.of(problem, FinetuneRequest()).fit(rule)
     notes = ["the old head was kept"] if fair.fit is None else [f"chosen: {setting_of(fair)}"]
     if fair.choice.promised is False:

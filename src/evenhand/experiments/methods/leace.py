@@ -25,7 +25,7 @@ def leace(problem: Problem) -> Sequence[tuple[str, Fitted]]:
     Raises:
         MissingExtraError: concept-erasure is not installed.
         InputError: fewer than two groups have train rows.
-    """
+    """  # noqa: DOC502
     known = known_rows(problem.train, "leace")
     groups = one_hot(known.groups.codes, known.groups.number)
     centre, erased = _eraser(np.asarray(known.features, dtype=np.float64), groups)

@@ -57,7 +57,7 @@ def run_plan(
     Raises:
         InputError: the folder holds cells of other data, another model or another evenhand.
         ArtefactError: a cell is damaged.
-    """
+    """  # noqa: DOC502
     for source in plan.needs:
         claim(folder / "cells" / source.key, source.made_from)
     every = [

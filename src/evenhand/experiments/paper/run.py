@@ -54,7 +54,7 @@ def run_paper(
     Raises:
         InputError: no such table, figure, task or data, or a folder of other results.
         ArtefactError: a kept cell is damaged.
-    """
+    """  # noqa: DOC502
     plan = plan_of(what, tasks, data)
     with run_folder(folder, "paper"):
         run_plan(plan, range(seeds), folder, cache=cache, jobs=jobs, on_cells=on_cells)

@@ -212,7 +212,7 @@ def is_kept(folder: Path, source: Source, seed: int, name: str) -> bool:
 
     Raises:
         ArtefactError: it is there and damaged.
-    """
+    """  # noqa: DOC502
     path = cell_path(folder, source, seed, name)
     if not path.is_file():
         return False

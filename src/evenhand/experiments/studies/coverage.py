@@ -108,7 +108,7 @@ def coverage(
 
     Raises:
         InputError: the folder holds results of something else.
-    """
+    """  # noqa: DOC502
     if folder is not None:
         ways = {name: vars(way) for name, way in WAYS.items()}
         claim(folder, {"study": "coverage", "seed": seed, "at": list(confidences), "ways": ways})

@@ -72,7 +72,7 @@ def harm(
 
     Raises:
         InputError: the folder holds results of something else.
-    """
+    """  # noqa: DOC502
     claim(folder, {"study": "harm", "limits": LIMITS})
     every = [(name, seed, folder, copy) for name, seed in pieces(seeds, names)]
     found = spread(_kept, every, jobs=jobs, on_done=on_done)

@@ -57,7 +57,7 @@ def export(
             format cannot hold.
         ModelError: what was written decides otherwise; no file is left.
         MissingExtraError: the format's library is not installed.
-    """
+    """  # noqa: DOC502
     if format not in FORMATS:
         raise InputError(f"unknown format {format!r}: give one of {', '.join(FORMATS)}")
     ending = FORMATS[format]

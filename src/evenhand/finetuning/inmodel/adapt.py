@@ -114,7 +114,7 @@ def adapt(
         >>> fairer = eh.adapt(model, (inputs, labels, sexes), target_modules=["0"], epochs=1)
         >>> type(fairer[0]).__name__  # merged: the model's own layers again
         'Linear'
-    """
+    """  # noqa: DOC502
     how = with_defaults(OPTIONS, options, "adapt")
     check_budget(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
     lora = lora_config(target_modules, rank, how["rank_pattern"])

@@ -58,7 +58,7 @@ def crossfit(
         >>> candidates = eh.heads.crossfit(rows, spec, "equalized_odds", grid=grid)
         >>> candidates.tables.shape  # (strengths, offsets, groups, labels, decisions)
         (2, 1, 2, 2, 2)
-    """
+    """  # noqa: DOC502
     offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)
     spec = replace(spec, left_out=too_small(rows, criteria, min_rows))
     numbers = fold_numbers(rows, seed=control.seed)

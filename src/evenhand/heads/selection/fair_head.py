@@ -183,7 +183,7 @@ def fit_fair_head(
         >>> fair = eh.heads.fit_fair_head(rows, rule, grid=grid)
         >>> fair.choice.promised
         True
-    """
+    """  # noqa: DOC502
     require_gap(rows, rule.criteria)
     if control.start is None:
         control = replace(control, start=old)
@@ -254,7 +254,7 @@ def choose_head(
         >>> path = eh.heads.crossfit(rows, eh.heads.HeadSpec(ridge=1e-3), "eo", grid=grid)
         >>> eh.heads.choose_head(rows, eh.Rule((eh.Bound("eo", 0.4),)), [path]).choice.promised
         True
-    """
+    """  # noqa: DOC502
     counts, loss = (None, None) if old is None else _as_it_is(old, rows)
     selection = Selection(tuple(families), rows.features.shape[1], counts, loss)
     choice = selection.choose(rule, force=force)

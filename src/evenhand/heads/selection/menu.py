@@ -77,7 +77,7 @@ def head_families(
         >>> spec = eh.heads.HeadSpec(ridge=1e-3)
         >>> [one.family for one in eh.heads.head_families(rows, eh.Rule(), spec, grid=grid)][:2]
         ['head', 'head']
-    """
+    """  # noqa: DOC502
     spec = with_ridge(rows, spec, control)
     done = 0
 

@@ -49,7 +49,7 @@ def choose_ridge(
     Example:
         >>> 1e-5 <= eh.heads.choose_ridge(rows) <= 1e-1
         True
-    """
+    """  # noqa: DOC502
     spec = replace(spec, rank=None, left_out=())
     tried = ridges or ridge_grid(rows)
     numbers = fold_numbers(rows, seed=control.seed)

@@ -53,7 +53,7 @@ class Bound:
 
         Raises:
             InputError: it is not written ``criterion=limit``, or with the other sign.
-        """
+        """  # noqa: DOC502
         return cls(*parse_limit(text))
 
     @property

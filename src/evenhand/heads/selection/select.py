@@ -71,7 +71,7 @@ def select(
     Raises:
         InputError: there are no candidates, the old head's log-loss is missing where the rule asks
             for it, or the rule's error is undefined for every candidate.
-    """
+    """  # noqa: DOC502
     return Selection(tuple(families), features, old, old_loss).choose(rule, force=force)
 
 

@@ -49,7 +49,7 @@ def fit_in_passes(
 
     Raises:
         InputError: a feature is not finite.
-    """
+    """  # noqa: DOC502
     sample = sample_of(stream)
     with stream.driven() as driving:
         outcomes: list[FitOutcome] = []

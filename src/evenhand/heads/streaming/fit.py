@@ -52,7 +52,7 @@ def fit_parts(
 
     Raises:
         InputError: no rows, one class only, or features that are not finite.
-    """
+    """  # noqa: DOC502
     check_classes(rows)
     ridges = (spec.require_ridge(),) if ridges is None else ridges
     classes, width = len(rows.classes), rows.features.shape[1]

@@ -146,7 +146,7 @@ def extract(
         InputError: more inputs than that are unreadable.
         ModelError: the head is not what gives the logits; features are not finite.
         ArtefactError: the entry was made from something else, or is damaged.
-    """
+    """  # noqa: DOC502
     how = with_defaults(RUNNING, options, "extract")
     world, progress = how["world"], how["progress"]
     parent, rows = parent_and_rows(examples.inputs)

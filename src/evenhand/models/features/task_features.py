@@ -90,7 +90,7 @@ def extract_task(
 
     Raises:
         InputError, ModelError, ArtefactError: as for ``extract``.
-    """
+    """  # noqa: DOC502
     began = time.perf_counter()
     root = cache_root() if root is None else root
     described = {

@@ -124,7 +124,7 @@ def adult(
         >>> task = eh.tasks.adult(seed=1)
         >>> task.train.inputs.shape, task.train.groups.names
         ((12287, 71), ('Female', 'Male'))
-    """
+    """  # noqa: DOC502
     columns = [name.strip() for name in group.split(",")]
     for name in columns:
         if name not in GROUP_COLUMNS:

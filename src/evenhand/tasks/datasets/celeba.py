@@ -67,7 +67,7 @@ def celeba(
         >>> task = eh.tasks.celeba("celeba", label="Smiling", group="Male")
         >>> len(task.train), task.train.groups.names
         (57, ('Female', 'Male'))
-    """
+    """  # noqa: DOC502
     archive = open_archive(data)
     attributes, notes = _attributes(archive)
     images, where = _images(archive)

@@ -50,7 +50,7 @@ def lfwa(
         >>> task = eh.tasks.lfwa("lfwa", label="Smiling", group="Male")
         >>> len(task.train), task.train.groups.names
         (20, ('Female', 'Male'))
-    """
+    """  # noqa: DOC502
     archive = open_archive(data)
     listing = archive.find(LISTING)
     if listing is None:
