@@ -210,3 +210,13 @@ def _workbook():
     buffer = io.BytesIO()
     pd.DataFrame({"g": list("abab") * 9, "y": range(36)}).to_excel(buffer, index=False)
     return buffer.getvalue()
+
+
+def test_formulas_that_were_never_computed_are_no_missing_values(tmp_path):
+    openpyxl = pytest.importorskip("openpyxl")
+    book = openpyxl.Workbook()
+    for row in (("a", "b"), (1, "=A2*2"), (2, None), (3, "=A4*2")):
+        book.active.append(row)
+    book.save(tmp_path / "t.xlsx")
+    with pytest.raises(InputError, match=r"2 cells hold formulas that .* as B2: open the"):
+        read_frame((tmp_path / "t.xlsx").read_bytes(), name="t.xlsx")

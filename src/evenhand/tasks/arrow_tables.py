@@ -167,10 +167,16 @@ def workbook(content: Content) -> TableFile:
         sheets = [sheet for sheet in book.worksheets if sheet.sheet_state == "visible"]
         rows = [list(row) for row in sheets[0].iter_rows(values_only=True)] if sheets else []
         book.close()
+        empty = _uncomputed(content, sheets[0].title, rows) if sheets else []
     except (*DAMAGED_ZIP, KeyError, TypeError, AttributeError, IndexError, SyntaxError) as error:
         raise InputError(
             f"{content.label} is not a whole Excel workbook: {_line(error)}"
         ) from error
+    if empty:
+        raise InputError(
+            f"{content.label}: {len(empty):,} cells hold formulas that were never computed, as "
+            f"{empty[0]}: open the workbook in a spreadsheet, let it compute, and save it"
+        )
     filled = [row for row in rows if any(cell not in (None, "") for cell in row)]
     if len(filled) < 2:
         raise InputError(f"{content.label} has no rows in its first sheet")
@@ -195,6 +201,23 @@ def workbook(content: Content) -> TableFile:
         name = sheets[0].title
         made.notes.append(f"{content.label}: sheet {name!r} was read, the first of {len(sheets)}")
     return _without_total(made)
+
+
+def _uncomputed(content: Content, title: str, values: list[list[Any]]) -> list[str]:
+    """Where a sheet has formulas without a value, as programs write them that do not compute."""
+    import openpyxl
+
+    if all(cell is not None for row in values for cell in row):
+        return []
+    book = openpyxl.load_workbook(io.BytesIO(content.whole()), read_only=True)
+    found = [
+        cell.coordinate
+        for row, known in zip(book[title].iter_rows(), values, strict=False)
+        for cell, value in zip(row, known, strict=False)
+        if value is None and cell.data_type == "f"
+    ]
+    book.close()
+    return found
 
 
 def _without_total(table: TableFile) -> TableFile:
