@@ -74,7 +74,7 @@ def load(
         >>> model = eh.load(folder)
         >>> list(model.predict({"age": [20, 65], "hours": [15, 55]}))  # raw rows, no group
         ['<=50K', '>50K']
-    """  # noqa: DOC501, DOC502
+    """  # noqa: DOC501, DOC502 - of those it catches, its own pass
     folder = where = Path(folder)
     if not (folder / saving.SEAL).is_file():
         where = folder / "model"

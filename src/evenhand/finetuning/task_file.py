@@ -58,7 +58,7 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
 
     Raises:
         InputError: a line that is no setting, or a value out of range; the line and key are named.
-    """  # noqa: DOC501, DOC502
+    """  # noqa: DOC501, DOC502 - ``fail`` makes an InputError
     values, lines = _mapping(text, source)
 
     def fail(key: str, problem: str) -> InputError:

@@ -70,7 +70,7 @@ def load_transformers(
         MissingExtraError: transformers is not installed.
         InputError: no such model.
         ModelError: a model that neither classifies nor encodes.
-    """  # noqa: DOC501, DOC502
+    """  # noqa: DOC501, DOC502 - evenhand's own errors pass
     try:
         import transformers
         from transformers import AutoConfig
