@@ -13,6 +13,7 @@ from evenhand._base.requests import Options, option, plain
 from evenhand._base.text import listed, visible
 from evenhand._base.weight_kinds import KINDS
 from evenhand.auditing.limits import IMPACT_RATIO, as_criterion, gap_limits, level_limits
+from evenhand.auditing.place import join_option, on_option, query_option, table_option
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 
@@ -46,17 +47,10 @@ class AuditRequest:
     """
 
     file: str | None = option(None, check.text, "What is audited.")
-    table: str | None = option(None, check.text, "Of a database: the table, or SCHEMA.TABLE.")
-    query: str | None = option(None, check.text, "Of a database: one SELECT in place of a table.")
-    join: tuple[str, ...] = option(
-        (),
-        check.words,
-        "Another file, or table of the database, that holds groups or labels; repeatable.",
-        many=True,
-    )
-    on: tuple[str, ...] = option(
-        (), check.words, "Column by which tables are joined; repeatable.", many=True
-    )
+    table: str | None = table_option()
+    query: str | None = query_option()
+    join: tuple[str, ...] = join_option()
+    on: tuple[str, ...] = on_option()
     label: str | None = option(None, check.text, "Column of what was true.")
     groups: tuple[str, ...] = option(
         (), check.words, "Group column; repeat for several.", flag="--group", many=True

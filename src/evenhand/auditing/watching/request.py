@@ -9,6 +9,7 @@ from typing import Any, Self
 from evenhand._base import option_checks as check
 from evenhand._base.requests import Options, option
 from evenhand.auditing.limits import gap_limits
+from evenhand.auditing.place import join_option, on_option, query_option, table_option
 from evenhand.errors import InputError
 
 
@@ -51,17 +52,10 @@ class WatchRequest:
     )
     delimiter: str | None = option(None, check.text, "Between columns; found by default.")
     encoding: str | None = option(None, check.text, "Of the file; UTF-8 by default.")
-    table: str | None = option(None, check.text, "Of a database: the table, or SCHEMA.TABLE.")
-    query: str | None = option(None, check.text, "Of a database: one SELECT in place of a table.")
-    join: tuple[str, ...] = option(
-        (),
-        check.words,
-        "Another file, or table of the database, that holds groups or labels; repeatable.",
-        many=True,
-    )
-    on: tuple[str, ...] = option(
-        (), check.words, "Column by which tables are joined; repeatable.", many=True
-    )
+    table: str | None = table_option()
+    query: str | None = query_option()
+    join: tuple[str, ...] = join_option()
+    on: tuple[str, ...] = on_option()
 
     @classmethod
     def of(cls, **given: Any) -> Self:
