@@ -41,6 +41,7 @@ def test_a_study_says_what_was_asked_and_seals_what_it_wrote(tmp_path, monkeypat
     told = {
         "confidence": 0.9,
         "floor": 0.02,
+        "even_refused": 0.0,
         "way": study.DEFAULT_WAY,
         "true_error": 16.0,
         "z": 1.3,

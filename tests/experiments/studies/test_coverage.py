@@ -37,6 +37,7 @@ def test_every_draw_tells_the_promise_and_the_truth_by_every_way(small, tmp_path
     assert draws["true_error"].between(0, 100).all()
     normal = draws[draws["way"] == study.DEFAULT_WAY]
     assert normal["z"].to_numpy() == pytest.approx(1.2816 + CHOSEN, abs=1e-4)
+    assert draws["even_refused"].between(0, 1).all()
     first = draws[draws["way"] == study.FIRST_WAY]  # every rate has fewer than 500 rows
     assert first["z"].to_numpy() == pytest.approx(1.6449, abs=1e-4)
     pd.testing.assert_frame_equal(draws, study.coverage(replicates=1, **asked))
@@ -53,6 +54,9 @@ def test_finished_draws_are_kept_and_more_are_added(small, tmp_path, monkeypatch
         study.coverage(replicates=2, **asked)
     with pytest.raises(InputError, match="made from something else"):
         study.coverage(replicates=1, seed=1, **asked)
+    monkeypatch.setattr(study, "NEAR_NOISE", 3.0)
+    with pytest.raises(InputError, match="rule was"):  # draws decided by another rule
+        study.coverage(replicates=1, **asked)
 
 
 def drawn(way, promised, true_gap, true_error):
@@ -70,6 +74,7 @@ def drawn(way, promised, true_gap, true_error):
             "true_error": true_error,
             "kept": np.array(true_gap) <= 0.1,
             "floor": 0.02,
+            "even_refused": [0.0, 0.25, 0.0, 0.25],
             "z": 1.5,
         }
     )
@@ -83,13 +88,19 @@ def test_the_summary_counts_promises_only_and_pairs_errors():
     assert row["coverage"] == pytest.approx(2 / 3)
     assert row["refused"] == 0.25
     assert row["above_floor"]
+    assert row["even_refused"] == 0.125
     assert (row["cheaper"], row["both"]) == (pytest.approx(0.75), 2)
     assert other["cheaper"] == 0
     page = coverage_page.page(cells, "the command", "a machine")
-    assert "| 0.900 | evenhand | 1 | 0.667 | 0.667 | 0.250 | 0.750 | 1.500 |" in page
+    assert (
+        "| 0.900 | evenhand | 1 | 0.667 | 0.667 | 0.250 | 0.125 | 0.250 | 0.750 | 1.500 |" in page
+    )
     assert "4 samples a cell" in page
     short = "p, 100 rows, equalized_odds<=0.1 at 0.9: 0.667 of 3 promises"
     assert short in page
+    dark = coverage_page.overall(cells.assign(even_refused=0.6))
+    assert dark["refused where it is promised"].isna().all()
+    assert (dark["refused above the floor"] == 0.25).all()
     kept = coverage_page.page(cells.assign(coverage=0.86), "the command", "a machine")
     assert "No cell of the default falls short" in kept
 

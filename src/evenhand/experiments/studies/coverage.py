@@ -21,12 +21,14 @@ from evenhand._base.files import write_atomically
 from evenhand._base.made_from import claim
 from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
-from evenhand.criteria import STANDARD, Criterion
+from evenhand.criteria import STANDARD
+from evenhand.experiments.studies.even_model import refused_share
 from evenhand.experiments.studies.populations import CRITERIA, Population, population, populations
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.menu import far_below, head_families
 from evenhand.heads.selection.pool import MIN_CELL
+from evenhand.heads.selection.promising import CHOSEN, NEAR_NOISE
 from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.selection.select import select
@@ -111,7 +113,9 @@ def coverage(
     """  # noqa: DOC502
     if folder is not None:
         ways = {name: vars(way) for name, way in WAYS.items()}
-        claim(folder, {"study": "coverage", "seed": seed, "at": list(confidences), "ways": ways})
+        rule = {"chosen": CHOSEN, "near noise": NEAR_NOISE, "told": "an even model's refusals"}
+        asked = {"seed": seed, "at": list(confidences), "ways": ways, "rule": rule}
+        claim(folder, {"study": "coverage", **asked})
     tasks = batches(replicates, names, sizes)
     results = spread(
         _batch,
@@ -185,7 +189,7 @@ def _draw(
                     "bound": limit,
                     "confidence": confidence,
                     "draw": draw,
-                    "floor": _floor(sample, families[0], criterion, confidence),
+                    **_noise(sample, families[0], Bound(criterion, limit), confidence),
                 }
                 for name_of_way, way in WAYS.items():
                     rule = way.rule(Bound(criterion, limit), confidence)
@@ -219,10 +223,17 @@ def _decided(
     }
 
 
-def _floor(sample: Rows, path: Candidates, criterion: Criterion, confidence: float) -> float:
-    """The noise floor of transfer learning at the normal quantile; infinite with too few rows."""
+def _noise(sample: Rows, path: Candidates, bound: Bound, confidence: float) -> dict[str, float]:
+    """What noise alone does at the normal quantile, for a model that decides as transfer learning.
+
+    Its noise floor, and how often it would be refused if it were even; infinite, and always, with
+    too few rows.
+    """
     table = path.tables[0, path.offsets.index(0.0)]
-    if compared_rows(table.sum(axis=-1), criterion, MIN_CELL) < MIN_CELL:
-        return float("inf")
+    if compared_rows(table.sum(axis=-1), bound.criterion, MIN_CELL) < MIN_CELL:
+        return {"floor": float("inf"), "even_refused": 1.0}
     z = critical_value(confidence, len(sample), 0)
-    return noise_floor(table, criterion, z, MIN_CELL)
+    return {
+        "floor": noise_floor(table, bound.criterion, z, MIN_CELL),
+        "even_refused": refused_share(table, bound, z, min_rows=MIN_CELL),
+    }

@@ -16,7 +16,8 @@ def summary(draws: pd.DataFrame) -> pd.DataFrame:
     """One row a way × cell: coverage of the promises made, refusals, and what they cost.
 
     ``coverage`` is the share of promised draws whose true gap is within the bound; ``refused`` the
-    share that was not promised; ``above_floor`` whether the bound is above the mean noise floor;
+    share that was not promised; ``even_refused`` the share in which a model that is even and known
+    beforehand would not be; ``above_floor`` whether the bound is above the mean noise floor;
     ``cheaper`` the points of true error by which a way's promised choices lie below the first
     version's, over the draws that both promise.
     """
@@ -39,6 +40,7 @@ def summary(draws: pd.DataFrame) -> pd.DataFrame:
                 "both": len(cheaper),
                 "z": part["z"].mean(),
                 "floor": part["floor"].mean(),
+                "even_refused": part["even_refused"].mean(),
                 "above_floor": bool(part["bound"].iloc[0] > part["floor"].mean()),
             }
         )
@@ -48,6 +50,10 @@ def summary(draws: pd.DataFrame) -> pd.DataFrame:
 MIN_PROMISES = 20
 """A cell with fewer promises, or promises in less than half of its draws where those are fewer,
 tells little of the share that is kept."""
+
+
+HALF = 0.5
+"""An even model is called promised where it is in so many draws."""
 
 
 def overall(cells: pd.DataFrame) -> pd.DataFrame:
@@ -60,6 +66,7 @@ def overall(cells: pd.DataFrame) -> pd.DataFrame:
         least = min(MIN_PROMISES, 0.5 * part["draws"].max())
         told = part[(1 - part["refused"]) * part["draws"] >= least]
         able = part[part["above_floor"]]
+        served = part[part["even_refused"] <= HALF]
         rows.append(
             {
                 "confidence": confidence,
@@ -68,6 +75,8 @@ def overall(cells: pd.DataFrame) -> pd.DataFrame:
                 "coverage": told["coverage"].mean(),
                 "worst": told["coverage"].min(),
                 "refused above the floor": able["refused"].mean(),
+                "an even model there": able["even_refused"].mean(),
+                "refused where it is promised": served["refused"].mean(),
                 "error below the first version's": part["cheaper"].mean(),
                 "z": told["z"].mean(),
             }
@@ -91,6 +100,12 @@ def page(cells: pd.DataFrame, command: str, machine: str) -> str:
         "*Error below the first version's* is in points of true error, over the draws that both "
         f"promise. A cell counts to the coverage with at least {MIN_PROMISES} promises, or half of "
         "its draws where those are fewer.",
+        "The *floor* is the bound that a perfectly even model would be promised if its counts came "
+        "out even too, which they hardly ever do: just above it a promise hangs on luck whatever "
+        "the rule. *An even model there* is how often one that decides as often as transfer "
+        "learning, and is known beforehand so that nothing need be chosen, is refused above the "
+        "floor at the normal quantile; *refused where it is promised* counts the bounds that it is "
+        "promised in at least half of the draws.",
         _table(overall(cells)),
         _short(cells),
         "Every cell of the default:",
