@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from evenhand.finetuning.predict import predict
     from evenhand.finetuning.result import Result
     from evenhand.finetuning.save_artefact import save
+    from evenhand.finetuning.several_labels import LabelResults, finetune_labels
     from evenhand.fisher.factorize import factorize
     from evenhand.fisher.head_fisher import head_fisher
     from evenhand.fisher.hooks import group_fisher
@@ -45,6 +46,7 @@ __version__ = "0.1.0"
 _HOMES = {
     # verbs
     "finetune": "evenhand.finetuning.finetune",
+    "finetune_labels": "evenhand.finetuning.several_labels",
     "compare": "evenhand.experiments.compare.run",
     "sweep": "evenhand.experiments.sweep",
     "plan": "evenhand.finetuning.plan",
@@ -64,6 +66,7 @@ _HOMES = {
     "Criterion": "evenhand.criteria",
     # what comes out
     "Result": "evenhand.finetuning.result",
+    "LabelResults": "evenhand.finetuning.several_labels",
     "FairModel": "evenhand.finetuning.fair_model",
     "DeepReadout": "evenhand.models.deep_readout",
     "Audit": "evenhand.auditing.result",
@@ -102,6 +105,7 @@ __all__ = [
     "GapLoss",
     "GroupFisher",
     "Groups",
+    "LabelResults",
     "LowRankLinear",
     "Plan",
     "Result",
@@ -114,6 +118,7 @@ __all__ = [
     "factorize",
     "factorize_",
     "finetune",
+    "finetune_labels",
     "fisher",
     "group_fisher",
     "head_fisher",

@@ -25,7 +25,12 @@ STUDIES = {
 """Studies, and what they write beside what they were asked."""
 
 
-COMMANDS = ("finetune", "compare", "sweep", "paper", "audit", *STUDIES)
+OF_LABELS = "finetune labels"
+"""The command of a run of several labels, each of which has a run of its own in a folder."""
+LABELS = "labels"
+
+
+COMMANDS = ("finetune", OF_LABELS, "compare", "sweep", "paper", "audit", *STUDIES)
 
 
 FILES = (
@@ -44,7 +49,7 @@ FILES = (
 """What runs write at the top of their folder; of others a run writes over none."""
 
 
-FOLDERS = ("model", "cells", "pieces", "runs")
+FOLDERS = ("model", "cells", "pieces", "runs", LABELS)
 
 
 @contextmanager
@@ -100,6 +105,21 @@ def require_free(folder: Path, command: str) -> None:
         )
     if run not in (None, command):
         raise InputError(f"{folder} holds a run of evenhand {run}: give another --output")
+
+
+def require_one_label(folder: Path) -> None:
+    """Refuse a run of several labels, where one model is wanted.
+
+    Raises:
+        InputError: the folders of its labels are named.
+    """
+    runs = sorted(each for each in folder.glob(f"{LABELS}/*") if (each / CONFIG).is_file())
+    if runs and not (folder / "model").is_dir():
+        names = listed(one.name for one in runs)
+        raise InputError(
+            f"{folder} holds a run for each of its {len(runs)} labels ({names}): give the folder "
+            f"of one, such as {runs[0]}"
+        )
 
 
 def _is_bare(path: Path) -> bool:

@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 from evenhand._base.made_from import MADE_FROM
+from evenhand._base.run_folder import LABELS
 from evenhand._base.seals import unsealed
 from evenhand.errors import ArtefactError
 
@@ -45,9 +46,10 @@ class Difference:
 def differences(first: Path, second: Path) -> list[Difference]:
     """Every number of the tables and the model of ``first`` that ``second`` gives otherwise."""
     found: list[Difference] = []
-    for name in _names(first, second, "*.csv"):
+    for name in _names(first, second, "*.csv", f"{LABELS}/*/*.csv"):
         found += _tables(name, _rows(first / name), _rows(second / name))
-    for name in _names(first, second, "model/**/*.safetensors"):
+    models = "model/**/*.safetensors"
+    for name in _names(first, second, models, f"{LABELS}/*/{models}"):
         found += _weights(name, first / name, second / name)
     return found
 
@@ -62,9 +64,12 @@ def changed_inputs(first: Path, second: Path) -> list[str]:
     ]
 
 
-def _names(first: Path, second: Path, pattern: str) -> list[str]:
+def _names(first: Path, second: Path, *patterns: str) -> list[str]:
     found = {
-        path.relative_to(top).as_posix() for top in (first, second) for path in top.glob(pattern)
+        path.relative_to(top).as_posix()
+        for top in (first, second)
+        for pattern in patterns
+        for path in top.glob(pattern)
     }
     return sorted(found)
 
@@ -97,7 +102,17 @@ def _tables(
 
 
 def _row_name(row: dict[str, str]) -> str:
-    keys = ("source", "method", "setting", "seed", "claim", "comparison", "attribute", "group")
+    keys = (
+        "label",
+        "source",
+        "method",
+        "setting",
+        "seed",
+        "claim",
+        "comparison",
+        "attribute",
+        "group",
+    )
     return ", ".join(row[key] for key in keys if row.get(key))
 
 

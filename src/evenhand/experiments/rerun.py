@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from evenhand._base.asked import CONFIG, read_asked
-from evenhand._base.run_folder import run_folder
+from evenhand._base.run_folder import OF_LABELS, run_folder
 from evenhand._base.seals import check_sums
 from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.experiments.agreement import Difference, changed_inputs, differences
@@ -178,6 +178,14 @@ def _finetune(config: dict[str, Any], where: Where) -> Run:
     return run
 
 
+def _finetune_labels(config: dict[str, Any], where: Where) -> Run:
+    from evenhand.finetuning.several_labels import finetune_recipe
+
+    _require(config, ("task", "label", "bounds", "criterion", "confidence", "seed"))
+    asked = _recipe(FinetuneRequest.from_config(config), where)
+    return partial(finetune_recipe, asked, where.output, jobs=where.jobs)
+
+
 def _require(config: dict[str, Any], keys: Sequence[str]) -> None:
     for key in keys:
         config[key]  # a KeyError names what is missing
@@ -237,6 +245,7 @@ Run = Callable[[], Any]
 
 RUNS: dict[str, Callable[[dict[str, Any], Where], Run]] = {
     "finetune": _finetune,
+    OF_LABELS: _finetune_labels,
     "compare": _compare,
     "paper": _paper,
     "audit": _audit,

@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand._base.run_folder import require_one_label
 from evenhand._base.seals import SUMS, check_sums, unsealed
 from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.finetuning.fair_model import FairModel
@@ -64,7 +65,8 @@ def load(
         prepare: the function that prepares its inputs, where the model was given one of yours.
 
     Raises:
-        InputError: no run and no model there; or ``into`` or ``prepare`` is needed.
+        InputError: no run and no model there, or a run of several labels; or ``into`` or
+            ``prepare`` is needed.
         ArtefactError: a file is missing, was changed or is damaged; it is named.
         ModelError: ``into`` has other parameters.
 
@@ -79,6 +81,7 @@ def load(
     if not (folder / saving.SEAL).is_file():
         where = folder / "model"
         if not folder.is_dir() or not (where / saving.SEAL).is_file():
+            require_one_label(folder)
             if (folder / SUMS).is_file():
                 _refuse_changed(folder)
             raise InputError(

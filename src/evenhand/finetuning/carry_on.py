@@ -95,7 +95,7 @@ def adult_carried_on(old: FairModel, request: FinetuneRequest, seed: int) -> Sta
     from evenhand.tasks.datasets.adult import adult
     from evenhand.tasks.table_encoder import TableEncoder
 
-    label = request.label or "income"
+    label = request.one_label or "income"
     if old.label != label or not isinstance(old.raw, TableEncoder):
         raise InputError(
             f"the run in {request.from_run} decides {old.label}, and {label} is asked for: carry "

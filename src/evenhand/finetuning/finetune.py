@@ -167,16 +167,30 @@ def finetune(
         >>> result.promised
         True
     """  # noqa: DOC502
-    stage, request = stage_given(
-        model,
-        data,
-        asked,
-        groups=groups,
-        classes=classes,
-        head=head,
-        processor=processor,
-        progress=progress,
-    )
+    how = {"classes": classes, "head": head, "processor": processor, "progress": progress}
+    return finetune_given(model, data, asked, groups=groups, **how)
+
+
+def finetune_given(
+    model: nn.Module | Backbone | None,
+    data: tuple[Any, ...],
+    asked: Mapping[str, Any],
+    *,
+    groups: str,
+    **how: Any,
+) -> Result:
+    """What :func:`finetune` does, with ``how`` the stage is made: see ``stage_given``.
+
+    Raises:
+        InputError: several labels.
+    """
+    label = asked.get("label")
+    if label is not None and not isinstance(label, str):
+        raise InputError(
+            f"label is the name of one column, found {str(label)[:80]}: for several use "
+            "evenhand.finetune_labels(..., labels=[…])"
+        )
+    stage, request = stage_given(model, data, asked, groups=groups, **how)
     result = finetune_stage(stage, request, on_event=asked.get("on_event"))
     config = {**result.run.config, "command": "evenhand.finetune", "task": stage.task}
     config |= {"groups": groups, **{k: v for k, v in asked.items() if k in COLUMNS}}

@@ -35,6 +35,8 @@ COLUMNS = (
     "weight_kind",
 )
 """What is asked of a table that is given."""
+KEPT_IN = "features_kept_in"
+"""Where several calls keep the features of a module that they share."""
 
 
 def stage_given(
@@ -49,6 +51,9 @@ def stage_given(
     progress: bool = False,
 ) -> tuple[Stage, FinetuneRequest]:
     """What :func:`evenhand.finetune` and :func:`evenhand.plan` are called with, made ready.
+
+    Features of a backbone are kept in the platform's cache, those of a module in ``asked``'s
+    :data:`KEPT_IN` alone.
 
     Raises:
         InputError: data of another form, or an option that cannot be.
@@ -65,6 +70,7 @@ def stage_given(
     columns = {key: given.pop(key) for key in COLUMNS if key in given}
     weights = given.pop("sample_weight", None)
     given.pop("on_event", None)
+    cache = given.pop(KEPT_IN, None)
     name = given.pop("name", "task")
     bounds = parse_bounds(given.pop("bound", None))
     given["bound"] = {bound.criterion: bound.limit for bound in bounds}
@@ -77,12 +83,15 @@ def stage_given(
     whole = isinstance(model, Backbone)
     if backbone is not None and not whole:
         backbone = replace(backbone, classes=task.classes)
+    if backbone is not None and request.fresh_head:
+        backbone = replace(backbone, pretrained_head=False)
     running: Running = {**request.running, "progress": progress}
     stage = task_stage(
         task,
         backbone,
         seed=request.seed,
-        use_cache=whole,
+        cache=cache,
+        use_cache=whole or cache is not None,
         depth=request.depth,
         **running,
     )
@@ -166,10 +175,10 @@ def _of_table(
     given = dict(options)
     if given["name"] == "task" and isinstance(rows, str | Path):
         del given["name"]  # the file's own
-    return load(_read_by(backbone), data=rows, groups=groups, **given)
+    return load(read_by(backbone), data=rows, groups=groups, **given)
 
 
-def _read_by(backbone: Backbone | None) -> str:
+def read_by(backbone: Backbone | None) -> str:
     """What a model reads of a table: its columns, a text or an image."""
     from evenhand.models.prepare import PrepareTexts
 

@@ -149,13 +149,14 @@ class Recipe:
             return self._old.backbone
         if self.config.model is None:
             return None
-        return load(
+        backbone = load(
             self.config.model,
             weights=self.config.weights,
             head=self.config.head,
             size=self.config.image_size,
             max_length=self.config.max_length,
         )
+        return replace(backbone, pretrained_head=False) if self.config.fresh_head else backbone
 
     def _adult(self, seed: int) -> Stage:
         from evenhand.finetuning.carry_on import adult_carried_on
@@ -166,20 +167,28 @@ class Recipe:
         return adult_stage(
             seed=seed,
             group=",".join(self.config.groups) or "sex",
-            label=self.config.label or "income",
+            label=self.config.one_label or "income",
             layers=self.config.layers,
             cache=self.cache,
             depth=self.config.depth,
         )
 
 
-def recipe(task: str, *, cache: Path | None = None, progress: bool = False, **given: Any) -> Recipe:
+def recipe(
+    task: str,
+    *,
+    cache: Path | None = None,
+    progress: bool = False,
+    several: bool = False,
+    **given: Any,
+) -> Recipe:
     """The recipe for a built-in task's name or a task file.
 
     Args:
         task: its name, or the path of a task file.
         cache: root of the caches; None for the platform's.
         progress: show bars on long work.
+        several: labels may be asked for.
         given: options of :class:`~evenhand.finetuning.request.FinetuneRequest`, in place of the
             file's.
 
@@ -199,4 +208,7 @@ def recipe(task: str, *, cache: Path | None = None, progress: bool = False, **gi
             f"no task {task!r}: give a task file (evenhand init > task.yaml) or one of "
             f"{', '.join(names())}"
         )
-    return Recipe(request.changed(given), cache, progress)
+    made = Recipe(request.changed(given), cache, progress)
+    if not several:
+        _ = made.config.one_label  # an InputError where there are more
+    return made

@@ -16,6 +16,7 @@ from evenhand._base import option_checks as check
 from evenhand._base.devices import PRECISIONS
 from evenhand._base.requests import Options, plain
 from evenhand._base.requests import option as of_request
+from evenhand._base.text import listed
 from evenhand._base.weight_kinds import KINDS
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
@@ -56,7 +57,12 @@ class FinetuneRequest:
     data: Path | None = option(
         None, check.path, "The task's data: a file, folder or zip.", only=NEEDS_DATA
     )
-    label: str | None = option(None, check.text, "What to predict, where the task has a choice.")
+    label: str | tuple[str, ...] | None = option(
+        None,
+        of_task.labels,
+        "What to predict, where the task has a choice; repeat for a model each of several.",
+        many=True,
+    )
     positive: Any = option(
         None, of_task.positive, "Value of the label that counts as positive.", only=FILES, many=True
     )
@@ -240,6 +246,27 @@ class FinetuneRequest:
         return self.name or self.task
 
     @property
+    def labels(self) -> tuple[str, ...]:
+        """The labels to predict, each by a model of its own; none where the task has its own."""
+        if self.label is None:
+            return ()
+        return (self.label,) if isinstance(self.label, str) else self.label
+
+    @property
+    def one_label(self) -> str | None:
+        """The label to predict; None for the task's own.
+
+        Raises:
+            InputError: there are several.
+        """
+        if len(self.labels) > 1:
+            raise InputError(
+                f"one label can be predicted here, found {listed(self.labels)}: give one of them "
+                "(evenhand finetune, evenhand.finetune_labels and study labels take several)"
+            )
+        return self.labels[0] if self.labels else None
+
+    @property
     def running(self) -> Running:
         """How the model is run for its features."""
         return {
@@ -326,13 +353,20 @@ class FinetuneRequest:
             found.append(("layers", "are those of the run that is carried on"))
         if "weights" in given and self.model is None and "weights" not in dict(found):
             found.append(("weights", "are those of a model: give that too"))
+        if len(self.labels) > 1:
+            found += _problems_of_several(self)
         return found
 
     def options(self, *, seed: int | None = None) -> dict[str, Any]:
-        """The arguments of the task's function; ``seed`` overrides the request's."""
+        """The arguments of the task's function; ``seed`` overrides the request's.
+
+        Raises:
+            InputError: several labels.
+        """  # noqa: DOC502
         from evenhand.tasks import arguments
 
         takes = arguments(self.task)
+        label = self.one_label
         options: dict[str, Any] = {"seed": self.seed if seed is None else seed}
         face = self.task not in FILES
         if self.groups:
@@ -341,6 +375,7 @@ class FinetuneRequest:
             listed = GroupColumns(self.groups, self.bins) if self.bins else self.groups
             options["group" if face else "groups"] = ",".join(self.groups) if face else listed
         asked = {key: getattr(self, key) for key in OPTIONS if key in takes and key not in options}
+        asked |= {"label": label} if "label" in takes else {}
         return options | {key: value for key, value in asked.items() if value not in (None, ())}
 
     def load(self, *, seed: int | None = None, **more: Any) -> Task:
@@ -382,6 +417,14 @@ class FinetuneRequest:
         import yaml
 
         return hashlib.sha256(yaml.safe_dump(self.to_config()).encode()).hexdigest()
+
+
+def _problems_of_several(request: FinetuneRequest) -> list[tuple[str, str]]:
+    """What several labels leave no room for."""
+    if request.from_run is not None:
+        return [("label", "is several, and the run to carry on from decides one: give that one")]
+    read = [label for label in request.labels if label in (request.features or ())]
+    return [("features", f"holds {read[0]!r}, which is one of the labels")] if read else []
 
 
 OPTIONS = Options(FinetuneRequest)

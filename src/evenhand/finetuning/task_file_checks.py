@@ -32,6 +32,17 @@ def kind(value: Any) -> str:
     return one_of(TASKS)(value)
 
 
+def labels(value: Any) -> str | tuple[str, ...]:
+    """The label's column, or several: a list of two or more, each once."""
+    listed = [text(one) for one in (value if isinstance(value, list | tuple) else [value])]
+    twice = [one for one in listed if listed.count(one) > 1]
+    if twice:
+        raise InputError(f"{SHORT.repr(twice[0])} is given {listed.count(twice[0])} times")
+    if not listed:
+        raise InputError("expected a column's name or a list of them, found none")
+    return listed[0] if len(listed) == 1 else tuple(listed)
+
+
 def folder_name(value: Any) -> str:
     """A name that can be that of a folder: results are kept under it."""
     name = text(value)

@@ -11,8 +11,9 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.arrays import IntArray, Table
-from evenhand._base.columns import column
+from evenhand._base.columns import column, columns
 from evenhand._base.names import name_of
+from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.tasks.labels import MAX_CLASSES, code_labels
 
@@ -37,7 +38,9 @@ def code_splits(
         InputError: labels that are missing, of several kinds in one split or between splits, not
             among the classes, or too many.
     """
-    read = {split: column(values, f"the labels of {split}") for split, values in labels.items()}
+    read = {
+        split: _one_column(values, f"the labels of {split}") for split, values in labels.items()
+    }
     kinds = {split: _kind(values, split) for split, values in read.items() if len(values)}
     if len(set(kinds.values())) > 1:
         found = ", ".join(f"{kind} in {split}" for split, kind in kinds.items())
@@ -47,6 +50,16 @@ def code_splits(
     codes, names, notes = _coded(together, kind, None if classes is None else tuple(classes))
     ends = np.cumsum([len(values) for values in read.values()])[:-1]
     return dict(zip(read, np.split(codes, ends), strict=True)), names, notes
+
+
+def _one_column(values: Any, what: str) -> Table:
+    found = values if isinstance(values, Mapping) else columns(values, what)
+    if len(found) > 1:
+        raise InputError(
+            f"{what} are {len(found)} columns ({listed(map(str, found))}): give one, or all to "
+            "evenhand.finetune_labels"
+        )
+    return column(values, what)
 
 
 def _kind(values: Table, split: str) -> str:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand._base.asked import read_asked
+from evenhand._base.run_folder import require_one_label
 from evenhand._base.seals import check_sums
 from evenhand.auditing.watching.request import WatchRequest
 from evenhand.criteria import STANDARD, Criterion
@@ -55,6 +56,7 @@ def read_promised(run: Path, asked: WatchRequest) -> Promised:
             of no column.
         ArtefactError: its files are damaged.
     """
+    require_one_label(run)
     config = read_asked(run)
     wrong = [line for line in check_sums(run) if RESULT in line or "config.yaml" in line]
     if wrong:
