@@ -252,3 +252,26 @@ def test_a_weight_that_is_none_is_named_and_nothing_is_written(run, tmp_path, we
     data = write(frame.assign(w=0.0), tmp_path / "zero.parquet")
     with pytest.raises(InputError, match="zero in all 200 decided rows"):
         eh.predict(run[1], data, tmp_path / "scored.csv", weight="w")
+
+
+@pytest.mark.parametrize("odd", [np.inf, -np.inf, 1e39, -1e300])
+@pytest.mark.parametrize("form", ["csv", "parquet"])
+def test_infinities_count_as_missing_and_are_named(run, tmp_path, odd, form):
+    frame = new_rows()
+    empty = frame.assign(pay=frame["pay"].where(np.arange(200) >= 3))
+    frame.iloc[:3, frame.columns.get_loc("pay")] = odd
+    found = eh.predict(run[1], write(frame, tmp_path / f"new.{form}"), tmp_path / "scored.csv")
+    assert "pay: 3 values are infinite (or beyond 3.4e38) and count as missing" in " ".join(
+        found.drift.sentences()
+    )
+    kept = unsealed((tmp_path / "scored.csv.drift.json").read_bytes())["columns"]
+    assert kept["pay"] == {
+        "missing": 3 / 200,
+        "missing in the run's training rows": 0,
+        "missing as unusable": 3 / 200,
+    }
+    assert "missing as unusable" not in kept["age"]
+    assert found.to_dict()["drift"]["columns"] == kept
+    missing = eh.predict(run[1], write(empty, tmp_path / f"e.{form}"), tmp_path / "empty.csv")
+    assert scored(found.output)["score"].tolist() == scored(missing.output)["score"].tolist()
+    assert not any("count as missing" in line for line in missing.drift.sentences())

@@ -28,6 +28,8 @@ class Drift:
         rows, decided: how many were seen, and have a decision.
         decisions: how many were decided so, by class.
         missing, unseen: column to how many values were.
+        unusable: column to how many of the missing values are there, but no number (or date).
+        unusable_is: column to what such values are, in words.
     """
 
     classes: tuple[str, ...]
@@ -39,6 +41,8 @@ class Drift:
     decisions: Counter[str] = field(default_factory=Counter)
     missing: Counter[str] = field(default_factory=Counter)
     unseen: Counter[str] = field(default_factory=Counter)
+    unusable: Counter[str] = field(default_factory=Counter)
+    unusable_is: dict[str, str] = field(default_factory=dict)
 
     @classmethod
     def of(cls, model: FairModel) -> Drift:
@@ -49,6 +53,7 @@ class Drift:
             model.decided,
             {column.name: column.missing_share for column in columns},
             tuple(column.name for column in columns if isinstance(column, CategoryColumn)),
+            unusable_is={column.name: column.unusable for column in columns},
         )
 
     def add(self, rows: int, found: Decisions) -> None:
@@ -59,6 +64,7 @@ class Drift:
         self.decisions.update(dict(zip(self.classes, counts.tolist(), strict=True)))
         self.missing.update(found.missing)
         self.unseen.update(found.unseen)
+        self.unusable.update(found.unusable)
 
     def share(self, count: int) -> float:
         """A count as a share of the rows seen."""
@@ -86,6 +92,8 @@ class Drift:
         }
         if name in self.categories:
             shares["unseen"] = self.share(self.unseen[name])
+        if self.unusable[name]:
+            shares["missing as unusable"] = self.share(self.unusable[name])
         return shares
 
     def sentences(self) -> list[str]:
@@ -97,6 +105,11 @@ class Drift:
             now = self.share(self.missing[column])
             if abs(now - before) > NOTABLE:
                 said.append(f"{column}: {now:.1%} missing, {before:.1%} in the run's training rows")
+        for column, count in self.unusable.items():
+            verb = "value is" if count == 1 else "values are"
+            said.append(
+                f"{column}: {count:,} {verb} {self.unusable_is[column]} and count as missing"
+            )
         for column in self.categories:
             unseen = self.share(self.unseen[column])
             if self.unseen[column]:

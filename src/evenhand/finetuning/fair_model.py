@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -41,6 +41,7 @@ class Decisions:
         reasons: row to why it could not be read.
         missing: column to how many of its values were missing.
         unseen: column to how many of its values no training row had.
+        unusable: column to how many of its missing values are there, but infinite or no number.
     """
 
     codes: IntArray
@@ -48,6 +49,7 @@ class Decisions:
     reasons: dict[int, str]
     missing: dict[str, int] = field(default_factory=dict)
     unseen: dict[str, int] = field(default_factory=dict)
+    unusable: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +172,13 @@ class FairModel:
             inputs = encoded.inputs[start : start + TABLE_BATCH]
             logits[start : start + TABLE_BATCH] = self.head.logits(self._features(inputs))
         logits[list(encoded.refused)] = np.nan
-        return self._decided(logits, encoded.refused, encoded.missing, encoded.unseen)
+        found = self._decided(logits, encoded.refused)
+        return replace(
+            found,
+            missing=encoded.missing,
+            unseen=encoded.unseen,
+            unusable=encoded.unusable,
+        )
 
     def _features(self, inputs: Any) -> FloatArray:
         features: FloatArray = self.backbone.features(inputs).float().cpu().numpy()
@@ -219,13 +227,7 @@ class FairModel:
             return ["" if _absent(text) else text for text in rows], {}
         return _images(rows)
 
-    def _decided(
-        self,
-        logits: FloatArray,
-        reasons: dict[int, str],
-        missing: dict[str, int] | None = None,
-        unseen: dict[str, int] | None = None,
-    ) -> Decisions:
+    def _decided(self, logits: FloatArray, reasons: dict[int, str]) -> Decisions:
         read = ~np.isnan(logits).any(axis=1)
         codes = np.full(len(logits), -1, dtype=np.int64)
         if len(self.classes) == 2 and self.threshold is not None:
@@ -233,7 +235,7 @@ class FairModel:
             codes[read] = logits[read, 1] - logits[read, 0] > edge
         else:
             codes[read] = logits[read].argmax(axis=1)
-        return Decisions(codes, softmax(logits), reasons, missing or {}, unseen or {})
+        return Decisions(codes, softmax(logits), reasons)
 
     def to_sklearn(self) -> Pipeline:
         """The model as a scikit-learn ``Pipeline`` that decides raw rows as it does.

@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
+from evenhand._base.paths import path_of
 from evenhand.errors import ArtefactError, InputError
 
 MAX_MEMBERS = 2_000_000
@@ -193,7 +194,7 @@ def open_archive(path: str | Path) -> Archive:
         InputError: nothing there, or neither of the two.
         ArtefactError: a damaged zip file.
     """  # noqa: DOC502
-    path = Path(path).expanduser()
+    path = path_of(path, "a folder or zip of images").expanduser()
     if path.is_dir():
         return FolderArchive(path)
     if not path.exists():

@@ -8,7 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from evenhand.tasks.column_values import categories_of, days_of, infinite_in, numbers_of
+from evenhand.tasks.column_values import (
+    categories_of,
+    days_of,
+    numbers_and_infinities_of,
+    numbers_of,
+)
 from evenhand.tasks.dates import ISO, order_of
 from evenhand.tasks.missing import Missing
 from evenhand.tasks.numbers import are_codes, currencies, decimal_mark, parts_thousands
@@ -89,7 +94,7 @@ def _as_numbers(
     texts = [] if pd.api.types.is_numeric_dtype(column) else sorted(different)
     mark, doubtful = (decimal, False) if decimal or not texts else decimal_mark(texts)
     signs = currencies(texts)
-    values, bad = numbers_of(column, missing, mark or ".")
+    values, bad, infinite = numbers_and_infinities_of(column, missing, mark or ".")
     found = int(np.isfinite(values).sum())
     if not found or found < MOSTLY * (found + int(bad.sum())) or len(signs) > 1:
         return None
@@ -105,7 +110,7 @@ def _as_numbers(
     if said:
         notes.append(f"feature {name!r} was read as numbers: {', '.join(said)}")
     notes += _garbage(name, int(bad.sum()), "numbers")
-    notes += _garbage(name, infinite_in(column, missing, mark or "."), "finite (or beyond 3.4e38)")
+    notes += _garbage(name, int(infinite.sum()), "finite (or beyond 3.4e38)")
     return Told(NUMBER, mark or ".", tuple(notes), parts_thousands(texts, mark or "."))
 
 

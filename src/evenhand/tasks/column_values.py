@@ -37,14 +37,17 @@ def numbers_of(
         decimal: the decimal mark of numbers written as texts.
         grouped: the other mark may part thousands where it could be the decimal mark as well.
     """
+    values, bad, _ = numbers_and_infinities_of(column, missing, decimal, grouped=grouped)
+    return values, bad
+
+
+def numbers_and_infinities_of(
+    column: pd.Series[Any], missing: Missing, decimal: str = ".", *, grouped: bool = True
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    """:func:`numbers_of`, and (n,) True where a number is infinite, or in float32 would be."""
     values, bad = _numbers_as_written(column, missing, decimal, grouped)
-    return np.where(np.abs(values) <= LARGEST, values, np.nan), bad
-
-
-def infinite_in(column: pd.Series[Any], missing: Missing, decimal: str = ".") -> int:
-    """How many numbers of a column are infinite, or so large that float32 has them so."""
-    values, _ = _numbers_as_written(column, missing, decimal, True)
-    return int((np.abs(values) > LARGEST).sum())
+    infinite = np.abs(values) > LARGEST
+    return np.where(infinite, np.nan, values), bad, infinite
 
 
 def _numbers_as_written(

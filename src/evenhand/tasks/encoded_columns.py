@@ -11,7 +11,11 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import FloatArray
-from evenhand.tasks.column_values import categories_of, days_of, numbers_of
+from evenhand.tasks.column_values import (
+    categories_of,
+    days_of,
+    numbers_and_infinities_of,
+)
 from evenhand.tasks.dates import ISO
 from evenhand.tasks.missing import Missing
 
@@ -23,11 +27,19 @@ RARE_NAME = "(rare)"
 
 @dataclass(frozen=True)
 class Block:
-    """What a column's values were: (n,) True where one cannot be held, and two counts."""
+    """What a column's values were: (n,) True where one cannot be held, and three counts.
+
+    Attributes:
+        bad: where a value cannot be held, so that the row is refused.
+        missing: how many were missing, or count as such.
+        unseen: how many no training row had.
+        unusable: how many of the missing ones are there, but no number (or date) to work with.
+    """
 
     bad: npt.NDArray[np.bool_]
     missing: int
     unseen: int = 0
+    unusable: int = 0
 
 
 @dataclass(frozen=True)
@@ -58,6 +70,11 @@ class Column:
     def holds(self) -> str:
         """What a value of the column is called."""
         return "number"
+
+    @property
+    def unusable(self) -> str:
+        """What values count as missing although something is there."""
+        return "infinite (or beyond 3.4e38)"
 
     @property
     def feature_names(self) -> tuple[str, ...]:
@@ -107,6 +124,13 @@ class NumberColumn(Column):
         return "date" if self.date else "number"
 
     @property
+    def unusable(self) -> str:
+        """What values count as missing although something is there."""
+        if self.date:
+            return "no date"
+        return "no number, or infinite (beyond 3.4e38)" if self.lenient else super().unusable
+
+    @property
     def feature_names(self) -> tuple[str, ...]:
         """The column itself, and the missing flag."""
         return (self.name, f"missingindicator_{self.name}") if self.flag else (self.name,)
@@ -115,8 +139,11 @@ class NumberColumn(Column):
         """Write the numbers of n values to ``into`` (n, width)."""
         if self.date:
             found, bad = days_of(values, self.words, self.order)
+            infinite = np.zeros(len(bad), dtype=bool)
         else:
-            found, bad = numbers_of(values, self.words, self.decimal, grouped=self.grouped)
+            found, bad, infinite = numbers_and_infinities_of(
+                values, self.words, self.decimal, grouped=self.grouped
+            )
         absent = np.isnan(found)
         filled = np.where(absent, self.median, found)
         if self.log:
@@ -128,7 +155,8 @@ class NumberColumn(Column):
             into[:, 1] = (absent - self.flag[0]) / self.flag[1]
         beyond = ~np.isfinite(into[:, 0])
         refused = beyond if self.lenient else bad | beyond
-        return Block(refused, int((absent & ~refused).sum()))
+        unusable = (bad | infinite) & ~refused
+        return Block(refused, int((absent & ~refused).sum()), unusable=int(unusable.sum()))
 
 
 @dataclass(frozen=True)
@@ -145,12 +173,12 @@ class BinColumn(Column):
 
     def encode(self, values: pd.Series[Any], into: FloatArray) -> Block:
         """Write the numbers of n values to ``into`` (n, width)."""
-        found, bad = numbers_of(values, self.words)
+        found, bad, infinite = numbers_and_infinities_of(values, self.words)
         absent = np.isnan(found)
         filled = np.where(absent, self.median, found)
         place = np.searchsorted(np.asarray(self.edges), filled, side="right")
         into[np.arange(len(place)), place] = 1
-        return Block(bad, int((absent & ~bad).sum()))
+        return Block(bad, int((absent & ~bad).sum()), unusable=int(infinite.sum()))
 
 
 @dataclass(frozen=True)

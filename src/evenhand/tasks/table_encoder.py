@@ -27,12 +27,14 @@ class Encoded:
         refused: row to the reason: a value that its column cannot hold.
         missing: column to how many values were missing.
         unseen: column to how many values were not among those of the training rows.
+        unusable: column to how many of the missing values are there, but infinite or no number.
     """
 
     inputs: FloatArray
     refused: dict[int, str]
     missing: dict[str, int]
     unseen: dict[str, int]
+    unusable: dict[str, int]
 
 
 @dataclass(frozen=True)
@@ -92,13 +94,15 @@ class TableEncoder:
         self.require(list(frame.columns))
         inputs = np.zeros((len(frame), self.width), dtype=np.float32)
         refused: dict[int, list[str]] = {}
-        missing, unseen, start = {}, {}, 0
+        missing, unseen, unusable, start = {}, {}, {}, 0
         for column in self.columns:
             block: Block = column.encode(
                 frame[column.name], inputs[:, start : start + column.width]
             )
             start += column.width
             missing[column.name] = int(block.missing)
+            if block.unusable:
+                unusable[column.name] = int(block.unusable)
             if isinstance(column, CategoryColumn):
                 unseen[column.name] = int(block.unseen)
             for row in np.flatnonzero(block.bad):
@@ -108,7 +112,7 @@ class TableEncoder:
                 )
         reasons = {row: "; ".join(found) for row, found in sorted(refused.items())}
         inputs[list(reasons)] = 0
-        return Encoded(inputs, reasons, missing, unseen)
+        return Encoded(inputs, reasons, missing, unseen, unusable)
 
     def to_dict(self) -> dict[str, Any]:
         """The encoder as plain values, for JSON."""
