@@ -209,3 +209,20 @@ def test_frames_of_other_libraries_are_read(run):
     assert model.predict(polars.from_pandas(frame)).tolist() == expected
     arrow = pytest.importorskip("pyarrow")
     assert model.predict(arrow.Table.from_pandas(frame)).tolist() == expected
+
+
+@pytest.mark.parametrize("given", [None, b"runs/one", 3, ["runs/one"]])
+def test_what_is_no_folder_is_named_by_its_type(given, run, tmp_path):
+    model, found = run[0].fair_model, rf"found an? {type(given).__name__}$"
+    with pytest.raises(InputError, match=f"^the folder of a run is .* {found}"):
+        eh.load(given)
+    with pytest.raises(InputError, match=f"^the folder of a run is .* {found}"):
+        eh.watch(given, people(), label="repaid", prediction="member", groups="sex")
+    with pytest.raises(InputError, match=f"^the folder to write to is .* {found}"):
+        run[0].save(given)
+    with pytest.raises(InputError, match=f"^the folder of a model is .* {found}"):
+        eh.save(model, given)
+    with pytest.raises(InputError, match=f"^the data is .* {found}"):
+        eh.predict(model, given, tmp_path / "scored.csv")
+    with pytest.raises(InputError, match=f"^the file of decisions is .* {found}"):
+        eh.predict(model, "new.csv", given)

@@ -13,6 +13,7 @@ from collections.abc import Collection, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 
+from evenhand._base.paths import path_of
 from evenhand.errors import InputError
 
 LOCK = ".lock"
@@ -41,7 +42,7 @@ def write_atomically(path: str | Path, content: bytes | str) -> Path:
     Raises:
         InputError: the folder cannot be made or written, the disk is full, or the path is a folder.
     """
-    path = Path(path)
+    path = path_of(path, "the file to write")
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; give a file name")
     data = content.encode("utf-8") if isinstance(content, str) else content
@@ -68,7 +69,7 @@ def replaced_file(path: str | Path) -> Iterator[Path]:
     Raises:
         InputError: it cannot be written, the disk is full, or the path is a folder.
     """
-    path = Path(path)
+    path = path_of(path, "the file to write")
     if path.is_dir():
         raise InputError(f"cannot write {path}: it is a folder; give a file name")
     with _named(f"cannot write {path}"), ExitStack() as stack:
@@ -100,7 +101,7 @@ def replaced_folder(path: str | Path, *, dropped: Collection[str] = ()) -> Itera
     Raises:
         InputError: it cannot be written, or ``path`` is a file.
     """
-    path = Path(path)
+    path = path_of(path, "the folder to write")
     if path.exists() and not path.is_dir():
         raise InputError(f"cannot write the folder {path}: it is a file; give another name")
     with _named(f"cannot write {path}"):

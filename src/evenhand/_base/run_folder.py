@@ -10,6 +10,7 @@ from pathlib import Path
 from evenhand._base.asked import CONFIG, read_asked
 from evenhand._base.files import PART, held, make_private
 from evenhand._base.made_from import MADE_FROM
+from evenhand._base.paths import path_of
 from evenhand._base.seals import SUMS, names_in_sums
 from evenhand._base.text import listed
 from evenhand.errors import ArtefactError, InputError
@@ -68,7 +69,7 @@ def run_folder(path: str | Path, command: str, *, shared: bool = False) -> Itera
         InputError: it cannot be written, another process is writing there, it holds a run of
             another command, or files that no run wrote.
     """  # noqa: DOC502
-    folder = Path(path)
+    folder = path_of(path, "the folder to write to")
     require_free(folder, command)
     if shared:
         _make_shared(folder)

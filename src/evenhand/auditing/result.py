@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from evenhand._base.paths import path_of
 from evenhand._base.text import plural
 from evenhand.auditing import against, gate, sentences
 from evenhand.auditing.against import Difference
@@ -266,4 +267,4 @@ class Audit:
         """
         from evenhand.auditing.page.files import write
 
-        return write(self, Path(folder))
+        return write(self, path_of(folder, "the folder to write to"))

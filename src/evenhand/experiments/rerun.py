@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from evenhand._base.asked import CONFIG, read_asked
+from evenhand._base.paths import path_of
 from evenhand._base.run_folder import OF_LABELS, run_folder
 from evenhand._base.seals import check_sums
 from evenhand.errors import ArtefactError, EvenhandError, InputError
@@ -81,7 +82,7 @@ def rerun(folder: str | Path, where: Where) -> Rerun:
             criterion is code that is not trusted.
         ArtefactError: its config.yaml is damaged.
     """
-    folder = Path(folder)
+    folder = path_of(folder, "the folder of a run")
     if where.output.exists() and where.output.resolve() == folder.resolve():
         raise InputError(f"{folder} is the run itself: give another --output")
     config = read_run(folder)

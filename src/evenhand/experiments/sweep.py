@@ -73,8 +73,7 @@ def sweep(
             raise InputError(f"{key} is not swept over: a sweep is of one task, in one folder")
     every = [dict(zip(over, values, strict=True)) for values in itertools.product(*over.values())]
     asked = [replace(recipe, config=recipe.config.changed(values)) for values in every]
-    target = Path(folder)
-    with run_folder(target, "sweep"):
+    with run_folder(folder, "sweep") as target:
         base = {k: v for k, v in recipe.config.to_config().items() if k not in over}
         claim(target / RUNS, {"sweep": plain(base), "over": list(over), **recipe.inputs})
         write_config(target, {"command": "sweep", **base, "over": _plain(over)})

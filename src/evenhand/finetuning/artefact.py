@@ -8,6 +8,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand._base.paths import path_of
 from evenhand._base.run_folder import require_one_label
 from evenhand._base.seals import SUMS, check_sums, unsealed
 from evenhand.errors import ArtefactError, EvenhandError, InputError
@@ -77,7 +78,7 @@ def load(
         >>> list(model.predict({"age": [20, 65], "hours": [15, 55]}))  # raw rows, no group
         ['<=50K', '>50K']
     """  # noqa: DOC501, DOC502 - of those it catches, its own pass
-    folder = where = Path(folder)
+    folder = where = path_of(folder, "the folder of a run")
     if not (folder / saving.SEAL).is_file():
         where = folder / "model"
         if not folder.is_dir() or not (where / saving.SEAL).is_file():

@@ -14,6 +14,7 @@ from evenhand._base.arrays import IntArray
 from evenhand._base.devices import device_of
 from evenhand._base.files import replaced_file, write_atomically
 from evenhand._base.options import with_defaults
+from evenhand._base.paths import path_of
 from evenhand._base.seals import SUMS, names_in_sums, sealed
 from evenhand._base.text import listed
 from evenhand._base.torch_calls import placed
@@ -118,7 +119,7 @@ def predict(
         1000
     """  # noqa: DOC502
     model = run if isinstance(run, FairModel) else load(run)
-    output, source = Path(output), Path(data)
+    output, source = path_of(output, "the file of decisions"), path_of(data, "the data")
     _require_free(output, source, run)
     if model.raw is None:
         raise InputError(

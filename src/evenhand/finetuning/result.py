@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from evenhand._base.paths import path_of
 from evenhand.finetuning.stage import Stage
 from evenhand.heads.selection.fair_head import FairHead
 from evenhand.report.record import Run
@@ -73,18 +74,17 @@ class Result:
         from evenhand.report.files import write_run
         from evenhand.report.model_card import write as write_card
 
-        folder = Path(folder)
         model = self.fair_model
         name = f"{self.stage.backbone.name}-{self.stage.task}"
-        with run_folder(folder, "finetune"):
-            write_config(folder, self.run.config)
-            save(model, folder / "model", made_from=self.stage.fingerprints)
-            write_card(self.run, folder / "model", name=name, facts=card_facts(self, model))
-            written = write_run(self.run, folder)
-            kept = [file for file in (folder / "model").rglob("*") if file.is_file()]
-            names = [file.relative_to(folder).as_posix() for file in kept]
-            write_sums(folder, ["config.yaml", *names, *written])
-        return folder
+        with run_folder(folder, "finetune") as target:
+            write_config(target, self.run.config)
+            save(model, target / "model", made_from=self.stage.fingerprints)
+            write_card(self.run, target / "model", name=name, facts=card_facts(self, model))
+            written = write_run(self.run, target)
+            kept = [file for file in (target / "model").rglob("*") if file.is_file()]
+            names = [file.relative_to(target).as_posix() for file in kept]
+            write_sums(target, ["config.yaml", *names, *written])
+        return target
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,7 +97,7 @@ class Report:
         """Write report.html, one self-contained file."""
         from evenhand.report.html import write
 
-        return write(self.run, Path(path))
+        return write(self.run, path_of(path, "the page to write"))
 
     def __str__(self) -> str:
         from evenhand.report.terminal_table import comparison

@@ -86,13 +86,12 @@ class LabelResults:
         Raises:
             InputError: the folder cannot be written.
         """  # noqa: DOC502
-        folder = Path(folder)
-        with run_folder(folder, OF_LABELS):
-            write_config(folder, self.config)
+        with run_folder(folder, OF_LABELS) as target:
+            write_config(target, self.config)
             for label, where in self.report.folders.items():
-                self.results[label].save(folder / where)
-            _write(self.report, folder)
-        return folder
+                self.results[label].save(target / where)
+            _write(self.report, target)
+        return target
 
 
 class LabelsAsked(Asked, total=False):

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from evenhand._base.files import replaced_folder, write_atomically
+from evenhand._base.paths import path_of
 from evenhand._base.seals import file_digest, sealed, unsealed
 from evenhand.errors import ArtefactError, InputError, ModelError
 from evenhand.models.deep_readout import DeepReadout
@@ -57,7 +58,8 @@ def save(
             that its own library reads raw inputs again; None saves none.
         more: further files by name, sealed with the others.
     """
-    with replaced_folder(folder, dropped=_old_names(Path(folder))) as new:
+    folder = path_of(folder, "the folder of a model")
+    with replaced_folder(folder, dropped=_old_names(folder)) as new:
         kind, deep = DEEP, {}
         if isinstance(model, DeepReadout):
             deep = {"deep": {**model.plain(), **_read_model(model)}}
@@ -78,7 +80,7 @@ def save(
             **(about or {}),
         }
         write_atomically(new / SEAL, sealed(seal, indent=2) + "\n")
-    return Path(folder)
+    return folder
 
 
 def _old_names(folder: Path) -> set[str]:
@@ -148,7 +150,7 @@ def load(folder: str | Path, into: nn.Module | None = None) -> nn.Module:
         ArtefactError: the weights are not those that were sealed.
         ModelError: ``into`` has other parameters.
     """  # noqa: DOC502
-    folder = Path(folder)
+    folder = path_of(folder, "the folder of a model")
     seal = read_seal(folder)
     if seal.get("kind") == DEEP:
         return _deep(folder, seal, into)

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from evenhand._base.paths import path_of
 from evenhand._base.text import visible
 from evenhand.auditing.watching import log as logs
 from evenhand.auditing.watching.judge import (
@@ -95,7 +96,7 @@ def watch(run: str | Path, source: Any, *, log: Path | None = None, **options: A
         >>> found.broken
         False
     """  # noqa: DOC502
-    asked, run = WatchRequest.of(**options), Path(run)
+    asked, run = WatchRequest.of(**options), path_of(run, "the folder of a run")
     promised = read_promised(run, asked)
     with logs.opened(log or run / logs.NAME) as kept:
         mark = _mark(promised, asked)

@@ -76,8 +76,8 @@ def compare(
         recipe.all_deep,
     )
     config = {"command": "compare", **asked.to_config()}
-    with run_folder(folder, "compare"):
-        return _compare(Path(folder), config, asked, recipe, jobs, Telling("compare", on_event))
+    with run_folder(folder, "compare") as target:
+        return _compare(target, config, asked, recipe, jobs, Telling("compare", on_event))
 
 
 def _compare(
