@@ -38,7 +38,7 @@ TESTS = {
     "fisher/head_fisher": ["tests/fisher/test_head_fisher.py", "-k", "not adult and not seconds"],
     "heads/selection/select": ["tests/heads/selection/test_select.py"],
     "heads/selection/scored": ["tests/heads/selection/test_select.py"],
-    "heads/selection/cost": ["tests/heads/selection/test_select.py"],
+    "heads/selection/cost": ["tests/heads/selection/test_cost.py"],
     "heads/selection/rule": [
         "tests/heads/selection/test_select.py",
         "tests/metrics/test_bounds.py",
