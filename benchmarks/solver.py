@@ -12,7 +12,6 @@ from pathlib import Path
 from unittest.mock import patch
 
 import numpy as np
-import torch
 
 from benchmarks.measure import Options, in_turns
 from benchmarks.memory import high_water
@@ -73,7 +72,7 @@ def evaluation_of(rows: Rows, heads: int = 1) -> Callable[[], object]:
     atoms, number = atomic_cells(terms, len(rows))
     stream = Stream(rows.features, rows.labels, 2, atoms=Atoms(atoms, number))
     cells = tuple((term, cells_of_atoms(term, atoms, number)) for term in terms)
-    form = Dense(torch.as_tensor(np.array(rows.features[:2000])), 2, RIDGE)
+    form = Dense(np.array(rows.features[:2000]), 2, RIDGE)
     theta = form.pack(None)
     many = [Part(-1, len(rows), cells)] * heads, [1.0] * heads, [form] * heads, [theta] * heads
     return lambda: evaluate_heads(stream, *many)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import torch
-from torch import nn
 
 from evenhand._base.arrays import IntArray
 from evenhand.errors import InputError, ModelError
+
+if TYPE_CHECKING:
+    from torch import nn
 
 FloatArray = npt.NDArray[np.floating[Any]]
 
@@ -125,6 +126,8 @@ def put_head_(layer: nn.Linear, head: Head) -> None:
             f"{(layer.in_features, layer.out_features)}"
             + (" without a bias" if layer.bias is None else "")
         )
+    import torch
+
     with torch.no_grad():
         layer.weight.copy_(torch.as_tensor(head.weight.T.copy()))
         layer.bias.copy_(torch.as_tensor(head.bias))

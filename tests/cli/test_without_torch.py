@@ -1,5 +1,6 @@
 """What works where torch is not installed."""
 
+import json
 import os
 import subprocess
 import sys
@@ -69,6 +70,44 @@ def test_their_promise_is_watched(evenhand, decisions, tmp_path):
     evenhand("audit", decisions, *columns, "-o", tmp_path / "page")
     of_bound = ("--bound", "demographic_parity=0.2", "--prediction", "p")
     assert "kept" in evenhand("watch", tmp_path / "page", decisions, *of_bound).stdout
+
+
+@pytest.fixture
+def task(decisions, tmp_path):
+    """A task file of a table with numbers, categories and missing values."""
+    frame = pd.read_csv(decisions).head(1_000)
+    rng = np.random.default_rng(1)
+    frame["hours"] = frame["y"] + rng.normal(0, 1, len(frame))
+    frame["town"] = rng.choice(["Ulm", "Bonn", None], len(frame))
+    frame.drop(columns="p").to_csv(tmp_path / "people.csv", index=False)
+    (tmp_path / "task.yaml").write_text(
+        "task: table\ndata: people.csv\nlabel: y\ngroups: [sex]\nbound: {equalized_odds: 0.2}\n"
+    )
+    return tmp_path / "task.yaml"
+
+
+def test_what_a_bound_costs_is_planned(evenhand, task, tmp_path):
+    done = evenhand("plan", task, "-o", tmp_path / "price.html")
+    assert "promised" in done.stdout
+    assert (tmp_path / "price.html").is_file()
+
+
+def test_a_plan_is_the_same_with_torch(evenhand, task, tmp_path, monkeypatch):
+    import evenhand as eh
+
+    found = json.loads(evenhand("plan", task, "--json", "-q").stdout)
+    monkeypatch.chdir(tmp_path)
+    table = eh.tasks.table("people.csv", label="y", groups="sex")
+    peer = eh.plan(None, table, bound={"equalized_odds": 0.2})
+    told = found["curves"]["equalized_odds"]["prices"]
+    assert [one["error"] for one in told] == pytest.approx(
+        [one.error for one in peer.curve.prices], nan_ok=True
+    )
+
+
+def test_a_network_is_said_to_be_needed(evenhand):
+    done = evenhand("plan", "adult", codes=(1, 2))
+    assert "torch is missing" in done.stderr
 
 
 def test_a_task_file_is_begun(evenhand):

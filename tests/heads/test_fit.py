@@ -80,7 +80,7 @@ def test_stronger_means_smaller_soft_gaps_and_more_loss(make_rows):
     objective = Objective(rows.labels, terms_of(rows))
     losses, gaps = [], []
     for fit in fit_path(rows, HeadSpec(ridge=1e-3), PATH, terms_of(rows)):
-        logits = torch.tensor(fit.head.logits(rows.features))
+        logits = fit.head.logits(rows.features)
         losses.append(objective(logits, 0.0)[0])
         gaps.append(objective(logits, 1.0)[0] - losses[-1])
     assert losses == sorted(losses)
@@ -128,7 +128,7 @@ def test_full_centred_rank_of_several_classes_reaches_the_dense_optimum(make_row
 @pytest.mark.parametrize("classes", [2, 3])
 def test_gradients_of_every_form_are_those_of_finite_differences(make_rows, classes):
     rows = make_rows(n=120, d=4, classes=classes, unknown=0.1)
-    x = torch.tensor(rows.features)
+    x = rows.features
     rng = np.random.default_rng(5)
     hidden = Hidden(rng.normal(size=(4, 6)), rng.normal(size=6))
     objective = Objective(
@@ -163,7 +163,7 @@ def test_gradients_of_every_form_are_those_of_finite_differences(make_rows, clas
 @pytest.mark.parametrize("classes", [2, 3])
 def test_packing_a_head_and_unpacking_it_gives_its_logits(make_rows, classes):
     rows = make_rows(n=50, d=4, classes=classes)
-    x = torch.tensor(rows.features)
+    x = rows.features
     rng = np.random.default_rng(0)
     head = Head(rng.normal(size=(4, classes)), rng.normal(size=classes))
     low = factorize(head, rank=2).head
@@ -312,7 +312,7 @@ def test_an_anchored_ridge_draws_towards_the_old_head(make_rows, classes, rank):
 def test_an_anchored_ridge_is_its_value_and_its_gradient():
     """Against differences, for every form."""
     draw = np.random.default_rng(0)
-    x = torch.as_tensor(draw.normal(size=(40, 3)))
+    x = draw.normal(size=(40, 3))
     for classes in (2, 3):
         anchor = Head(draw.normal(size=(3, classes)), np.zeros(classes))
         forms = [

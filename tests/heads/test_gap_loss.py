@@ -26,9 +26,9 @@ def solvers(logits, labels, groups, criterion):
     names = tuple(str(g) for g in range(int(groups.max()) + 1))
     term = gap_term(labels.numpy(), Groups(groups.numpy(), names), classes, criterion)
     objective = Objective(labels.numpy(), [term])
-    plain, slope = objective(logits.detach(), 0.0)
-    with_gap, with_slope = objective(logits.detach(), 1.0)
-    return with_gap - plain, with_slope - slope
+    plain, slope = objective(logits.detach().numpy(), 0.0)
+    with_gap, with_slope = objective(logits.detach().numpy(), 1.0)
+    return with_gap - plain, torch.tensor(with_slope - slope)
 
 
 @pytest.mark.parametrize("criterion", CRITERIA)

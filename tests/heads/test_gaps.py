@@ -5,6 +5,7 @@ from dataclasses import FrozenInstanceError
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 
 from evenhand._base.distributed import World
 from evenhand.criteria import STANDARD, Criterion
@@ -67,7 +68,7 @@ def test_value_and_gradient_are_those_of_the_formula(criterion, groups, classes,
     logits = torch.tensor(rng.normal(size=(len(labels), classes)), requires_grad=True)
     strength = 1.7
     term = gap_term(labels, coded, names, criterion)
-    value, gradient = Objective(labels, [term])(logits.detach(), strength)
+    value, gradient = Objective(labels, [term])(logits.detach().numpy(), strength)
     penalty = formula(logits, labels, coded, names, criterion, BETA[criterion])
     nothing = criterion is Criterion.EQUAL_OPPORTUNITY and groups == classes == 2 and small
     assert (float(penalty.detach()) < 1e-6) == bool(nothing)
@@ -75,7 +76,7 @@ def test_value_and_gradient_are_those_of_the_formula(criterion, groups, classes,
     expected = torch.nn.functional.cross_entropy(logits, torch.tensor(labels)) + strength * penalty
     expected.backward()
     assert value == pytest.approx(float(expected.detach()), abs=1e-12)
-    torch.testing.assert_close(gradient, logits.grad, atol=1e-12, rtol=0)
+    np.testing.assert_allclose(gradient, logits.grad, atol=1e-12, rtol=0)
     by_label = criterion is not Criterion.DEMOGRAPHIC_PARITY
     assert term.dropped == ((((f"g{groups - 1}", "c1"),)) if small and by_label else ())
 
@@ -85,14 +86,14 @@ def test_value_and_gradient_are_those_of_the_formula(criterion, groups, classes,
 def test_predictive_equality_evens_out_the_rows_of_other_labels(groups, classes):
     """The penalty of equalized odds without the probabilities of the rows' own labels."""
     labels, coded, names = case(groups, classes)
-    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), classes)))
-    both = formula(logits, labels, coded, names, Criterion.EQUALIZED_ODDS, 4.0)
-    own = formula(logits, labels, coded, names, Criterion.EQUAL_OPPORTUNITY, 4.0)
+    logits = np.random.default_rng(1).normal(size=(len(labels), classes))
+    both = formula(torch.tensor(logits), labels, coded, names, Criterion.EQUALIZED_ODDS, 4.0)
+    own = formula(torch.tensor(logits), labels, coded, names, Criterion.EQUAL_OPPORTUNITY, 4.0)
     term = gap_term(labels, coded, names, "predictive_equality")
     found, gradient = Objective(labels, [term])(logits, 1.0)
     plain, _ = Objective(labels)(logits, 1.0)
     assert found - plain == pytest.approx(float(both - own), abs=1e-12)
-    step = torch.zeros_like(logits)
+    step = np.zeros_like(logits)
     step[3, 1] = 1e-5
     ahead, behind = (Objective(labels, [term])(logits + s * step, 1.0)[0] for s in (1, -1))
     assert float(gradient[3, 1]) == pytest.approx((ahead - behind) / 2e-5, abs=1e-9)
@@ -112,39 +113,37 @@ def test_criteria_are_trained_with_the_soft_gap_of_one_like_them():
 def test_one_logit_and_two_agree(criterion, groups):
     labels, coded, names = case(groups, 2)
     terms = gap_terms(labels, coded, names, criterion)
-    z = torch.tensor(np.random.default_rng(3).normal(size=(len(labels), 1)))
+    z = np.random.default_rng(3).normal(size=(len(labels), 1))
     objective = Objective(labels, terms)
     one, slope = objective(z, 2.0)
     for share in (0.0, 0.5, -1.0):
-        two, slopes = objective(torch.hstack([z * (share - 1), z * share]), 2.0)
+        two, slopes = objective(np.hstack([z * (share - 1), z * share]), 2.0)
         assert two == pytest.approx(one, abs=1e-12)
-        torch.testing.assert_close(slopes[:, 1:], slope, atol=1e-14, rtol=0)
-        torch.testing.assert_close(
-            slopes.sum(dim=1), torch.zeros(len(z)).double(), atol=1e-14, rtol=0
-        )
+        np.testing.assert_allclose(slopes[:, 1:], slope, atol=1e-14, rtol=0)
+        np.testing.assert_allclose(slopes.sum(axis=1), 0, atol=1e-14)
 
 
 def test_for_two_large_groups_it_is_the_squared_difference():
     labels, coded, names = case(2, 2, n=60_000)
-    z = torch.tensor(np.random.default_rng(3).normal(size=(len(labels), 1)) + coded.codes[:, None])
+    z = np.random.default_rng(3).normal(size=(len(labels), 1)) + coded.codes[:, None]
     term = gap_term(labels, coded, names, "dp")
     with_penalty, _ = Objective(labels, [term])(z, 1.0)
     without, _ = Objective(labels)(z, 1.0)
-    p = torch.sigmoid(z[:, 0]).numpy()
+    p = expit(z[:, 0])
     difference = p[coded.codes == 0].mean() - p[coded.codes == 1].mean()
     assert with_penalty - without == pytest.approx(difference**2, rel=0.01)
 
 
 def test_options_change_what_they_say():
     labels, coded, names = case(2, 2, small=10)
-    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
+    logits = np.random.default_rng(1).normal(size=(len(labels), 2))
     for options in ({"shrink": 0.0}, {"beta": 2.0}, {"beta": 0.5}, {"min_cell": 1}):
         term = gap_term(labels, coded, names, "eo", weight=3.0, softness=Softness(**options))
         value, _ = Objective(labels, [term])(logits, 1.0)
         chosen = {"beta": 4.0, "shrink": SHRINK, "min_cell": MIN_CELL} | options
         chosen["least"] = chosen.pop("min_cell")
         criterion = Criterion.EQUALIZED_ODDS
-        expected = formula(logits, labels, coded, names, criterion, **chosen)
+        expected = formula(torch.tensor(logits), labels, coded, names, criterion, **chosen)
         plain, _ = Objective(labels)(logits, 1.0)
         assert value - plain == pytest.approx(3 * float(expected))
 
@@ -191,7 +190,7 @@ def test_cells_are_as_large_as_in_all_processes(criterion):
 
 def test_a_mix_is_the_weighted_sum():
     labels, coded, names = case(3, 2)
-    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
+    logits = np.random.default_rng(1).normal(size=(len(labels), 2))
 
     def penalty(criteria):
         value, gradient = Objective(labels, gap_terms(labels, coded, names, criteria))(logits, 1.0)
@@ -202,17 +201,17 @@ def test_a_mix_is_the_weighted_sum():
     eo, eo_slope = penalty("eo")
     dp, dp_slope = penalty("dp")
     assert both == pytest.approx(2 * eo + 0.5 * dp)
-    torch.testing.assert_close(slope, 2 * eo_slope + 0.5 * dp_slope)
+    np.testing.assert_allclose(slope, 2 * eo_slope + 0.5 * dp_slope, atol=1e-12)
 
 
 def test_numbering_of_the_groups_does_not_matter():
     labels, coded, names = case(3, 2)
     other = Groups(np.array([2, 0, 1, -1])[coded.codes], coded.names)
-    logits = torch.tensor(np.random.default_rng(1).normal(size=(len(labels), 2)))
+    logits = np.random.default_rng(1).normal(size=(len(labels), 2))
     one = Objective(labels, gap_terms(labels, coded, names, "eo"))(logits, 1.0)
     two = Objective(labels, gap_terms(labels, other, names, "eo"))(logits, 1.0)
     assert one[0] == pytest.approx(two[0], abs=1e-14)
-    torch.testing.assert_close(one[1], two[1], atol=1e-15, rtol=0)
+    np.testing.assert_allclose(one[1], two[1], atol=1e-15, rtol=0)
 
 
 def test_where_there_is_nothing_to_even_out_the_term_is_inactive():

@@ -23,12 +23,12 @@ def head_on(classes):
 def test_unmoved_it_gives_the_head_s_logits(make_rows, layer, classes):
     rows = make_rows(n=60, classes=classes)
     head = head_on(classes)
-    form = Moved(torch.tensor(rows.features), classes, layer, head)
+    form = Moved(rows.features, classes, layer, head)
     theta = form.pack(head)
     expected = head.logits(np.maximum(rows.features @ layer.weight + layer.bias, 0))
     if classes == 2:
         expected = expected[:, 1:] - expected[:, :1]
-    np.testing.assert_allclose(form.logits(theta).numpy(), expected, atol=1e-12)
+    np.testing.assert_allclose(form.logits(theta), expected, atol=1e-12)
     assert form.ridge(theta)[0] == 0
     again = form.head(theta)
     np.testing.assert_allclose(np.diff(again.weight), np.diff(head.weight), atol=1e-12)
@@ -38,7 +38,7 @@ def test_unmoved_it_gives_the_head_s_logits(make_rows, layer, classes):
 def test_value_and_gradient_are_autograd_s_of_the_formula(make_rows, layer, classes):
     rows = make_rows(n=80, classes=classes)
     old = head_on(classes)
-    form = Moved(torch.tensor(rows.features), classes, layer, old)
+    form = Moved(rows.features, classes, layer, old)
     rng = np.random.default_rng(0)
     theta = form.pack(head_on(classes)) + 0.2 * rng.normal(size=sum(form.sizes))
     terms = gap_terms(rows.labels, rows.groups, rows.classes, "eo", beta=1.0)
@@ -62,7 +62,7 @@ def test_value_and_gradient_are_autograd_s_of_the_formula(make_rows, layer, clas
     penalty = 0.05 * (change * (gram @ change)).sum() + 0.05 * (dc**2).sum()
     penalty = penalty + 0.005 * ((w - w0) ** 2).sum()
     assert form.ridge(theta)[0] == pytest.approx(float(penalty.detach()), rel=1e-10)
-    z.backward(slope, retain_graph=True)
+    z.backward(torch.tensor(slope), retain_graph=True)
     penalty.backward()
     np.testing.assert_allclose(found, t.grad.numpy(), atol=1e-10)
     np.testing.assert_allclose(merged.weight, (v0 + change).detach(), atol=1e-12)
@@ -86,7 +86,7 @@ def test_a_path_lowers_the_gap_and_stays_near(make_rows, layer):
     objective = Objective(rows.labels, terms)
 
     def penalty(fit):
-        logits = torch.tensor(np.diff(fit.logits(rows.features)))
+        logits = np.diff(fit.logits(rows.features))
         return objective(logits, 1.0)[0] - objective(logits, 0.0)[0]
 
     assert penalty(fits[0]) > penalty(fits[1]) > penalty(fits[2])
@@ -97,4 +97,4 @@ def test_a_path_lowers_the_gap_and_stays_near(make_rows, layer):
 def test_another_width_is_refused(make_rows):
     layer = Hidden(np.zeros((4, 8)), np.zeros(8))
     with pytest.raises(InputError, match="reads 4 inputs, found 5"):
-        Moved(torch.tensor(make_rows(n=20).features), 2, layer, None)
+        Moved(make_rows(n=20).features, 2, layer, None)

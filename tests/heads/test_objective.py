@@ -15,28 +15,28 @@ def test_log_loss_and_its_gradient(seed, classes, weighted):
     labels = rng.integers(0, classes, 30)
     weights = rng.uniform(0, 2, 30) if weighted else None
     logits = torch.tensor(5 * rng.normal(size=(30, classes)), requires_grad=True)
-    value, gradient = Objective(labels, weights=weights)(logits.detach(), 0.0)
+    value, gradient = Objective(labels, weights=weights)(logits.detach().numpy(), 0.0)
     losses = torch.nn.functional.cross_entropy(logits, torch.tensor(labels), reduction="none")
     expected = (losses if weights is None else losses * torch.tensor(weights)).mean()
     expected.backward()
     assert value == pytest.approx(float(expected.detach()), abs=1e-12)
-    torch.testing.assert_close(gradient, logits.grad, atol=1e-14, rtol=0)
+    np.testing.assert_allclose(gradient, logits.grad, atol=1e-14, rtol=0)
 
 
 @given(st.integers(0, 1000))
 def test_one_logit_is_the_log_odds(seed):
     rng = np.random.default_rng(seed)
     labels = rng.integers(0, 2, 30)
-    z = torch.tensor(5 * rng.normal(size=(30, 1)))
+    z = 5 * rng.normal(size=(30, 1))
     one, slope = Objective(labels)(z, 0.0)
-    two, slopes = Objective(labels)(torch.hstack([torch.zeros_like(z), z]), 0.0)
+    two, slopes = Objective(labels)(np.hstack([np.zeros_like(z), z]), 0.0)
     assert one == pytest.approx(two, abs=1e-12)
-    torch.testing.assert_close(slope[:, 0], slopes[:, 1], atol=1e-15, rtol=0)
+    np.testing.assert_allclose(slope[:, 0], slopes[:, 1], atol=1e-15, rtol=0)
 
 
 def test_huge_logits_stay_finite():
     labels = np.array([0, 1])
-    for logits in (torch.tensor([[1e4], [-1e4]]), torch.tensor([[-1e4, 1e4], [1e4, -1e4]])):
-        value, gradient = Objective(labels)(logits.double(), 0.0)
+    for logits in (np.array([[1e4], [-1e4]]), np.array([[-1e4, 1e4], [1e4, -1e4]])):
+        value, gradient = Objective(labels)(logits, 0.0)
         assert np.isfinite(value)
-        assert torch.isfinite(gradient).all()
+        assert np.isfinite(gradient).all()

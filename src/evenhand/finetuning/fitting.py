@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from evenhand.finetuning.mlp_adapter import has_hidden_layer, hidden_rows
 from evenhand.finetuning.problem import Problem
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.fisher.factorize import compressed_head
@@ -95,7 +94,7 @@ class Fitting:
             InputError: an adapter without a network, or a rank that cannot be.
         """  # noqa: DOC502
         rank = request.rank
-        hidden = hidden_rows(problem, request.adapter) if request.adapter else None
+        hidden = _hidden_rows(problem, request.adapter) if request.adapter else None
         many = len(problem.train.classes) > 2
         if isinstance(rank, str):
             rank = None
@@ -158,7 +157,7 @@ class Fitting:
         """The families of whole networks, where the model is one of evenhand's MLPs."""
         if not self.moves:
             return []
-        moved = hidden_rows(self.problem)
+        moved = _hidden_rows(self.problem)
         spec = HeadSpec(
             ridge=0.0,
             hidden=moved.layer,
@@ -200,12 +199,18 @@ class Fitting:
 
 def _moves(problem: Problem, request: FinetuneRequest) -> bool:
     """Whether the last hidden layer is tried too: that of one of evenhand's own MLPs."""
-    return (
-        problem.network is not None
-        and has_hidden_layer(problem.network.model)
-        and request.strength is None
-        and request.rank is None
-    )
+    if problem.network is None or request.strength is not None or request.rank is not None:
+        return False
+    from evenhand.finetuning.mlp_adapter import has_hidden_layer
+
+    return has_hidden_layer(problem.network.model)
+
+
+def _hidden_rows(problem: Problem, rank: int = 1) -> HiddenRows:
+    """Of a network, which is torch's; heads alone are fitted without it."""
+    from evenhand.finetuning.mlp_adapter import hidden_rows
+
+    return hidden_rows(problem, rank)
 
 
 def fits_of(problem: Problem, request: FinetuneRequest, rule: Rule) -> int | None:

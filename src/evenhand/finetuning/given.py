@@ -63,7 +63,6 @@ def stage_given(
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import task_stage
     from evenhand.heads.selection.rule import parse_bounds
-    from evenhand.models import Backbone
 
     given: dict[str, Any] = dict(asked)
     data = (*data, *(given.pop(part) for part in PARTS if part in given))
@@ -80,7 +79,7 @@ def stage_given(
     task = task_given(data, groups, classes, options, backbone)
     if weights is not None:
         task = with_weights(task, weights, columns.get("weight_kind", "survey"))
-    whole = isinstance(model, Backbone)
+    whole = model is not None and model is backbone
     if backbone is not None and not whole:
         backbone = replace(backbone, classes=task.classes)
     if backbone is not None and request.fresh_head:
@@ -180,10 +179,10 @@ def _of_table(
 
 def read_by(backbone: Backbone | None) -> str:
     """What a model reads of a table: its columns, a text or an image."""
-    from evenhand.models.prepare import PrepareTexts
-
     if backbone is None:
         return "table"
+    from evenhand.models.prepare import PrepareTexts
+
     if isinstance(backbone.prepare, PrepareTexts):
         return "text"
     return "images" if hasattr(backbone.prepare, "each") else "table"
@@ -199,12 +198,15 @@ def backbone_given(
             nothing takes.
         ModelError: no head, or an ambiguous one.
     """  # noqa: DOC502
+    no_processor = InputError("a processor is for a transformers model that is given as such")
+    if model is None:
+        if processor is not None:
+            raise no_processor
+        return None
     from evenhand.models import Backbone, wrap
 
-    if processor is not None and (model is None or isinstance(model, Backbone)):
-        raise InputError("a processor is for a transformers model that is given as such")
-    if model is None:
-        return None
+    if processor is not None and isinstance(model, Backbone):
+        raise no_processor
     if not isinstance(model, Backbone):
         refuse_model(model)
         return wrap(model, head, processor=processor)

@@ -143,12 +143,12 @@ class Recipe:
         return self.config.load(seed=seed, features=old.raw)
 
     def _backbone(self) -> Backbone | None:
-        from evenhand.models import load
-
         if self._old is not None:
             return self._old.backbone
         if self.config.model is None:
             return None
+        from evenhand.models import load
+
         backbone = load(
             self.config.model,
             weights=self.config.weights,

@@ -9,14 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
-import numpy as np
-
 from evenhand._base.arrays import FloatArray
-from evenhand.errors import InputError
+from evenhand.finetuning.linear_model import LinearModel
 from evenhand.finetuning.problem import Network, Problem, Queries
-from evenhand.heads.fit import fit_path
-from evenhand.heads.selection.ridge import choose_ridge
-from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw
@@ -50,7 +45,7 @@ class Stage:
         problem: what methods see.
         test: the test rows.
         test_inputs: (N, inputs) what the whole network reads for them; None with features only.
-        backbone: the pre-trained model.
+        model: the pre-trained model, or the linear one of a task that is given none.
         fingerprints: sha256 of the task and of the model.
         seconds: of making it (pre-training, features).
         notes: what a reader should know of how it was made.
@@ -64,7 +59,7 @@ class Stage:
     problem: Problem
     test: Rows
     test_inputs: FloatArray | None
-    backbone: Backbone
+    model: Backbone | LinearModel
     fingerprints: dict[str, str]
     seconds: dict[str, float]
     notes: tuple[str, ...] = ()
@@ -72,6 +67,11 @@ class Stage:
     label: str = "label"
     inputs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     depth: Depth | None = None
+
+    @property
+    def backbone(self) -> Backbone:
+        """The model before."""
+        return self.model.backbone if isinstance(self.model, LinearModel) else self.model
 
     def with_depth(self, depth: Depth) -> Stage:
         """The same stage with what a head reads that reads several depths of the model."""
@@ -91,7 +91,7 @@ class Stage:
             self,
             problem=problem,
             test=self.test.with_features(self.depth.features["test"]),
-            backbone=self.depth.backbone,
+            model=self.depth.backbone,
             depth=None,
         )
 
@@ -238,18 +238,14 @@ def task_stage(
 
     Raises:
         InputError: there is no backbone, and the task's inputs are no arrays.
-    """
-    from evenhand.finetuning.depth import deep_backbone, own_features, scaled_depth
-    from evenhand.models import wrap
-    from evenhand.models.features import extract_task, pretrained_head
-    from evenhand.models.mlp import MLP
+    """  # noqa: DOC502
+    from evenhand.finetuning.linear_stage import first_head, linear_stage
 
     if backbone is None:
-        inputs = np.asarray(task.train.inputs)
-        if inputs.ndim != 2:
-            raise InputError(f"task {task.name!r} needs a model: give --model NAME")
-        plain = MLP(inputs.shape[1], len(task.classes), layers=1)
-        backbone = replace(wrap(plain, "head", name="linear"), pretrained_head=False)
+        return linear_stage(task, seed)
+    from evenhand.finetuning.depth import deep_backbone, own_features, scaled_depth
+    from evenhand.models.features import extract_task, pretrained_head
+
     deep = deep_backbone(backbone, task.train.inputs, depth)
     found = extract_task(deep or backbone, task, root=cache, use_cache=use_cache, **running)
     read = {name: found.splits[name].features for name in FITTED}
@@ -260,8 +256,7 @@ def task_stage(
     head = pretrained_head(backbone, task.classes)
     fresh = head is None
     if head is None:
-        ridge = choose_ridge(train, control=FitControl(seed=seed))
-        head = fit_path(train, HeadSpec(ridge=ridge, intercept=backbone.has_bias))[0].head
+        head = first_head(train, seed, intercept=backbone.has_bias)
     stage = Stage(
         task.name,
         Problem(train, valid, head, seed, fresh=fresh, intercept=backbone.has_bias),

@@ -10,11 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
 from evenhand._base.arrays import Float64, FloatArray
 from evenhand.errors import InputError
 from evenhand.head import Head
+from evenhand.heads.logits import affine, of_affine
 from evenhand.heads.preconditioner import preconditioner, solved
 
 
@@ -83,7 +83,7 @@ class Adapted:
 
     def __init__(
         self,
-        inputs: torch.Tensor,
+        inputs: FloatArray,
         classes: int,
         ridge: float,
         hidden: Hidden,
@@ -103,14 +103,10 @@ class Adapted:
         self.anchor = np.zeros((1, 1)) if anchor is None else np.asarray(anchor.weight)
         if anchor is not None and self.outputs == 1:
             self.anchor = self.anchor[:, 1:] - self.anchor[:, :1]
-        self.base = torch.addmm(
-            torch.as_tensor(hidden.bias, dtype=inputs.dtype),
-            inputs,
-            torch.as_tensor(hidden.weight, dtype=inputs.dtype),
-        )
+        self.base = affine(inputs, np.vstack([hidden.weight, hidden.bias]))
         self.factor = preconditioner(inputs, max(ridge, 1e-3), intercept=False)
         self.sizes = (inputs.shape[1] * rank, rank * width, width * self.outputs, self.outputs)
-        self.last: tuple[torch.Tensor, torch.Tensor] | None = None
+        self.last: tuple[FloatArray, FloatArray] | None = None
 
     def _unpack(self, theta: Float64) -> tuple[Float64, Float64, Float64, Float64]:
         down, up, weight, bias = np.split(theta, np.cumsum(self.sizes)[:-1])
@@ -129,30 +125,27 @@ class Adapted:
             weight, bias = weight[:, 1:] - weight[:, :1], bias[1:] - bias[:1]
         return np.concatenate([down, up, weight.ravel(), bias])
 
-    def logits(self, theta: Float64) -> torch.Tensor:
+    def logits(self, theta: Float64) -> FloatArray:
         """(N, m) logits of all rows."""
-        down, up, weight, bias = (
-            torch.as_tensor(part, dtype=self.x.dtype) for part in self._unpack(theta)
-        )
-        inner = self.x @ down
-        features = torch.relu(torch.addmm(self.base, inner, up))
+        down, up, weight, bias = self._unpack(theta)
+        inner = self.x @ down.astype(self.x.dtype)
+        features = inner @ up.astype(self.x.dtype)
+        features += self.base
+        np.maximum(features, 0, out=features)
         self.last = inner, features
-        return torch.addmm(bias, features, weight)
+        return affine(features, np.vstack([weight, bias]))
 
-    def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
+    def gradient(self, theta: Float64, slope: FloatArray) -> Float64:
         """The gradient at theta, given the objective's at the logits; follows ``logits(theta)``."""
         if self.last is None:
             self.logits(theta)
         inner, features = self.last  # type: ignore[misc]
-        _, up, weight, _ = (
-            torch.as_tensor(part, dtype=self.x.dtype) for part in self._unpack(theta)
-        )
-        before = (slope @ weight.T) * (features > 0)
-        down = (self.x.T @ (before @ up.T)).double().numpy()
-        parts = (inner.T @ before, features.T @ slope, slope.sum(dim=0))
-        return np.concatenate(
-            [self._whiten(down), *(part.double().numpy().ravel() for part in parts)]
-        )
+        _, up, weight, _ = (part.astype(self.x.dtype) for part in self._unpack(theta))
+        before = slope @ weight.T
+        before *= features > 0
+        down = (self.x.T @ (before @ up.T)).astype(np.float64)
+        by_head = of_affine(features, slope).ravel()
+        return np.concatenate([self._whiten(down), (inner.T @ before).ravel(), by_head])
 
     def ridge(self, theta: Float64) -> tuple[float, Float64]:
         """The ridge on the head's weight and on the change D E, and its gradient."""

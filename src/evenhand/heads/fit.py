@@ -7,9 +7,8 @@ from dataclasses import replace
 from typing import Any
 
 import numpy as np
-import torch
 
-from evenhand._base.arrays import Float64, require_finite
+from evenhand._base.arrays import Float64, FloatArray, require_finite
 from evenhand._base.threads import threads_for
 from evenhand.errors import InputError
 from evenhand.head import Head
@@ -97,12 +96,12 @@ def _fit_in_memory(
     weights: np.ndarray | None,
     control: FitControl,
 ) -> list[HeadFit]:
-    dtype = torch.float64 if rows.features.shape[1] <= DOUBLE_WIDTH else torch.float32
+    dtype = np.dtype(np.float64 if rows.features.shape[1] <= DOUBLE_WIDTH else np.float32)
     check_classes(rows)
     require_finite(rows.features, largest=LARGEST[dtype])
     with threads_for(rows.features.size):
-        # torch warns of arrays that cannot be written to, such as memory-mapped ones: a copy then.
-        x = torch.as_tensor(np.require(rows.features, requirements=["C", "W"]), dtype=dtype)
+        # Memory-mapped ones cannot be written to: they are read once, into memory.
+        x = np.asarray(np.require(rows.features, requirements=["C", "W"]), dtype=dtype)
         own = _in_log_loss(rows, None)
         form = _form(x, len(rows.classes), spec, control.seed, own)
         objective = Objective(rows.labels, terms, weights=_in_log_loss(rows, weights), dtype=dtype)
@@ -144,10 +143,10 @@ def _in_log_loss(rows: Rows, weights: np.ndarray | None) -> np.ndarray | None:
 
 
 def _form(
-    x: torch.Tensor, classes: int, spec: HeadSpec, seed: int, weights: np.ndarray | None
+    x: FloatArray, classes: int, spec: HeadSpec, seed: int, weights: np.ndarray | None
 ) -> Dense | LowRank | Adapted | Moved:
+    own = None if weights is None else weights.astype(x.dtype)
     if spec.hidden is not None and spec.full:
-        own = None if weights is None else torch.as_tensor(weights, dtype=x.dtype)
         return Moved(x, classes, spec.hidden, spec.anchor, own)
     ridge = spec.require_ridge()
     if spec.hidden is not None:
@@ -155,7 +154,6 @@ def _form(
     more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
     if spec.rank is not None:
         return LowRank(x, classes, ridge, spec.rank, **more)
-    own = None if weights is None else torch.as_tensor(weights, dtype=x.dtype)
     return Dense(x, classes, ridge, weights=own, **more)
 
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import torch
 
 from evenhand._base.arrays import FloatArray
 from evenhand.errors import InputError
@@ -21,7 +20,7 @@ DOUBLE_WIDTH = 64
 MAX_EVALUATIONS = 3_000
 
 
-TOLERANCE = {torch.float64: 1e-7, torch.float32: 1e-4}
+TOLERANCE = {np.dtype(np.float64): 1e-7, np.dtype(np.float32): 1e-4}
 """Largest entry of the preconditioned gradient at which a fit stops. In float32 a third of it is
 rounding: line searches fail there, at ten times the passes and no other decisions."""
 
@@ -30,7 +29,7 @@ IN_PASSES = 1 << 22
 """Numbers in the features above which heads are fitted in passes: 3 to 10 times as fast there."""
 
 
-LARGEST = {torch.float64: 1e120, torch.float32: 1e15}
+LARGEST = {np.dtype(np.float64): 1e120, np.dtype(np.float32): 1e15}
 """Features beyond this overflow: their squares are summed."""
 
 

@@ -14,12 +14,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-import torch
 
-from evenhand._base.arrays import Float64
+from evenhand._base.arrays import Float64, FloatArray
 from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.heads.adapter import Adapter, Hidden
+from evenhand.heads.logits import affine, of_affine
 from evenhand.heads.preconditioner import solved
 
 DAMPING = 0.01
@@ -69,11 +69,11 @@ class Moved:
 
     def __init__(
         self,
-        inputs: torch.Tensor,
+        inputs: FloatArray,
         classes: int,
         hidden: Hidden,
         old: Head | None,
-        weights: torch.Tensor | None = None,
+        weights: FloatArray | None = None,
     ) -> None:
         if inputs.shape[1] != hidden.weight.shape[0]:
             raise InputError(
@@ -83,7 +83,7 @@ class Moved:
         self.x, self.hidden, self.classes = inputs, hidden, classes
         self.outputs = 1 if classes == 2 else classes
         weighed = inputs if weights is None else inputs * weights[:, None]
-        gram = (inputs.T @ weighed).double().numpy() / max(len(inputs), 1)
+        gram = (inputs.T @ weighed).astype(np.float64) / max(len(inputs), 1)
         damped = gram + DAMPING * np.eye(len(gram))
         self.factor: Float64 = np.asarray(np.linalg.cholesky(damped), dtype=np.float64)
         self.sizes = (inputs.shape[1] * width, width, width * self.outputs, self.outputs)
@@ -91,7 +91,7 @@ class Moved:
             [np.zeros(self.sizes[0] + width), self._of_head(old), np.zeros(self.outputs)]
         )
         self.ridges = np.repeat([ON_OUTPUTS, ON_BIAS, ON_HEAD, 0.0], self.sizes)
-        self.last: torch.Tensor | None = None
+        self.last: FloatArray | None = None
 
     def _of_head(self, old: Head | None) -> Float64:
         if old is None:
@@ -121,25 +121,25 @@ class Moved:
             offset,
         )
 
-    def logits(self, theta: Float64) -> torch.Tensor:
+    def logits(self, theta: Float64) -> FloatArray:
         """(N, m) logits of all rows."""
-        layer, bias, weight, offset = self._tensors(theta)
-        self.last = torch.relu(torch.addmm(bias, self.x, layer))
-        return torch.addmm(offset, self.last, weight)
+        layer, bias, weight, offset = self._unpack(theta)
+        features = affine(self.x, np.vstack([layer, bias]))
+        self.last = np.maximum(features, 0, out=features)
+        return affine(self.last, np.vstack([weight, offset]))
 
-    def _tensors(self, theta: Float64) -> list[torch.Tensor]:
-        return [torch.as_tensor(part, dtype=self.x.dtype) for part in self._unpack(theta)]
-
-    def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
+    def gradient(self, theta: Float64, slope: FloatArray) -> Float64:
         """The gradient at theta, given the objective's at the logits; follows ``logits(theta)``."""
         if self.last is None:
             self.logits(theta)
-        features: torch.Tensor = self.last  # type: ignore[assignment]
-        weight = self._tensors(theta)[2]
-        before = (slope @ weight.T) * (features > 0)
-        moved = solved(self.factor, (self.x.T @ before).double().numpy())
-        parts = (before.sum(dim=0), features.T @ slope, slope.sum(dim=0))
-        return np.concatenate([moved.ravel(), *(part.double().numpy().ravel() for part in parts)])
+        features: FloatArray = self.last  # type: ignore[assignment]
+        weight = self._unpack(theta)[2].astype(self.x.dtype)
+        before = slope @ weight.T
+        before *= features > 0
+        by_layer = of_affine(self.x, before)
+        moved = solved(self.factor, by_layer[:-1])
+        by_head = of_affine(features, slope)
+        return np.concatenate([moved.ravel(), by_layer[-1], by_head.ravel()])
 
     def ridge(self, theta: Float64) -> tuple[float, Float64]:
         """The ridge to what was learnt, and its gradient."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-from torch import Tensor
+import numpy.typing as npt
 
-from evenhand._base.arrays import IntArray
+from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand.heads.gaps import GapTerm, penalty_of_means
+from evenhand.heads.logits import sigmoid, softmax
 
 
 class Objective:
@@ -31,55 +31,68 @@ class Objective:
         terms: Sequence[GapTerm] = (),
         *,
         weights: np.ndarray | None = None,
-        dtype: torch.dtype = torch.float64,
+        dtype: npt.DTypeLike = np.float64,
     ) -> None:
-        self.labels = torch.as_tensor(labels)
-        self.signs = (2 * self.labels - 1).to(dtype)[:, None]
-        self.weights = None if weights is None else torch.as_tensor(weights, dtype=dtype)[:, None]
+        self.labels = np.asarray(labels)
+        self.signs: FloatArray = (2 * self.labels - 1).astype(dtype)[:, None]
+        self.weights = None if weights is None else np.asarray(weights, dtype=dtype)[:, None]
         self.terms = [(term, _Cells(term, dtype)) for term in terms if term.active]
 
-    def __call__(self, logits: Tensor, strength: float) -> tuple[float, Tensor]:
+    def __call__(self, logits: FloatArray, strength: float) -> tuple[float, FloatArray]:
         """The objective at ``logits`` (N, 1) or (N, K), and its gradient of the same shape."""
         value, gradient = self._log_loss(logits)
         if strength:
             for term, cells in self.terms:
                 penalty, slope = self._penalty(logits, term, cells)
                 value += strength * penalty
-                gradient += strength * slope
+                slope *= strength
+                gradient += slope
         return value, gradient
 
-    def _log_loss(self, logits: Tensor) -> tuple[float, Tensor]:
-        n = len(logits)
-        if logits.shape[1] == 1:
-            # -log sigmoid(±z) is softplus(z) - yz, and its exponential the sigmoid of the slope
-            log_p = torch.nn.functional.logsigmoid(self.signs * logits)
-            losses, delta = -log_p, self.signs * torch.expm1(log_p)
-        else:
-            log_p = torch.log_softmax(logits, dim=1)
-            losses = -log_p.gather(1, self.labels[:, None])
-            delta = log_p.exp()
-            delta[torch.arange(n), self.labels] -= 1
+    def _log_loss(self, logits: FloatArray) -> tuple[float, FloatArray]:
+        losses, delta = self._by_row(logits)
         if self.weights is not None:
-            losses, delta = losses * self.weights, delta * self.weights
-        return float(losses.mean()), delta / n
+            losses *= self.weights
+            delta *= self.weights
+        delta /= len(logits)
+        return float(losses.mean(dtype=np.float64)), delta
+
+    def _by_row(self, logits: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """(N, 1) the log-loss of each row, and its slope in the row's logits."""
+        delta: FloatArray
+        if logits.shape[1] == 1:
+            # With m the log-odds of a row's own label the loss is log(1 + e⁻ᵐ), and its slope
+            # -1 / (1 + eᵐ): both of e = exp(-|m|), which never overflows.
+            margin = self.signs * logits
+            e = np.exp(-np.abs(margin))
+            losses = np.log1p(e) - np.minimum(margin, 0)
+            delta = np.maximum(e, margin < 0) / (1 + e)
+            delta *= -self.signs
+            return losses, delta
+        own = np.arange(len(logits)), self.labels
+        highest = logits.max(axis=1, keepdims=True)
+        delta = np.exp(logits - highest)
+        total = delta.sum(axis=1, keepdims=True)
+        losses = np.log(total) + highest - logits[own][:, None]
+        delta /= total
+        delta[own] -= 1
+        return losses, delta
 
     @staticmethod
-    def _penalty(logits: Tensor, term: GapTerm, cells: _Cells) -> tuple[float, Tensor]:
+    def _penalty(logits: FloatArray, term: GapTerm, cells: _Cells) -> tuple[float, FloatArray]:
         outputs = logits.shape[1]
-        p = (
-            torch.sigmoid(term.beta * logits)
-            if outputs == 1
-            else torch.softmax(term.beta * logits, dim=1)
-        )
-        means = cells.means(p).double().numpy()
+        p = sigmoid(term.beta * logits) if outputs == 1 else softmax(term.beta * logits)
+        means = cells.means(p)
         binary = outputs == 2
         value, slope = penalty_of_means(term, means[:, 1:] if binary else means)
         if binary:
             slope = np.hstack([np.zeros_like(slope), slope])
-        by_row = cells.by_row(torch.as_tensor(slope, dtype=logits.dtype))
+        by_row = cells.by_row(slope.astype(logits.dtype))
+        steep = 1 - p if outputs == 1 else by_row - (p * by_row).sum(axis=1, keepdims=True)
+        steep *= term.beta * p
         if outputs == 1:
-            return value, term.beta * p * (1 - p) * by_row
-        return value, term.beta * p * (by_row - (p * by_row).sum(dim=1, keepdim=True))
+            steep *= by_row
+        return value, steep
 
 
 FEW_CELLS = 16
@@ -89,32 +102,33 @@ FEW_CELLS = 16
 class _Cells:
     """The cells of a penalty: means over their rows, and the way back."""
 
-    def __init__(self, term: GapTerm, dtype: torch.dtype) -> None:
-        self.cell = torch.as_tensor(term.cell)
-        self.sizes = torch.as_tensor(term.sizes, dtype=dtype)[:, None]
-        self.weights: Tensor | None = None
+    def __init__(self, term: GapTerm, dtype: npt.DTypeLike) -> None:
+        self.cell, self.number = np.asarray(term.cell), len(term.sizes)
+        self.sizes: FloatArray = np.asarray(term.sizes, dtype=dtype)[:, None]
+        self.weights: FloatArray | None = None
         if term.weights is not None:
-            self.weights = torch.as_tensor(term.weights, dtype=dtype)[:, None]
-        self.members: Tensor | None = None
-        if len(self.sizes) <= FEW_CELLS:
-            every = torch.arange(len(self.sizes))[:, None]
-            self.members = (self.cell[None] == every).to(dtype) / self.sizes
+            self.weights = np.asarray(term.weights, dtype=dtype)[:, None]
+        self.members: FloatArray | None = None
+        if self.number <= FEW_CELLS:
+            every = np.arange(self.number)[:, None]
+            self.members = (self.cell[None] == every).astype(dtype) / self.sizes
             if self.weights is not None:
                 self.members *= self.weights.T
 
-    def means(self, values: Tensor) -> Tensor:
+    def means(self, values: FloatArray) -> Float64:
         """(C, m) the mean of (N, m) values over each cell."""
         if self.members is not None:
-            return self.members @ values
-        sums = torch.zeros((len(self.sizes) + 1, values.shape[1]), dtype=values.dtype)
-        sums.index_add_(0, self.cell, values if self.weights is None else values * self.weights)
-        return sums[:-1] / self.sizes
+            return (self.members @ values).astype(np.float64)
+        weighed = values if self.weights is None else values * self.weights
+        sums = [np.bincount(self.cell, column, self.number + 1)[:-1] for column in weighed.T]
+        return np.stack(sums, axis=1) / self.sizes
 
-    def by_row(self, slope: Tensor) -> Tensor:
+    def by_row(self, slope: FloatArray) -> FloatArray:
         """(N, m) each row's share of the (C, m) gradient in its cell's means; 0 in no cell."""
+        by_row: FloatArray
         if self.members is not None:
-            return self.members.T @ slope
-        by_cell = torch.zeros((len(self.sizes) + 1, slope.shape[1]), dtype=slope.dtype)
-        by_cell[:-1] = slope / self.sizes
+            by_row = self.members.T @ slope
+            return by_row
+        by_cell = np.concatenate([slope / self.sizes, np.zeros_like(slope[:1])])
         by_row = by_cell[self.cell]
         return by_row if self.weights is None else by_row * self.weights

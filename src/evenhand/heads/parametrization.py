@@ -12,11 +12,11 @@ from typing import Protocol
 
 import numpy as np
 import scipy.linalg
-import torch
 
 from evenhand._base.arrays import Float64, FloatArray
 from evenhand.errors import InputError
 from evenhand.head import Head
+from evenhand.heads.logits import affine, of_affine, sigmoid
 from evenhand.heads.preconditioner import preconditioner, solved
 
 FAR = 4
@@ -26,11 +26,11 @@ FAR = 4
 class Form(Protocol):
     """What the solver needs of a parametrisation."""
 
-    def logits(self, theta: Float64) -> torch.Tensor:
+    def logits(self, theta: Float64) -> FloatArray:
         """(N, m) logits of all rows."""
         ...
 
-    def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
+    def gradient(self, theta: Float64, slope: FloatArray) -> Float64:
         """The gradient at theta, given the objective's at the logits (N, m)."""
         ...
 
@@ -51,13 +51,13 @@ class Dense:
 
     def __init__(
         self,
-        x: torch.Tensor,
+        x: FloatArray,
         classes: int,
         ridge: float,
         *,
         intercept: bool = True,
         anchor: Head | None = None,
-        weights: torch.Tensor | None = None,
+        weights: FloatArray | None = None,
     ) -> None:
         self.x, self.ridge_weight, self.classes = x, ridge, classes
         self.weights = None if weights is None else weights[:, None]
@@ -67,16 +67,15 @@ class Dense:
         self.factor = self._factor()
         self.stiff: tuple[Float64, Float64] | None = None
 
-    def _factor(self, curvature: torch.Tensor | None = None) -> Float64:
+    def _factor(self, curvature: FloatArray | None = None) -> Float64:
         if self.weights is not None:
             curvature = self.weights if curvature is None else self.weights * curvature
         factor = preconditioner(self.x, self.ridge_weight, self.intercept, curvature)
         return factor if self.intercept else scipy.linalg.block_diag(factor, np.ones((1, 1)))
 
-    def with_hessian(self, theta: Float64, x: torch.Tensor) -> Dense:
+    def with_hessian(self, theta: Float64, x: FloatArray) -> Dense:
         """The same form on ``x``, preconditioned by the log-loss's Hessian there (two classes)."""
-        plain = torch.as_tensor(self.plain(theta), dtype=x.dtype)
-        p = torch.sigmoid(torch.addmm(plain[-1], x, plain[:-1]))
+        p = sigmoid(affine(x, self.plain(theta)))
         changed = copy.copy(self)
         changed.x, changed.stiff = x, None
         changed.factor = changed._factor(4 * p * (1 - p))
@@ -122,17 +121,13 @@ class Dense:
             stacked = stacked[:, 1:] - stacked[:, :1]
         return self.from_weights(stacked)
 
-    def logits(self, theta: Float64) -> torch.Tensor:
+    def logits(self, theta: Float64) -> FloatArray:
         """(N, m) logits of all rows."""
-        plain = torch.as_tensor(self.plain(theta), dtype=self.x.dtype)
-        return torch.addmm(plain[-1], self.x, plain[:-1])
+        return affine(self.x, self.plain(theta))
 
-    def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
+    def gradient(self, theta: Float64, slope: FloatArray) -> Float64:
         """The gradient at theta, given the objective's at the logits."""
-        plain = np.vstack(
-            [(self.x.T @ slope).double().numpy(), slope.double().sum(dim=0, keepdim=True).numpy()]
-        )
-        return self.gradient_from_weights(theta, plain)
+        return self.gradient_from_weights(theta, of_affine(self.x, slope))
 
     def gradient_from_weights(self, theta: Float64, slope: Float64) -> Float64:
         """The gradient at theta, given the one at W over b (d + 1, m)."""
@@ -193,7 +188,7 @@ class LowRank:
 
     def __init__(
         self,
-        x: torch.Tensor,
+        x: FloatArray,
         classes: int,
         ridge: float,
         rank: int,
@@ -228,16 +223,14 @@ class LowRank:
         bias = start.bias * self.intercept
         return np.concatenate([(self.factor.T @ down).ravel(), up.ravel(), bias])
 
-    def logits(self, theta: Float64) -> torch.Tensor:
+    def logits(self, theta: Float64) -> FloatArray:
         """(N, m) logits of all rows."""
-        down, up, bias = (torch.as_tensor(p, dtype=self.x.dtype) for p in self._unpack(theta))
-        return torch.addmm(bias, self.x @ down, up)
+        down, up, bias = self._unpack(theta)
+        return affine(self.x @ down.astype(self.x.dtype), np.vstack([up, bias]))
 
-    def gradient(self, theta: Float64, slope: torch.Tensor) -> Float64:
+    def gradient(self, theta: Float64, slope: FloatArray) -> Float64:
         """The gradient at theta, given the objective's at the logits."""
-        by_weight = (self.x.T @ slope).double().numpy()
-        by_bias = slope.double().sum(dim=0, keepdim=True).numpy()
-        return self._chain(theta, np.vstack([by_weight, by_bias]))
+        return self._chain(theta, of_affine(self.x, slope))
 
     def plain(self, theta: Float64) -> Float64:
         """(d + 1, m) W over b, m as for a dense head."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import numpy as np
-import torch
 from scipy.linalg.lapack import dtrtrs
 
-from evenhand._base.arrays import Float64
+from evenhand._base.arrays import Float64, FloatArray
 
 GRAM_ROWS = 50_000
 """Rows that are enough to estimate the Gram matrix for preconditioning."""
 
 
 def preconditioner(
-    x: torch.Tensor, ridge: float, intercept: bool, curvature: torch.Tensor | None = None
+    x: FloatArray, ridge: float, intercept: bool, curvature: FloatArray | None = None
 ) -> Float64:
     """The lower Cholesky factor of the Gram matrix, with the intercept's column if asked.
 
@@ -25,10 +24,12 @@ def preconditioner(
     n, d = some.shape
     gram = np.empty((d + intercept, d + intercept), dtype=np.float64)
     curved = some if curvature is None else some * curvature[::step]
-    gram[:d, :d] = (some.T @ curved).double().numpy() / (4 * n)
+    gram[:d, :d] = (some.T @ curved).astype(np.float64) / (4 * n)
     if intercept:
-        gram[d, :d] = gram[:d, d] = curved.double().mean(dim=0).numpy() / 4
-        gram[d, d] = 0.25 if curvature is None else float(curvature[::step].double().mean()) / 4
+        gram[d, :d] = gram[:d, d] = curved.mean(axis=0, dtype=np.float64) / 4
+        gram[d, d] = 0.25
+        if curvature is not None:
+            gram[d, d] *= curvature[::step].mean(dtype=np.float64)
     own = np.diag(gram).copy()
     scale = max(float(np.trace(gram)) / len(gram), 1e-30)
     # As much for every column, but not so much that one far smaller than the rest, such as the
@@ -36,7 +37,7 @@ def preconditioner(
     level = np.where(own > 0, np.minimum(scale, 1e6 * own), scale)
     damping = np.append(np.full(d, ridge), np.zeros(int(intercept)))
     for share in (1e-9, 1e-6, 1e-3):
-        # float32 products of more columns than rows may fall short of the least of these
+        # float32 products of more columns than rows may fall short of the curve of these
         try:
             damped = gram + np.diag(damping + share * level)
             return np.asarray(np.linalg.cholesky(damped), dtype=np.float64)

@@ -195,8 +195,6 @@ def test_crossfitting_in_passes_copies_no_fold_and_counts_the_same(make_rows, mo
 @pytest.mark.parametrize(("classes", "kept"), [(2, True), (2, False), (3, True), (3, False)])
 def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes, kept):
     """Against the objective of each fold's own rows and its differences, with weights."""
-    import torch
-
     from evenhand.heads.objective import Objective
     from evenhand.heads.parametrization import Dense
     from evenhand.heads.streaming.atomic_cells import Part, atomic_cells, cells_of_atoms
@@ -211,7 +209,7 @@ def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes
     rows = make_rows(n=700, classes=classes, groups=3, unknown=0.2)
     folds = np.random.default_rng(1).integers(0, 2, 700).astype(np.int16)
     weights = np.random.default_rng(2).uniform(0.5, 1.5, 700)
-    form = Dense(torch.as_tensor(rows.features), classes, 0.1)
+    form = Dense(rows.features, classes, 0.1)
     thetas = [np.random.default_rng(s).normal(size=len(form.pack(None))) for s in (3, 4)]
     parts, expected, whole = [], [], terms_of(rows, {"eo": 1.0, "dp": 2.0})
     atoms, number = atomic_cells(whole, 700)
@@ -221,9 +219,9 @@ def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes
         terms = terms_of(some, {"eo": 1.0, "dp": 2.0})
         cells = [cells_of_atoms(term, atoms[inside], number) for term in terms]
         parts.append(Part(fold, len(some), tuple(zip(terms, cells, strict=True))))
-        alone = Dense(torch.as_tensor(some.features), classes, 0.1)
+        alone = Dense(some.features, classes, 0.1)
         at = alone.from_weights(form.plain(theta))
-        objective = Objective(some.labels, terms, weights=weights[inside], dtype=torch.float64)
+        objective = Objective(some.labels, terms, weights=weights[inside], dtype=np.float64)
         value, _ = objective(alone.logits(at), 2.0)
         expected.append(value + alone.ridge(at)[0])
     stream = Stream(rows.features, rows.labels, classes, atoms=Atoms(atoms, number), folds=folds,

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from evenhand._base.arrays import Float64, FloatArray, IntArray
+from evenhand.heads.logits import sigmoid, softmax
 
 
 class RowArrays(NamedTuple):
@@ -130,9 +131,7 @@ class Chunk:
         """(C, m, n) soft decisions."""
         if self.z.shape[1] == 1:
             return sigmoid(beta * self.z)
-        p: FloatArray = np.exp(beta * (self.z - self.z.max(axis=1, keepdims=True)))
-        p /= p.sum(axis=1, keepdims=True)
-        return p
+        return softmax(beta * self.z)
 
     def add_soft(self, beta: float, sums: Float64, lean: Float64 | None) -> None:
         """Add the atomic cells' sums of soft decisions, and their derivative where asked for."""
@@ -165,13 +164,3 @@ class Chunk:
         if self.counts is not None:
             total *= self.counts
         return total
-
-
-def sigmoid(z: FloatArray) -> FloatArray:
-    """1 / (1 + exp(-z)), of any size; small ones to their last digit."""
-    found: FloatArray = np.negative(z)
-    with np.errstate(over="ignore"):  # 1 / infinity is the 0 that is meant
-        np.exp(found, out=found)
-    found += 1
-    np.reciprocal(found, out=found)
-    return found

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-import torch
 
+from evenhand._base.arrays import FloatArray
 from evenhand.heads.head_fit import (
     DOUBLE_WIDTH,
     LOW_RANK_TOLERANCE,
@@ -71,13 +71,13 @@ def fit_parts(
         world=rows.world,
     )
 
-    def make(sample: torch.Tensor, which: int) -> Dense | LowRank:
+    def make(sample: FloatArray, which: int) -> Dense | LowRank:
         more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
         if spec.rank is None:
             return Dense(sample, classes, ridges[which], **more)
         return LowRank(sample, classes, ridges[which], spec.rank, **more)
 
-    tolerance = TOLERANCE[torch.float64] if exact else PASS_TOLERANCE
+    tolerance = TOLERANCE[np.dtype(np.float64)] if exact else PASS_TOLERANCE
     if spec.rank is not None and classes > 2:
         tolerance = max(tolerance, LOW_RANK_TOLERANCE)
     outcomes = fit_in_passes(stream, parts.parts, requests, make, tolerance, control)

@@ -8,9 +8,8 @@ from functools import partial
 from typing import Any, Protocol
 
 import numpy as np
-import torch
 
-from evenhand._base.arrays import Float64, release
+from evenhand._base.arrays import Float64, FloatArray, release
 from evenhand.head import Head
 from evenhand.heads.lbfgs import Minimum, minimise
 from evenhand.heads.parametrization import Dense, start_or_zero
@@ -38,7 +37,7 @@ ROUGH_ROWS = 8
 class Make(Protocol):
     """Makes the form for a sample of the features and the number of a ridge."""
 
-    def __call__(self, sample: torch.Tensor, which: int) -> Linear:
+    def __call__(self, sample: FloatArray, which: int) -> Linear:
         """The form on (n, d) ``sample``."""
         ...
 
@@ -61,7 +60,7 @@ def start_on_sample(
     part = Part(-1, total, tuple(terms))
     known: dict[tuple[int, float], Begun] = {}
     last: dict[int, Begun] = {}
-    x = torch.as_tensor(np.asarray(sample.features, dtype=sample.dtype))
+    x = np.asarray(sample.features, dtype=sample.dtype)
     for one in requests:
         key = one.ridge, one.strength
         if key in known:
@@ -83,9 +82,9 @@ def start_on_sample(
 
 def _first(
     sample: Stream,
-    x: torch.Tensor,
+    x: FloatArray,
     part: Part,
-    make: Callable[[torch.Tensor], Linear],
+    make: Callable[[FloatArray], Linear],
     start: Head | None,
     tolerance: float,
 ) -> Begun:
@@ -107,7 +106,7 @@ def _first(
     return Begun(curved, curved.from_weights(form.plain(at)))
 
 
-def _rough(x: torch.Tensor) -> int:
+def _rough(x: FloatArray) -> int:
     """The step that leaves enough rows to precondition the first fit of all."""
     return max(1, len(x) // (ROUGH_ROWS * x.shape[1]))
 

@@ -24,11 +24,11 @@ from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from threadpoolctl import ThreadpoolController
 
 from evenhand._base.arrays import Float64, IntArray, release
 from evenhand._base.distributed import ALONE, World
+from evenhand._base.threads import threads_allowed
 from evenhand.errors import InputError
 from evenhand.heads.head_fit import LARGEST
 from evenhand.heads.streaming.chunk import Chunk, HeadLogits, RowArrays
@@ -91,8 +91,7 @@ class Stream:
             weights,
             self.masses,
         )
-        exact = self.dtype == np.float64
-        self.largest = LARGEST[torch.float64 if exact else torch.float32]
+        self.largest = LARGEST[self.dtype]
         self.outputs = 1 if classes == 2 else classes
         self.width = int(features.shape[1])
         self.passes = 0
@@ -114,7 +113,7 @@ class Stream:
         widest = max(1 if direct else self.width, columns) * self.dtype.itemsize
         most = ONCE_CHUNK if direct else MAX_CHUNK
         step = int(np.clip(CHUNK_BYTES // widest, MIN_CHUNK, most))
-        rows, threads = len(self.labels), max(1, torch.get_num_threads())
+        rows, threads = len(self.labels), threads_allowed()
         # As many for each thread, of one size.
         number = max(1, threads * -(-rows // (threads * step)))
         step = max(1, min(MIN_CHUNK, step), -(-rows // number))
@@ -276,7 +275,7 @@ class Stream:
     ) -> Total:
         """Sums over this process's chunks; its threads take every so many-th chunk each."""
         spans = list(chunks)
-        threads = max(1, min(torch.get_num_threads(), len(spans)))
+        threads = max(1, min(threads_allowed(), len(spans)))
 
         def work(first: int) -> Total:
             total = nothing()
