@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from evenhand._base.arrays import FloatArray
-from evenhand.finetuning.linear_model import LinearModel
+from evenhand.finetuning.linear_model import FINGERPRINT, LinearModel, first_head, linear_rows
 from evenhand.finetuning.problem import Network, Problem, Queries
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import View
@@ -239,10 +239,8 @@ def task_stage(
     Raises:
         InputError: there is no backbone, and the task's inputs are no arrays.
     """  # noqa: DOC502
-    from evenhand.finetuning.linear_stage import first_head, linear_stage
-
     if backbone is None:
-        return linear_stage(task, seed)
+        return _linear_stage(task, seed)
     from evenhand.finetuning.depth import deep_backbone, own_features, scaled_depth
     from evenhand.models.features import extract_task, pretrained_head
 
@@ -271,3 +269,24 @@ def task_stage(
         {name: View(task.splits[name].inputs, found.kept[name]) for name in FITTED},
     )
     return stage if deep is None else stage.with_depth(scaled_depth(deep, read))
+
+
+def _linear_stage(task: Task, seed: int) -> Stage:
+    """Nothing is extracted, and torch is not needed."""
+    began = time.perf_counter()
+    rows = linear_rows(task, FITTED)
+    seconds = {"features": time.perf_counter() - began}
+    train = rows["train"]
+    return Stage(
+        task.name,
+        Problem(train, rows["valid"], first_head(train, seed), seed, fresh=True),
+        rows["test"],
+        None,
+        LinearModel(train.features.shape[1], len(task.classes)),
+        {"task": task.fingerprint, "model": FINGERPRINT},
+        seconds,
+        task.notes,
+        task.raw,
+        task.label,
+        {name: task.splits[name].inputs for name in FITTED},
+    )

@@ -5,7 +5,6 @@ import pytest
 
 from evenhand.errors import InputError
 from evenhand.finetuning.linear_model import FINGERPRINT, LinearModel
-from evenhand.finetuning.linear_stage import linear_stage
 from evenhand.finetuning.stage import FITTED, task_stage
 from evenhand.groups import Groups
 from evenhand.tasks.task import Examples, Task
@@ -23,7 +22,7 @@ def task_of_numbers(inputs):
 
 def test_its_features_and_head_are_those_that_its_backbone_gives():
     task = task_of_numbers(np.random.default_rng(1).normal(3, 20, (400, 5)))
-    found = linear_stage(task, seed=0)
+    found = task_stage(task, seed=0)
     peer = task_stage(task, found.backbone, seed=0, use_cache=False, depth="auto")
     for name in FITTED:
         one, other = (stage.queries_of(name).features for stage in (found, peer))
@@ -44,10 +43,10 @@ def test_what_is_no_number_is_counted(bad):
     inputs = np.ones((40, 2))
     inputs[[3, 7], 1] = bad
     with pytest.raises(InputError, match="in 2 rows of 40"):
-        linear_stage(task_of_numbers(inputs), seed=0)
+        task_stage(task_of_numbers(inputs), seed=0)
 
 
 def test_texts_need_a_model():
     texts = Examples(["good", "bad"], np.array([0, 1]), Groups(np.array([0, 1]), ("F", "M")))
     with pytest.raises(InputError, match="'reviews' needs a model"):
-        linear_stage(Task("reviews", ("no", "yes"), "label", texts, texts, texts, "f" * 64), seed=0)
+        task_stage(Task("reviews", ("no", "yes"), "label", texts, texts, texts, "f" * 64), seed=0)
