@@ -9,7 +9,8 @@ from evenhand._base.seals import check_sums
 from evenhand.cli.main import main
 from evenhand.experiments.studies import coverage as study
 
-MORE = {"study last-block": ["--data", "celeba"]}
+FACES = ("last-block", "labels", "worst-groups")
+MORE = {f"study {name}": ["--data", "celeba"] for name in FACES}
 
 
 def run(command, folder):

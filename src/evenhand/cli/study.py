@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
+from evenhand.cli import study_faces
 from evenhand.cli.once import OnceCommand
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from evenhand.cli.study_kept import Jobs, Output, Quiet, keep
 
 app = typer.Typer(help="Studies behind the documentation's promises.", no_args_is_help=True)
-
-
-Output = Annotated[Path, typer.Option("--output", "-o", help="Folder for the CSV and the page.")]
-
-
-Jobs = Annotated[int | None, typer.Option(min=1, help="Processes; default: one a core.")]
-
-
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Print nothing but errors.")]
 
 
 @app.command("coverage", cls=OnceCommand)
@@ -59,7 +47,7 @@ def coverage_command(
         text = page(
             cells, f"evenhand study coverage --replicates {replicates} --seed {seed}", machine()
         )
-        _keep(
+        keep(
             folder,
             {"command": "study coverage", "replicates": replicates, "seed": seed},
             text,
@@ -88,7 +76,7 @@ def safeguards_command(
                 range(seeds), jobs=jobs or os.cpu_count() or 1, on_done=progress.update
             )
         text = page(rows, f"evenhand study safeguards --seeds {seeds}", machine())
-        _keep(folder, {"command": "study safeguards", "seeds": seeds}, text, (rows,), quiet)
+        keep(folder, {"command": "study safeguards", "seeds": seeds}, text, (rows,), quiet)
 
 
 @app.command("harm", cls=OnceCommand)
@@ -127,7 +115,7 @@ def harm_command(
             )
         command = f"evenhand study harm --seeds {seeds} --first-seed {first_seed}"
         text = page(rows, command, machine())
-        _keep(
+        keep(
             folder,
             {"command": "study harm", "seeds": seeds, "first_seed": first_seed},
             text,
@@ -164,7 +152,7 @@ def below_head_command(
                 on_done=progress.update,
             )
         command = f"evenhand study below-head --seeds {seeds}{'' if tuned else ' --before'}"
-        _keep(
+        keep(
             folder,
             {"command": "study below-head", "seeds": seeds, "tuned": tuned},
             page(rows, command, machine()),
@@ -207,7 +195,7 @@ def last_block_command(
         named = "" if weights is None else f" --weights {weights.name}"
         command = f"evenhand study last-block --data {data.name}{named} --seeds {seeds}"
         text = page(rows, command, machine())
-        _keep(
+        keep(
             folder,
             {
                 "command": "study last-block",
@@ -237,27 +225,8 @@ def watch_command(
         table = watching(years, seed)
         text = page(table, f"evenhand study watch --years {years} --seed {seed}", machine())
         asked = {"command": "study watch", "years": years, "seed": seed}
-        _keep(folder, asked, text, (table,), quiet)
+        keep(folder, asked, text, (table,), quiet)
 
 
-def _keep(
-    folder: Path,
-    asked: Mapping[str, Any],
-    text: str,
-    tables: Sequence[pd.DataFrame],
-    quiet: bool,
-) -> None:
-    """Write a study's page with its tables as CSV and what was asked, and show the page."""
-    from evenhand._base.asked import write_asked
-    from evenhand._base.files import write_atomically
-    from evenhand._base.run_folder import STUDIES
-    from evenhand._base.text import frame_to_csv
-
-    names = STUDIES[asked["command"]]
-    page, *csvs = (folder / name for name in names)
-    for path, table in zip(csvs, tables, strict=True):
-        write_atomically(path, frame_to_csv(table))
-    write_atomically(page, text)
-    write_asked(folder, asked, list(names))
-    if not quiet:
-        typer.echo(text)
+app.command("labels", cls=OnceCommand)(study_faces.labels_command)
+app.command("worst-groups", cls=OnceCommand)(study_faces.worst_groups_command)

@@ -96,6 +96,15 @@ def celeba(
     return image_task(parent, made, label=label, notes=notes)
 
 
+def attribute_names(data: str | Path) -> tuple[str, ...]:
+    """The names of the attributes that a copy of CelebA lists.
+
+    Raises:
+        InputError: no attribute list.
+    """  # noqa: DOC502
+    return tuple(map(str, _attributes(open_archive(data))[0].columns))
+
+
 def paper_shares(number: int) -> dict[str, float]:
     """The paper's fractions of ``number`` rows, or the least that measures a gap."""
     valid, test = (round(number * part / PAPER_ROWS) for part in (PAPER_VALID, PAPER_TEST))
