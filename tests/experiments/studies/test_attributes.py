@@ -50,7 +50,8 @@ def test_every_figure_is_that_of_the_labels_own_run(made, found):
 def test_the_page_tells_every_label_and_what_could_not_be_run(found, tmp_path):
     picture = study.draw(found, tmp_path / "map.svg")
     text = study.page(found, picture.name, MADE)
-    assert "](map.svg)" in text and "same: " in text
+    assert "](map.svg)" in text
+    assert "same: " in text
     for row in found[found["not_run"] == ""].itertuples():
         assert f"| {row.label} | {100 * row.share:.1f} |" in text
         assert row.label in picture.read_text()
