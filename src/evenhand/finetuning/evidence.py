@@ -12,9 +12,22 @@ from typing import TYPE_CHECKING, Any
 from evenhand._base.text import listed
 from evenhand.errors import InputError
 from evenhand.finetuning.baselines import TUNED, as_fitted
-from evenhand.finetuning.fitting import DEEP, family_of, reads_deep
+from evenhand.finetuning.fitting import (
+    DEEP,
+    TRAINED,
+    family_of,
+    reads_deep,
+    reads_trained,
+    seen_by,
+)
 from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, network_of
-from evenhand.finetuning.problem import Fitted, Problem, deep_fitted, fitted_head
+from evenhand.finetuning.problem import (
+    Fitted,
+    Problem,
+    deep_fitted,
+    fitted_head,
+    trained_fitted,
+)
 from evenhand.finetuning.score import score
 from evenhand.finetuning.stage import Stage
 from evenhand.head import Head
@@ -47,15 +60,14 @@ def setting_of(fair: FairHead) -> str:
     """The strength and offset chosen, and of which family where that is not the head alone."""
     if isinstance(fair.adapter, MovedLayer):
         return fair.setting.replace("adapter", "hidden layer +", 1)
-    return (DEEP if reads_deep(family_of(fair)) else "") + fair.setting
+    family = family_of(fair)
+    below = TRAINED if reads_trained(family) else ""
+    return below + (DEEP if reads_deep(family) else "") + fair.setting
 
 
 def as_chosen(stage: Stage, fair: FairHead) -> Fitted:
     """What was chosen as it decides rows, its numbers as the model holds them."""
-    deep = stage.deep.backbone if stage.deep else stage.backbone
-    return chosen_fit(
-        stage.problem, fair, (deep if reads_deep(family_of(fair)) else stage.backbone).as_stored
-    )
+    return chosen_fit(stage.problem, fair, seen_by(stage, family_of(fair)).backbone.as_stored)
 
 
 def chosen_fit(
@@ -71,7 +83,9 @@ def chosen_fit(
     if isinstance(fair.fit, HeadFit) and fair.fit.adapter is not None:
         return adapted_fit(fair.fit, network_of(problem))
     notes = (UNCONVERGED,) if fair.fit is not None and not fair.fit.converged else ()
-    make = deep_fitted if reads_deep(family_of(fair)) else fitted_head
+    family = family_of(fair)
+    make = deep_fitted if reads_deep(family) else fitted_head
+    make = trained_fitted if reads_trained(family) else make
     return make(stored(fair.head), fair.trainable_parameters, notes=notes)
 
 
@@ -80,9 +94,7 @@ def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint
     for point in frontier(fair, rule):
         family = fair.families[point.family]
         fit = family.fit(point.index)
-        features = stage.test.features
-        if reads_deep(family.family) and stage.deep is not None:
-            features = stage.deep.test.features
+        features = seen_by(stage, family.family).test.features
         if isinstance(fit, HeadFit) and fit.adapter:
             features = hidden_inputs_of(network_of(stage.problem), stage.test_inputs)
         decisions = fit.logits(features).argmax(axis=1)

@@ -22,7 +22,7 @@ from evenhand.finetuning.evidence import (
     setting_of,
     tuned_record,
 )
-from evenhand.finetuning.fitting import Fitting, family_of, reads_deep
+from evenhand.finetuning.fitting import Fitting, family_of, seen_by
 from evenhand.finetuning.given import COLUMNS, stage_given
 from evenhand.finetuning.problem import fitted_head
 from evenhand.finetuning.request import FinetuneRequest
@@ -40,6 +40,7 @@ from evenhand.finetuning.sentences import (
 from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import Stage
 from evenhand.finetuning.telling import tell_asked, tell_result
+from evenhand.finetuning.trained import with_trained
 from evenhand.fisher.factorize import rank_of
 from evenhand.fisher.neutralize import alpha_weights
 from evenhand.heads.selection.fair_head import FairHead
@@ -79,6 +80,7 @@ class Asked(TypedDict, total=False):
     strength: float | None
     adapter: int
     depth: int | str
+    trained: str
     plain: bool
     device: str
     precision: str
@@ -145,7 +147,8 @@ def finetune(
             no gap. ``rare``: ``"other"``, ``"exclude"`` or ``"error"`` for groups with fewer than
             ``min_rows``. ``strength``: take this one, without choosing. ``adapter``: rank of an
             adapter to try, for evenhand's MLPs. ``depth``: stages of the model that a head may read
-            before its own input, in the same pass: ``"auto"`` (two), 0, 1 or 2. ``plain``: keep to
+            before its own input, in the same pass: ``"auto"`` (two), 0, 1 or 2. ``trained``: what
+            of the model may move: ``"head"``, ``"last-layer"`` or ``"all"``. ``plain``: keep to
             a model of the class that was given. ``device``, ``precision``, ``batch_size``: how the
             model is run for its features: on a GPU where there is one, in bfloat16 where that has
             it, as many inputs at a time as its memory holds. ``seed``: of every random choice.
@@ -235,11 +238,12 @@ def finetune_stage(
         own = stage.backbone.with_head(problem.head)
         require_same_decisions(stage, own, fitted_head(problem.head))
     began = time.perf_counter()
+    stage = with_trained(stage, request, rule, on_fit)
     tell = Telling("finetune", on_event)
     tell_asked(tell, stage, request)
     require_reference(stage.test, request.reference_group)
     weights = "mean" if alpha is None else alpha_weights(problem.fisher, alpha)
-    fitting = Fitting.of(problem, request)
+    fitting = Fitting.of(problem, request, stage.trained)
     records = baselines(stage, fitting.rank, weights)
     started = time.perf_counter()
     fair = fitting.fit(rule, on_fit=on_fit)
@@ -248,7 +252,7 @@ def finetune_stage(
     records.append(after)
     before = tuned_record(stage, fair)
     records.insert(1 + [record.method for record in records].index(TRANSFER), before)
-    seen = stage.deep if stage.deep is not None and reads_deep(family_of(fair)) else stage
+    seen = seen_by(stage, family_of(fair))
     model = _model(seen, fair)
     other = fitting.other(rule, fair, on_fit)
     notes = [

@@ -9,8 +9,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
+import numpy as np
+
 from evenhand.finetuning.problem import Problem
 from evenhand.finetuning.request import FinetuneRequest
+from evenhand.finetuning.stage import Stage
+from evenhand.finetuning.trained import HALVES, HEAD, Trained, models_needed
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
 from evenhand.heads.moved_layer import MOVED_STRENGTHS
@@ -20,7 +24,7 @@ from evenhand.heads.selection.candidates import (
     CandidateGrid,
     Candidates,
 )
-from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.selection.crossfit import crossfit, crossfit_seen
 from evenhand.heads.selection.fair_head import (
     ADAPTER_BETA,
     FairHead,
@@ -41,8 +45,16 @@ DEEP_HEAD = DEEP + "head"
 """What the names of families begin with whose heads read several depths, and that of heads."""
 
 
+TRAINED_GRID = DEFAULT_GRID
+"""The strengths and offsets of heads on a model that was trained below them."""
+
+
 DEEP_GRID = CandidateGrid((0.0, *STRENGTHS[1::2]))
 """Every second strength: a deep head has more features, and its fits take most of a run."""
+
+
+TRAINED = "trained "
+"""What the names of families begin with whose heads read a model trained below them."""
 
 
 WHOLE = "hidden layer + head"
@@ -51,7 +63,19 @@ WHOLE = "hidden layer + head"
 
 def reads_deep(family: str) -> bool:
     """Whether the heads of a family, by its name, read several depths."""
-    return family.startswith(DEEP)
+    return family.removeprefix(TRAINED).startswith(DEEP)
+
+
+def reads_trained(family: str) -> bool:
+    """Whether the heads of a family, by its name, read a model that was trained below them."""
+    return family.startswith(TRAINED)
+
+
+def seen_by(stage: Stage, family: str) -> Stage:
+    """The stage as the heads of a family, by its name, see it."""
+    if reads_trained(family):
+        return stage.below_head or stage
+    return stage.deep or stage if reads_deep(family) else stage
 
 
 def family_of(fair: FairHead) -> str:
@@ -70,6 +94,7 @@ class Fitting:
         rank: of the low-rank heads of more than two classes, found where it was to be.
         deep: the problem with the features of several depths; None where none is read.
         deep_spec: what is fitted there.
+        trained: the model trained below its head, as it sees the rows; None without.
         moves: the last hidden layer is tried too, moved together with the head.
         plain: only what keeps to the model's class is chosen.
     """
@@ -83,12 +108,15 @@ class Fitting:
     rank: int | None
     deep: Problem | None = None
     deep_spec: HeadSpec = DEFAULT_SPEC
+    trained: Trained | None = None
     moves: bool = False
     plain: bool = False
 
     @classmethod
-    def of(cls, problem: Problem, request: FinetuneRequest) -> Fitting:
-        """The fit that a request asks for.
+    def of(
+        cls, problem: Problem, request: FinetuneRequest, trained: Trained | None = None
+    ) -> Fitting:
+        """The fit that a request asks for, with the model ``trained`` below its head if it is.
 
         Raises:
             InputError: an adapter without a network, or a rank that cannot be.
@@ -114,6 +142,7 @@ class Fitting:
             DEFAULT_GRID if request.strength is None else CandidateGrid.only(request.strength),
             old,
             rank,
+            trained=trained,
             moves=_moves(problem, request),
             plain=request.plain,
         )
@@ -146,6 +175,7 @@ class Fitting:
             old=self.old,
             families=[
                 *self.whole(rule, on_fit),
+                *self.below(rule, on_fit),
                 *([] if self.plain else self.deeper(rule, on_fit)),
             ],
             adapter=self.hidden,
@@ -170,6 +200,33 @@ class Fitting:
         grid = replace(self.grid, strengths=MOVED_STRENGTHS)
         return [
             crossfit(moved.rows, spec, criteria, grid=grid, control=control, min_rows=rule.min_rows)
+            for criteria in paths(rule.criteria)
+        ]
+
+    def below(self, rule: Rule, on_fit: Callable[[], None] | None = None) -> list[Candidates]:
+        """The families of heads that read the model trained below them; none where none was."""
+        trained = self.trained
+        if trained is None:
+            return []
+        problem = self.problem
+        spec, name = HeadSpec(ridge=problem.ridge, intercept=problem.intercept), TRAINED + "head"
+        if trained.deep:
+            spec, name = HeadSpec(ridge=problem.ridge), TRAINED + DEEP_HEAD
+        rows, features = problem.development, trained.features
+        whole = np.concatenate([features["train"], features["valid"]])
+        views = [rows.with_features(one) for one in (*trained.halves, whole)]
+        start = trained.backbone.linear_head()
+        control = FitControl(start=start, seed=problem.seed, on_fit=on_fit)
+        return [
+            crossfit_seen(
+                views,
+                trained.folds,
+                replace(spec, name=name),
+                criteria,
+                grid=TRAINED_GRID,
+                control=control,
+                min_rows=rule.min_rows,
+            )
             for criteria in paths(rule.criteria)
         ]
 
@@ -221,4 +278,7 @@ def fits_of(problem: Problem, request: FinetuneRequest, rule: Rule) -> int | Non
     if _moves(problem, request):
         each += (FOLDS + 1) * len(MOVED_STRENGTHS) * len(paths(rule.criteria))
     deep = problem.deep_features is not None and request.rank is None
+    if request.trained != HEAD:
+        each += models_needed(request)
+        each += (HALVES + 1) * len(TRAINED_GRID.strengths) * len(paths(rule.criteria))
     return each + (head_fits_needed(rule, DEEP_GRID) if deep else 0)

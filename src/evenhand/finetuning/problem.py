@@ -71,14 +71,16 @@ class Problem:
         """The same problem with the features of several depths; None where none is read."""
         if self.deep_features is None:
             return None
-        train, valid = self.deep_features
+        return replace(self.on(*self.deep_features), intercept=True)
+
+    def on(self, train: FloatArray, valid: FloatArray) -> Problem:
+        """The same problem on other features, which begin with what its head reads."""
         return replace(
             self,
             train=self.train.with_features(train),
             valid=self.valid.with_features(valid),
             head=self.head.padded(train.shape[1]),
             network=None,
-            intercept=True,
             known_ridge=None,
             deep_features=None,
         )
@@ -144,6 +146,7 @@ class Queries:
     inputs: FloatArray | None = None
     groups: Groups | None = None
     deep: FloatArray | None = None
+    trained: FloatArray | None = None
 
 
 Predict = Callable[[Queries], npt.NDArray[np.floating[Any]]]
@@ -196,6 +199,17 @@ def deep_fitted(head: Head, trainable: int, **more: Any) -> Fitted:
         if queries.deep is None:
             raise InputError("a deep head reads several depths of the model, and there are none")
         return head.logits(queries.deep)
+
+    return Fitted(predict, trainable, gives_logits=True, **more)
+
+
+def trained_fitted(head: Head, trainable: int, **more: Any) -> Fitted:
+    """A fitted linear head on a model that was trained below it as a ``Fitted``."""
+
+    def predict(queries: Queries) -> npt.NDArray[np.floating[Any]]:
+        if queries.trained is None:
+            raise InputError("this head reads a model that was trained below it, and there is none")
+        return head.logits(queries.trained)
 
     return Fitted(predict, trainable, gives_logits=True, **more)
 

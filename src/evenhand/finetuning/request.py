@@ -214,6 +214,14 @@ class FinetuneRequest:
         of_task.depth,
         "Stages of the model that a head may read before its own input: auto (default), 0, 1, 2.",
     )
+    trained: str = option(
+        "head",
+        check.one_of(("head", "last-layer", "all")),
+        "What of the model may move: head (default), last-layer or all; trained on the rows, in "
+        "minutes, and chosen where held-out rows say so.",
+        only=WITH_MODEL,
+        flag="--train",
+    )
     plain: bool = option(
         False, check.yes, "Ship a model of the class that was given; the report says what it costs."
     )

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from evenhand._base.text import listed, plain_number
 from evenhand.criteria import Criterion, in_words
-from evenhand.finetuning.fitting import family_of, reads_deep
+from evenhand.finetuning.fitting import family_of, reads_deep, reads_trained
 from evenhand.groups import known_groups
 from evenhand.heads.moved_layer import MovedLayer
 from evenhand.heads.selection.soundness import constant_accuracy
@@ -150,6 +150,8 @@ def _in_words(fair: FairHead, more: Sequence[str] = ()) -> str:
     what = "an adapter and a head" if fair.adapter else "a head"
     if isinstance(fair.adapter, MovedLayer):
         what = "the last hidden layer and the head"
+    if reads_trained(family_of(fair)):
+        what += " on the model trained below it"
     if more:
         what += f" that reads {listed(more)} too,"
     shift = f", offset {fair.offset:+.2f}" if fair.offset else ""

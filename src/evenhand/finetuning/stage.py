@@ -19,6 +19,7 @@ from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
     from evenhand.finetuning.depth import Depth
+    from evenhand.finetuning.trained import Trained
     from evenhand.models.backbone import Backbone
     from evenhand.models.features.extract import Running
     from evenhand.models.mlp import MLP
@@ -53,6 +54,7 @@ class Stage:
         label: what is decided.
         inputs: split name to its rows' inputs, as the backbone's ``prepare`` takes them.
         depth: what a head reads that reads more of the model than its head does; None without.
+        trained: the model with layers below its head trained too; None without.
     """
 
     task: str
@@ -67,6 +69,7 @@ class Stage:
     label: str = "label"
     inputs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     depth: Depth | None = None
+    trained: Trained | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -95,6 +98,21 @@ class Stage:
             depth=None,
         )
 
+    @cached_property
+    def below_head(self) -> Stage | None:
+        """The same problem seen through the model that was trained below its head; None without."""
+        trained = self.trained
+        if trained is None:
+            return None
+        return replace(
+            self,
+            problem=self.problem.on(trained.features["train"], trained.features["valid"]),
+            test=self.test.with_features(trained.features["test"]),
+            backbone=trained.backbone,
+            depth=None,
+            trained=None,
+        )
+
     @property
     def reads(self) -> list[str]:
         """What the head reads of the model besides its own input."""
@@ -107,10 +125,12 @@ class Stage:
         network = self.problem.network
         inputs = None if network is None else getattr(network, split)
         rows: Rows = getattr(self.problem, split)
-        return Queries(rows.features, inputs, rows.groups, self._deep(split))
+        return Queries(rows.features, inputs, rows.groups, *self._other_readings(split))
 
-    def _deep(self, split: str) -> FloatArray | None:
-        return None if self.depth is None else self.depth.features[split]
+    def _other_readings(self, split: str) -> tuple[FloatArray | None, FloatArray | None]:
+        """What heads read that read several depths, and those of a model trained below its head."""
+        deep = None if self.depth is None else self.depth.features[split]
+        return deep, None if self.trained is None else self.trained.features[split]
 
     @property
     def tells_unknown_groups(self) -> bool:
@@ -121,7 +141,8 @@ class Stage:
     @property
     def queries(self) -> Queries:
         """The test rows as a fitted method may read them."""
-        return Queries(self.test.features, self.test_inputs, self.test.groups, self._deep("test"))
+        features, groups = self.test.features, self.test.groups
+        return Queries(features, self.test_inputs, groups, *self._other_readings("test"))
 
 
 def adult_stage(

@@ -90,6 +90,19 @@ def find_taps(
     return own, (replace(hidden, raw=raw),)
 
 
+def last_block(backbone: Backbone) -> str:
+    """The path of the last of a model's outermost blocks: a transformer's last layer, for one.
+
+    Raises:
+        ModelError: it has none.
+    """
+    levels = _levels(backbone.model)
+    below = [path for path in (levels or [[]])[0] if not f"{backbone.head}.".startswith(f"{path}.")]
+    if not below:
+        raise ModelError(f"{backbone.name} has no blocks: its layers cannot be told apart")
+    return below[-1]
+
+
 def _levels(model: nn.Module) -> list[list[str]]:
     """The outermost blocks, then those inside of them, and so on."""
     levels = [list(_blocks(model, ""))]

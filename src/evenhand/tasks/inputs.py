@@ -69,6 +69,24 @@ class Texts(Sequence[str]):
         return View(self, np.arange(len(self))[index])
 
 
+class Joined(Sequence[Any]):
+    """Several sequences as one, each after the other."""
+
+    def __init__(self, *parts: Sequence[Any]) -> None:
+        self.parts = parts
+        self.ends = np.cumsum([len(part) for part in parts])
+
+    def __len__(self) -> int:
+        return int(self.ends[-1])
+
+    def __getitem__(self, index: Any) -> Any:
+        if not isinstance(index, (int, np.integer)):
+            return View(self, np.arange(len(self))[index])
+        at = range(len(self))[int(index)]
+        part = int(np.searchsorted(self.ends, at, side="right"))
+        return self.parts[part][at - (int(self.ends[part - 1]) if part else 0)]
+
+
 def parent_and_rows(inputs: Any) -> tuple[Any, IntArray]:
     """The sequence that features are extracted for, and which of its rows ``inputs`` holds."""
     if isinstance(inputs, View):

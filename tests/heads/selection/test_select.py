@@ -262,6 +262,24 @@ def test_where_transfer_learning_is_fair_nothing_is_evened():
     assert "transfer learning's gap may be noise" in choice.reason
 
 
+def test_where_it_is_fair_other_features_may_still_be_far_better():
+    better, unfair = table((0.9, 0.9), (0.05, 0.05)), table((0.9, 0.99), (0.05, 0.05))
+    little = table((0.705, 0.705), (0.1, 0.1))
+    plain = candidates([EVEN, POOR])
+    for rule in (Rule(), Rule((Bound("eo", 0.08),))):
+        chosen = {
+            name: choose(rule, [plain, candidates([one, POOR])])
+            for name, one in {"better": better, "unfair": unfair, "little": little}.items()
+        }
+        assert (chosen["better"].family, chosen["better"].index) == (1, (0, 0))
+        assert "so nothing is evened" in chosen["better"].reason
+        assert [chosen[name].family for name in ("unfair", "little")] == [0, 0]
+    wider = choose(Rule((Bound("eo", 0.3),)), [plain, candidates([unfair, POOR])])
+    assert (wider.family, wider.promised) == (1, True)
+    evened = choose(Rule(), [plain, candidates([POOR, better])])
+    assert evened.family == 0
+
+
 def test_without_an_old_head_it_is_transfer_learning_that_must_be_fair():
     choice = choose(Rule(), [candidates([EVEN, UNFAIR])])
     assert "transfer learning's gap may be noise" in choice.reason

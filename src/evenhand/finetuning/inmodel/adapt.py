@@ -1,8 +1,9 @@
-"""Low-rank adapters on the last hidden layers, trained with the head, and merged.
+"""The last hidden layers moved with the head: by low-rank adapters that are merged, or whole.
 
 A head can only reweigh features that were learnt for another aim. A rank-r change to the last
-hidden layers moves them a little, and leaves the soft-gap penalty more room. The adapters are
-PEFT's LoRA, which serves any torch module.
+hidden layers moves them a little, and leaves the soft-gap penalty more room; every weight of a few
+layers moves them further (METHOD section 6.4). The adapters are PEFT's LoRA, which serves any torch
+module.
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
 from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
 from evenhand.finetuning.inmodel.lora import adapters, lora_config, targets_of
+from evenhand.finetuning.inmodel.moving import moving, moving_of
 from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions, check_budget
 from evenhand.finetuning.inmodel.training import (
     Epoch,
@@ -53,7 +55,7 @@ def adapt(
     train: Any,
     *,
     target_modules: str | Sequence[str],
-    rank: int = 1,
+    rank: int | None = 1,
     head: str | None = None,
     criterion: str | Criterion = Criterion.EQUALIZED_ODDS,
     strength: float = 1.0,
@@ -75,7 +77,9 @@ def adapt(
             mappings with ``labels``, the groups and the model's keyword arguments.
         target_modules: the layers to adapt, as PEFT writes them: last parts of paths in a list, or
             a regular expression. The head is not among them: it trains whole.
-        rank: of the adapters, r (in + out) parameters a layer.
+        rank: of the adapters, r (in + out) parameters a layer. None: no adapters, every weight of
+            the target modules moves; modules are then named by their paths or the last parts of
+            them, and a block stands for all that is in it.
         head: path of the head; the last linear layer by default. Of another number of classes than
             the task's, it is replaced.
         criterion: what is to be even.
@@ -103,7 +107,7 @@ def adapt(
         InputError: data of another form, settings out of range, or a strength where nothing can be
             evened out (one group, or cells under 30 rows).
         ModelError: no head, or target modules that are not there.
-        MissingExtraError: PEFT is not installed.
+        MissingExtraError: PEFT is not installed, and a rank is given.
 
     Example:
         >>> from torch import nn
@@ -117,7 +121,7 @@ def adapt(
     """  # noqa: DOC502
     how = with_defaults(OPTIONS, options, "adapt")
     check_budget(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
-    lora = lora_config(target_modules, rank, how["rank_pattern"])
+    lora = None if rank is None else lora_config(target_modules, rank, how["rank_pattern"])
     given = model if isinstance(model, Backbone) else wrap(model, head, prepare=how["prepare"])
     batches = as_batches(
         train,
@@ -129,8 +133,9 @@ def adapt(
     )
     device = device_of(how["device"]) or given.device
     own = _copy(given, given.linear_head(), device)
+    targets = moving_of(own, target_modules) if lora is None else targets_of(own, lora)
     with evaluating(own.model):
-        passed = _first_pass(own, batches, targets_of(own, lora), how["cache"])
+        passed = _first_pass(own, batches, targets, how["cache"])
         rows = passed.rows(how["classes"])
         penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
         if strength:
@@ -162,7 +167,8 @@ def adapt(
     tell("started", strength=strength, **_plain(how | {"ridge": ridge}))
     source = passed.again(batches, rows.groups.names)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
-        with adapters(own.model, lora, how["seed"]):
+        whole = moving(own.model, targets) if lora is None else None
+        with whole or adapters(own.model, lora, how["seed"]):
             train_parts(own, source, feed, penalty, training)
         moved, labels, codes = _features(own, source, feed)
         rows = Rows(moved, labels, Groups(codes, rows.groups.names, how["groups"]), rows.classes)

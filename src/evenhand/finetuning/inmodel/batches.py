@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenhand._base.arrays import IntArray
 from evenhand._base.columns import column
 from evenhand._base.text import listed
 from evenhand._base.torch_calls import label_tensor
@@ -20,6 +21,9 @@ from evenhand.tasks.from_arrays import three_parts
 from evenhand.tasks.given_labels import code_splits
 from evenhand.tasks.inputs import View
 from evenhand.tasks.task import Examples
+
+ALIKE = 16
+"""Batches that are sorted by length together: enough for little padding, few enough for chance."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,11 +46,18 @@ class Batch:
 
 
 class FixedBatches:
-    """Rows at hand, shuffled once and cut into batches: every pass sees the same ones."""
+    """Rows at hand, shuffled once and cut into batches: every pass sees the same ones.
+
+    Texts of like length share a batch, so that little of it is padding.
+    """
 
     def __init__(self, examples: Examples, prepare: Prepare, size: int, seed: int) -> None:
         self.examples, self.prepare = examples, prepare
         order = np.random.default_rng(seed).permutation(len(examples))
+        if isinstance(examples.inputs[0], str):
+            measure = getattr(prepare, "lengths", lambda texts: list(map(len, texts)))
+            lengths = np.asarray(measure(list(examples.inputs)))
+            order = alike(order, lengths, ALIKE * size)
         self.parts = [order[start : start + size] for start in range(0, len(order), size)]
 
     def __iter__(self) -> Iterator[Batch]:
@@ -58,6 +69,12 @@ class FixedBatches:
                 torch.as_tensor(self.examples.labels[rows]),
                 tuple(names[codes[row]] for row in rows),
             )
+
+
+def alike(order: IntArray, lengths: IntArray, window: int) -> IntArray:
+    """The same order, each ``window`` of it sorted by length."""
+    parts = [order[start : start + window] for start in range(0, len(order), window)]
+    return np.concatenate([part[np.argsort(lengths[part], kind="stable")] for part in parts])
 
 
 class GivenBatches:

@@ -50,13 +50,16 @@ OPTIONS: dict[str, Any] = {
 }
 
 
-def check_budget(epochs: int, batch_size: int, rate: float, strength: float, rank: int) -> None:
+def check_budget(
+    epochs: int, batch_size: int, rate: float, strength: float, rank: int | None
+) -> None:
     """Refuse a budget with which nothing can be trained.
 
     Raises:
         InputError: a number out of its range.
     """
-    for name, value in {"epochs": epochs, "batch_size": batch_size, "rank": rank}.items():
+    lowest = {"epochs": epochs, "batch_size": batch_size, "rank": 1 if rank is None else rank}
+    for name, value in lowest.items():
         if value < 1:
             raise InputError(f"{name} must be at least 1, found {value}")
     if not rate > 0 or not strength >= 0:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
 
+from evenhand._base.arrays import IntArray
+from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
     CandidateGrid,
@@ -15,7 +18,7 @@ from evenhand.heads.selection.candidates import (
 )
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
-from evenhand.heads.selection.parts import fit_parts_of
+from evenhand.heads.selection.parts import fit_on, fit_parts_of
 from evenhand.heads.selection.requirements import counts_of
 from evenhand.heads.selection.rule import MIN_ROWS
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
@@ -59,7 +62,6 @@ def crossfit(
         >>> candidates.tables.shape  # (strengths, offsets, groups, labels, decisions)
         (2, 1, 2, 2, 2)
     """  # noqa: DOC502
-    offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)
     spec = replace(spec, left_out=too_small(rows, criteria, min_rows))
     numbers = fold_numbers(rows, seed=control.seed)
     parts = fit_parts_of(
@@ -72,10 +74,63 @@ def crossfit(
         refit=True,
         control=control,
     )
+    seen = ((fold, places, part, part) for fold, places, part in held_out(rows, numbers))
+    return _judged(rows, parts, spec, criteria, grid, seen)
+
+
+def crossfit_seen(
+    views: Sequence[Rows],
+    folds: IntArray,
+    spec: HeadSpec,
+    criteria: Criteria,
+    *,
+    grid: CandidateGrid = DEFAULT_GRID,
+    control: FitControl = DEFAULT_CONTROL,
+    min_rows: int = MIN_ROWS,
+) -> Candidates:
+    """As :func:`crossfit`, where each fold's heads read a model that was trained without the fold.
+
+    Args:
+        views: all development rows as each fold's model sees them, and last as the model does that
+            was trained on all.
+        folds: (N,) the fold of each row.
+        spec, criteria, grid, control, min_rows: as for :func:`crossfit`.
+
+    Raises:
+        InputError: as :func:`crossfit`.
+    """  # noqa: DOC502
+    rows = views[-1]
+    spec = replace(spec, left_out=too_small(rows, criteria, min_rows))
+    spec.require_ridge()
+    kept = [view[np.flatnonzero(folds != fold)] for fold, view in enumerate(views[:-1])] + [rows]
+    parts = []
+    for part in kept:
+        parts.append(fit_on(part, spec, criteria, grid.strengths, control))
+        for _ in grid.strengths:
+            if control.on_fit:
+                control.on_fit()
+    judged = (np.flatnonzero(folds == fold) for fold in range(len(views) - 1))
+    seen = ((fold, places, views[fold][places], rows[places]) for fold, places in enumerate(judged))
+    return _judged(rows, parts, spec, criteria, grid, seen)
+
+
+def _judged(
+    rows: Rows,
+    parts: list[list[HeadFit]],
+    spec: HeadSpec,
+    criteria: Criteria,
+    grid: CandidateGrid,
+    seen: Iterable[tuple[int, IntArray, Rows, Rows]],
+) -> Candidates:
+    """What each fold's heads, and those of all rows, decide on rows of the fold.
+
+    ``seen``: fold, places of some of its rows, and those rows as the one and the others read them.
+    """
+    offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)
     judging, shipped = (Judging(rows, len(grid.strengths), offsets) for _ in range(2))
-    for fold, places, judged in held_out(rows, numbers):
+    for fold, places, judged, whole in seen:
         judging.add(places, (fit.logits(judged.features) for fit in parts[fold]))
-        shipped.add(places, (fit.logits(judged.features) for fit in parts[-1]))
+        shipped.add(places, (fit.logits(whole.features) for fit in parts[-1]))
     return Candidates.judged(
         judging,
         parts[-1],

@@ -54,18 +54,28 @@ def fit_parts_of(
         )
 
     def fit(part: Rows) -> list[HeadFit]:
-        terms: tuple[GapTerm, ...] = ()
-        if criteria is not None:
-            groups = part.groups.without(spec.left_out)
-            terms = gap_terms(
-                part.labels, groups, part.classes, criteria, beta=spec.beta, rows=part.weights
-            )
         found: list[HeadFit] = []
         for ridge in ridges:
-            of_ridge = replace(spec, ridge=ridge)
-            found += fit_path(part, of_ridge, strengths, terms, control=control)
+            found += fit_on(part, replace(spec, ridge=ridge), criteria, strengths, control)
         return found
 
     number = int(folds.max(initial=-1)) + 1
     found = [fit(rows[np.flatnonzero(folds != fold)]) for fold in range(number)]
     return [*found, fit(rows)] if refit else found
+
+
+def fit_on(
+    rows: Rows,
+    spec: HeadSpec,
+    criteria: Criteria | None,
+    strengths: Sequence[float],
+    control: FitControl,
+) -> list[HeadFit]:
+    """A head for each strength on these rows; without ``criteria`` there is no penalty."""
+    terms: tuple[GapTerm, ...] = ()
+    if criteria is not None:
+        groups = rows.groups.without(spec.left_out)
+        terms = gap_terms(
+            rows.labels, groups, rows.classes, criteria, beta=spec.beta, rows=rows.weights
+        )
+    return fit_path(rows, spec, strengths, terms, control=control)

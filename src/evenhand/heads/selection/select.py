@@ -48,6 +48,9 @@ def select(
     it does not make every group worse. Among those, the lowest error of the upper bounds that are
     within a fifth of the smallest. Without bounds: of the harmless ones the smallest gap.
 
+    Where transfer learning's gap may be noise nothing is evened: it is chosen, or that on other
+    features where its gap is no worse and its error lower by more than ``max_cost``.
+
     With ``rule.guard`` a candidate whose upper bound exceeds the old head's and the bound is out,
     and where the old head's gap may be noise it stays, unless transfer learning lowers the error by
     more than ``max_cost``. An old head that is no better than a constant is not compared with.
@@ -207,10 +210,23 @@ def _left_alone(pool: Pool) -> tuple[int, str] | None:
     for place in (scored.tuned, scored.transfer):
         cheap = scored.error[place] <= scored.error[scored.tuned] + rule.max_cost
         if pool.allowed[place] and cheap and pool.fair(place):
-            return place, (
+            return _better_unevened(pool, place), (
                 "already fair: transfer learning's gap may be noise, so nothing is evened"
             )
     return None
+
+
+def _better_unevened(pool: Pool, place: int) -> int:
+    """Transfer learning on other features, within the bounds, or as fair, and far better."""
+    scored = pool.scored
+    unevened = np.array([index is not None and index[0] == 0 for _, index in scored.where])
+    other = np.array([family not in (None, 0) for family, _ in scored.where])
+    sound = pool.allowed & scored.sound & ~pool.levels_down & ~scored.moved
+    better = scored.error < scored.error[place] - pool.rule.max_cost
+    places = np.flatnonzero(unevened & other & sound & better)
+    ordered = places[np.argsort(scored.error[places], kind="stable")]
+    within = pool.promisable.__getitem__ if pool.rule.bounds else pool.fair
+    return next((int(one) for one in ordered if within(int(one))), place)
 
 
 def _much_better(pool: Pool, old: int) -> bool:
