@@ -26,9 +26,10 @@ from evenhand.experiments.methods.fairret import fairret
 from evenhand.experiments.methods.linear_heads import evened
 from evenhand.experiments.methods.oxonfair import oxonfair
 from evenhand.finetuning.baselines import transfer
+from evenhand.finetuning.mlp_stage import adult_stage
 from evenhand.finetuning.problem import Fitted
 from evenhand.finetuning.score import score
-from evenhand.finetuning.stage import Stage, adult_stage
+from evenhand.finetuning.stage import Stage
 
 CRITERION = Criterion.EQUALIZED_ODDS
 SEEDS = 3

@@ -21,10 +21,11 @@ from evenhand.experiments.compare.as_run import as_run
 from evenhand.experiments.compare.run import compare
 from evenhand.experiments.methods.linear_heads import factorised
 from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.mlp_stage import adult_stage
 from evenhand.finetuning.recipe import recipe
 from evenhand.finetuning.result import Result
 from evenhand.finetuning.score import score
-from evenhand.finetuning.stage import Stage, adult_stage
+from evenhand.finetuning.stage import Stage
 from evenhand.fisher.neutralize import alpha_weights
 from evenhand.heads.selection.rule import Bound, make_rule
 from evenhand.report import html, plots

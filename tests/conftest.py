@@ -78,7 +78,7 @@ def cache_of_the_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pat
 @pytest.fixture(scope="session")
 def adult(cache_of_the_tests: Path):
     """Real Adult, seed 0, with the paper's MLP."""
-    from evenhand.finetuning.stage import adult_stage
+    from evenhand.finetuning.mlp_stage import adult_stage
 
     return adult_stage(seed=0)
 

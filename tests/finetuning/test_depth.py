@@ -14,10 +14,11 @@ from evenhand.errors import InputError
 from evenhand.finetuning.depth import deep_backbone, moments, own_features, scaled_depth
 from evenhand.finetuning.export.export import FORMATS, export
 from evenhand.finetuning.finetune import finetune_stage
+from evenhand.finetuning.mlp_stage import adult_stage
 from evenhand.finetuning.problem import deep_fitted
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.shipped_check import require_same_decisions
-from evenhand.finetuning.stage import adult_stage, task_stage
+from evenhand.finetuning.stage import task_stage
 from evenhand.head import Head
 from evenhand.models import deepened, load, wrap
 from evenhand.models.features import entries

@@ -9,9 +9,9 @@ from evenhand.experiments.compare.request import CompareRequest
 from evenhand.finetuning.evidence import chosen_fit, setting_of
 from evenhand.finetuning.fitting import WHOLE, Fitting, family_of, fits_of, reads_deep
 from evenhand.finetuning.mlp_adapter import hidden_rows, with_parts
+from evenhand.finetuning.mlp_stage import adult_stage
 from evenhand.finetuning.recipe import Recipe
 from evenhand.finetuning.request import FinetuneRequest
-from evenhand.finetuning.stage import adult_stage
 from evenhand.heads.selection.fair_head import choose_head
 from evenhand.models.mlp import MLP
 

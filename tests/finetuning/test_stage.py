@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from evenhand.errors import InputError
+from evenhand.finetuning.mlp_stage import adult_stage
 from evenhand.finetuning.problem import Fitted, fitted_head
 from evenhand.finetuning.score import count_decisions, score
-from evenhand.finetuning.stage import adult_stage, task_stage
+from evenhand.finetuning.stage import task_stage
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.rows import Rows

@@ -90,7 +90,8 @@ def adult_carried_on(old: FairModel, request: FinetuneRequest, seed: int) -> Sta
     Raises:
         InputError: a label that the model does not decide.
     """
-    from evenhand.finetuning.stage import mlp_stage, task_stage
+    from evenhand.finetuning.mlp_stage import mlp_stage
+    from evenhand.finetuning.stage import task_stage
     from evenhand.models.mlp import MLP
     from evenhand.tasks.datasets.adult import adult
     from evenhand.tasks.table_encoder import TableEncoder

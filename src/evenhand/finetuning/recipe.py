@@ -160,7 +160,7 @@ class Recipe:
 
     def _adult(self, seed: int) -> Stage:
         from evenhand.finetuning.carry_on import adult_carried_on
-        from evenhand.finetuning.stage import adult_stage
+        from evenhand.finetuning.mlp_stage import adult_stage
 
         if self._old is not None:
             return adult_carried_on(self._old, self.config, seed)

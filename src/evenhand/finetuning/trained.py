@@ -18,6 +18,7 @@ import numpy as np
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.finetuning.linear_model import LinearModel
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.rule import Rule
 from evenhand.rows import Rows
@@ -121,7 +122,7 @@ def _check(stage: Stage, rows: Rows) -> None:
             f"{rows.world.size} processes share the rows, and a model below its head is trained by "
             "one: leave out --train, or run one process"
         )
-    if stage.backbone.name == "linear":
+    if isinstance(stage.model, LinearModel):
         raise InputError("--train is for a model with layers below its head: give --model")
 
 

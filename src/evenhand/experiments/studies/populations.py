@@ -70,7 +70,7 @@ def population(name: str) -> Population:
 
 
 def _income_by_sex() -> Rows:
-    from evenhand.finetuning.stage import adult_stage
+    from evenhand.finetuning.mlp_stage import adult_stage
 
     stage = adult_stage(seed=0)
     return stage.problem.development + stage.test
@@ -78,7 +78,7 @@ def _income_by_sex() -> Rows:
 
 def _income_by_race() -> Rows:
     """Black and White; the three small groups are unknown."""
-    from evenhand.finetuning.stage import adult_stage
+    from evenhand.finetuning.mlp_stage import adult_stage
 
     stage = adult_stage(seed=0, group="race")
     rows = stage.problem.development + stage.test

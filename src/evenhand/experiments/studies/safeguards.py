@@ -102,7 +102,7 @@ def safeguards(
 
 
 def _one(name: str, seed: int) -> dict[str, Any]:
-    from evenhand.finetuning.stage import adult_stage
+    from evenhand.finetuning.mlp_stage import adult_stage
 
     with one_thread():
         stage = adult_stage(seed=seed)
