@@ -22,6 +22,7 @@ STUDIES = {
     "study last-block": ("last-block.md", "last_block.csv"),
     "study below-head": ("below-head.md", "below_head.csv", "differences.csv"),
     "study watch": ("watching.md", "watching.csv"),
+    "study criteria": ("criteria-coverage.md", "intervals.csv", "promises.csv"),
     "study labels": ("labels-map.md", "labels-map.csv", "labels-map.svg"),
     "study worst-groups": ("worst-groups.md", "worst_groups.csv", "ahead.csv"),
 }

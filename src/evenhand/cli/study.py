@@ -56,6 +56,42 @@ def coverage_command(
         )
 
 
+@app.command("criteria", cls=OnceCommand)
+def criteria_command(
+    tables: Annotated[int, typer.Option(min=1, help="Tables drawn for each interval.")] = 1000,
+    replicates: Annotated[int, typer.Option(min=1, help="Samples a population.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the draws.")] = 0,
+    output: Output = Path("runs/criteria"),
+    jobs: Jobs = None,
+    quiet: Quiet = False,
+) -> None:
+    """Whether every criterion's intervals hold the truth, and its promises are kept.
+
+    Finished samples are kept in the output folder: run again, with more, it goes on from them.
+    """
+    import os
+
+    from evenhand._base.run_folder import run_folder
+    from evenhand.cli.terminal import bar, machine
+    from evenhand.experiments.studies import criteria as study
+    from evenhand.experiments.studies.criteria_page import page
+
+    number = jobs or os.cpu_count() or 1
+    with run_folder(output, "study criteria") as folder:
+        with bar("sampling", replicates * len(study.POPULATIONS), quiet) as progress:
+            rows = study.promise_coverage(
+                replicates, folder, seed=seed, jobs=number, on_done=progress.update
+            )
+        with bar("drawing", None, quiet) as progress:
+            intervals = study.interval_coverage(
+                tables, seed=seed, jobs=number, on_done=progress.update
+            )
+        command = f"evenhand study criteria --tables {tables} --replicates {replicates}"
+        text = page(intervals, rows, f"{command} --seed {seed}", machine())
+        asked = {"tables": tables, "replicates": replicates, "seed": seed}
+        keep(folder, {"command": "study criteria", **asked}, text, (intervals, rows), quiet)
+
+
 @app.command("safeguards", cls=OnceCommand)
 def safeguards_command(
     seeds: Annotated[int, typer.Option(min=1, help="How many seeds: 0 … N - 1.")] = 10,

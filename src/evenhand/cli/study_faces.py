@@ -46,7 +46,7 @@ def labels_command(
     from evenhand.tasks.datasets.celeba import attribute_names
 
     with run_folder(output, "study labels") as folder:
-        made = _faces(data, model, weights, cache, quiet, groups=[group])
+        made = _faces(data, model, weights, cache, quiet, groups=[group], depth=0)
         labels = [name for name in attribute_names(data) if name != group]
         with bar("fine-tuning", len(labels), quiet) as progress:
             found = attributes(
