@@ -20,6 +20,7 @@ from evenhand.fisher.lowrank import merge_
 from evenhand.groups import Groups
 from evenhand.heads.gap_loss import BATCH_SOFTNESS, MEMORY, GapLoss, soft_gap_loss
 from evenhand.heads.gaps import Softness
+from evenhand.integrations.trainer_codes import GroupCollator, group_codes
 from evenhand.integrations.trainer_factors import (
     FACTORS,
     low_rank_paths,
@@ -27,7 +28,7 @@ from evenhand.integrations.trainer_factors import (
     read_factors,
 )
 from evenhand.integrations.trainer_gap import RemembersGap
-from evenhand.integrations.trainer_groups import GroupNames, integer_column
+from evenhand.integrations.trainer_groups import GroupNames, require_both, training_rows
 from evenhand.integrations.trainer_metrics import as_array, group_metrics, padded
 from evenhand.metrics.counts import Counts
 
@@ -89,6 +90,9 @@ class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
         super().__init__(*args, **kwargs)
         refuse_model(self.model)
         self.group_key, self._names = groups, GroupNames(groups, group_names)
+        if groups == getattr(self.model, "main_input_name", None):
+            raise InputError(f"groups={groups!r} is what the model reads: name the groups' own key")
+        self.data_collator: Any = GroupCollator(self.data_collator, groups, self._names.code_of)
         self.criterion = Criterion.parse(criterion)
         self.strength, self.beta, self.memory = float(strength), beta, memory
         # A classifier's loss is a mean over its batch: Trainer shall divide it by the accumulation
@@ -150,27 +154,23 @@ class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
 
         Raises:
             InputError: a training batch has no labels or no groups.
-        """
+        """  # noqa: DOC502
         groups, labels = inputs.get(self.group_key), inputs.get("labels")
         plain = {name: value for name, value in inputs.items() if name != self.group_key}
+        if model.training and self.strength:
+            require_both(groups, labels, (self.group_key, *inputs))
+            if self._gap_of is not self.train_dataset:
+                self._gap, self._gap_of = self._resumed(self._gap_loss()), self.train_dataset
         loss, outputs = super().compute_loss(
             model, plain, return_outputs=True, num_items_in_batch=num_items_in_batch
         )
         if model.training and self.strength:
-            if groups is None or labels is None:
-                missing = self.group_key if groups is None else "labels"
-                raise InputError(
-                    f"a training batch has no {missing!r}; its keys are {', '.join(inputs)}. "
-                    "Give each example an integer under that key, and a collator that keeps it"
-                )
             logits = outputs["logits"] if isinstance(outputs, Mapping) else outputs[1]
             penalty = self._noted(self._penalty(logits, labels, groups))
             loss = loss + self.strength * penalty / self._shares
         return (loss, outputs) if return_outputs else loss
 
-    def _penalty(self, logits: Tensor, labels: Tensor, groups: Tensor) -> Tensor:
-        if self._gap_of is not self.train_dataset:
-            self._gap, self._gap_of = self._resumed(self._gap_loss()), self.train_dataset
+    def _penalty(self, logits: Tensor, labels: Any, groups: Any) -> Tensor:
         if self._gap is None:
             return soft_gap_loss(
                 logits,
@@ -186,13 +186,11 @@ class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
         data = self.train_dataset
         if not hasattr(data, "__len__") or not hasattr(data, "__getitem__"):
             return None
-        labels = integer_column(data, ("labels", "label", "label_ids"))
-        codes = integer_column(data, (self.group_key,))
-        names = self._names.of(codes)
-        classes = tuple(str(k) for k in range(max(2, int(labels.max(initial=0)) + 1)))
+        outputs = getattr(getattr(self.model, "config", None), "num_labels", None)
+        labels, groups, classes = training_rows(data, self._names, outputs)
         gap_loss = GapLoss(
             labels,
-            Groups(codes, names, self.group_key),
+            groups,
             classes,
             self.criterion,
             softness=Softness(self.beta),
@@ -250,7 +248,7 @@ class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
     def _group_metrics(
         self, decisions: np.ndarray, labels: Any, groups: Any, finished: bool
     ) -> dict[str, float]:
-        truth, codes = as_array(labels), as_array(groups)
+        truth, codes = as_array(labels), group_codes(as_array(groups), self.group_key)
         names = self._names.of(codes)
         before = self._counts
         if before is not None and len(before.group_names) > len(names):
