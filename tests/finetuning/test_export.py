@@ -15,6 +15,7 @@ from evenhand.finetuning.export.sklearn_pipeline import to_sklearn
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.request import FinetuneRequest
 
+onnx = pytest.importorskip("onnx")
 onnxruntime = pytest.importorskip("onnxruntime")
 skops = pytest.importorskip("skops.io")
 
@@ -42,6 +43,9 @@ def test_a_table_in_one_onnx_graph(model, rows, tmp_path):
     decisions, scores = session.run(None, table_feeds(model.raw, rows))
     assert decisions.tolist() == model.predict(rows).tolist()
     np.testing.assert_allclose(scores, model.predict_proba(rows), atol=1e-5)
+    graph = onnx.load(str(found.path)).graph
+    used = {name for node in graph.node for name in node.input}
+    assert {constant.name for constant in graph.initializer} <= used  # else onnxruntime warns
     one = session.run(["decision"], table_feeds(model.raw, rows.head(1)))[0]
     assert one.tolist() == decisions[:1].tolist()
 

@@ -98,6 +98,21 @@ def test_lines_that_do_not_fit_keep_their_place_over_many_blocks(run, tmp_path, 
     assert table["id"][good].tolist() == new_rows()["id"].iloc[good].tolist()
 
 
+def test_an_export_is_checked_on_rows_of_many_blocks(run, tmp_path, monkeypatch):
+    from evenhand.finetuning.predict import first_rows
+    from evenhand.tasks import csv_tables
+
+    monkeypatch.setattr(csv_tables, "BLOCK", 1000)
+    lines = new_rows().to_csv(index=False).splitlines()
+    lines[3] += ",more"
+    (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")
+    model, own = eh.load(run[1]), own_decisions(run[0])
+    readable = own[:2] + own[3:]
+    for most in (150, 1000):
+        found = first_rows(model, tmp_path / "new.csv", most)
+        assert model.predict(found).tolist() == readable[:most]
+
+
 def test_columns_missing_added_renamed_reordered_or_of_another_type(run, tmp_path):
     frame, out = new_rows(), tmp_path / "scored.csv"
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, TypedDict, Unpack
 
 import numpy as np
+import pandas as pd
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.devices import device_of
@@ -207,14 +208,22 @@ def first_rows(model: FairModel, data: str | Path, most: int = 1000) -> Any:
     if model.raw is None:
         raise InputError("the run was made from arrays: export it from Python, with some of them")
     _, parts = _opened(model, model.raw, Path(data))
+    frames: list[pd.DataFrame] = []
+    left = most
     for batch, found in parts:
-        good = np.flatnonzero(found.codes >= 0)[:most]
-        if len(good):
-            rows: Any = batch.frame.iloc[good].reset_index(drop=True)
-            if isinstance(model.raw, ImageColumn):
-                return ImageFiles(_images_of(Path(data)), list(map(str, rows.iloc[:, 0])))
-            return rows
-    raise InputError(f"no row of {Path(data).name} can be decided, so there is none to check on")
+        good = np.flatnonzero(found.codes >= 0)[:left]
+        frames.append(batch.frame.iloc[good])
+        left -= len(good)
+        if not left:
+            break
+    if left == most:
+        raise InputError(
+            f"no row of {Path(data).name} can be decided, so there is none to check on"
+        )
+    rows = pd.concat(frames, ignore_index=True)
+    if isinstance(model.raw, ImageColumn):
+        return ImageFiles(_images_of(Path(data)), list(map(str, rows.iloc[:, 0])))
+    return rows
 
 
 def _nothing_decided(source: Path, rows: int, reasons: dict[int, str]) -> str:
@@ -251,7 +260,6 @@ def _table_parts(
 
 
 def _image_parts(model: FairModel, archive: Archive, columns: Sequence[str]) -> Parts:
-    import pandas as pd
     import pyarrow as arrow
 
     more = [name for name in columns if name != "file"]

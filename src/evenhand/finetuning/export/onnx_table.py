@@ -117,8 +117,8 @@ def _column(graph: _Graph, column: Column) -> str:
     if not isinstance(column, NumberColumn | BinColumn):
         raise InputError(f"a {type(column).__name__} cannot be exported")
     filled = graph.node("Where", absent, graph.constant(np.float64(column.median)), value)
-    axis = graph.constant(np.array([1], dtype=np.int64))
     if isinstance(column, BinColumn):
+        axis = graph.constant(np.array([1], dtype=np.int64))
         edges = graph.constant(np.array([column.edges], dtype=np.float64))
         above = graph.node("GreaterOrEqual", graph.node("Unsqueeze", filled, axis), edges)
         counted = graph.node("Cast", above, to=TensorProto.INT64)
