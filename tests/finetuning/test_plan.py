@@ -137,6 +137,13 @@ def test_a_plan_is_told_and_drawn(people, tmp_path, capsys):
     assert not re.search(r"(src|href)=\"(?!data:)", page)
 
 
+def test_a_name_it_cannot_be_written_to_is_refused_before_any_row_is_read(people, capsys):
+    with pytest.raises(SystemExit) as done:
+        main(["plan", str(people / "task.yaml"), "--data", "not-there.csv", "-o", "plan.gif"])
+    assert done.value.code == 2
+    assert "the name must end in svg, png, pdf, html" in capsys.readouterr().err
+
+
 def test_a_plan_is_saved_as_a_picture(found, tmp_path):
     for name in ("plan.svg", "plan.png", "plan.htm"):
         assert found.save(tmp_path / name).stat().st_size > 2000

@@ -54,9 +54,12 @@ def plan(
     from evenhand.cli.terminal import bar, say
     from evenhand.finetuning.fitting import fits_of
     from evenhand.finetuning.plan import plan_stage
+    from evenhand.finetuning.plan_page import require_kind
     from evenhand.finetuning.plan_text import as_dict
     from evenhand.report.files import plain
 
+    if output is not None:
+        require_kind(output)  # before any work
     with bar("preparing", None, quiet):
         stage = asked.stage(request.seed)
     with bar("fitting", fits_of(stage.problem, request, rule), quiet) as progress:

@@ -25,19 +25,29 @@ def save(plan: Plan, path: str | Path) -> Path:
 
     Raises:
         InputError: the ending is another one, or the folder cannot be written.
-    """
+    """  # noqa: DOC502
     path = Path(path)
-    kind = path.suffix.lstrip(".").lower()
-    if kind in PAGES:
+    if require_kind(path) in PAGES:
         return write_atomically(path, page(plan))
-    from evenhand.report.plots.style import FORMATS
     from evenhand.report.plots.style import save as save_picture
 
-    if kind not in FORMATS:
+    return save_picture(_drawn(list(plan.curves.values()), plan.error), path)
+
+
+def require_kind(path: Path) -> str:
+    """The kind of file that a plan is written as at ``path``.
+
+    Raises:
+        InputError: it can be written as no file of that ending.
+    """
+    from evenhand.report.plots.style import FORMATS
+
+    kind = path.suffix.lstrip(".").lower()
+    if kind not in (*FORMATS, *PAGES):
         raise InputError(
             f"cannot write {path.name}: the name must end in {', '.join((*FORMATS, PAGES[0]))}"
         )
-    return save_picture(_drawn(list(plan.curves.values()), plan.error), path)
+    return kind
 
 
 def page(plan: Plan) -> str:
