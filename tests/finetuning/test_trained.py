@@ -7,10 +7,12 @@ from torch import nn
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
-from evenhand.finetuning import trained as below
+from evenhand.finetuning import train_halves as below
 from evenhand.finetuning.fitting import TRAINED, family_of
+from evenhand.finetuning.given import stage_given
 from evenhand.finetuning.inmodel.moving import moving, moving_of
 from evenhand.heads.selection.crossfit import crossfit, crossfit_seen
+from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import HeadSpec
 from evenhand.metrics.rates import f1_error
 from evenhand.models.find_taps import last_block
@@ -175,3 +177,23 @@ def test_rows_joined_are_read_by_their_place():
     assert list(View(joined, [2, 0])) == ["c", "a"]
     with pytest.raises(IndexError):
         joined[3]
+
+
+@pytest.mark.parametrize("plain", [True, False])
+def test_models_that_share_what_lies_below_are_those_trained_alone(net, plain, monkeypatch):
+    asked = {"trained": "last-layer", "plain": plain, "fresh_head": True}
+    parts = (split(600, 3), split(200, 4), split(200, 5))
+    stage, request = stage_given(net, parts, asked, groups="group")
+    folds = np.arange(800) % 2
+    shared = list(below.models_of_halves(stage, request, Rule(), folds))
+    monkeypatch.setattr(below, "_above_a_cut", lambda *_: None)
+    alone = list(below.models_of_halves(stage, request, Rule(), folds))
+    assert len(shared) == len(alone) == 3
+    own = net.head.in_features
+    for one, other in list(zip(shared, alone, strict=True))[:2]:  # the last have other batches
+        # alone it is remembered in half precision
+        assert np.allclose(one.development[:, :own], other.development[:, :own], atol=0.02)
+    assert not np.allclose(shared[0].development, shared[1].development, atol=0.1)
+    read = shared[-1].backbone
+    inputs = read.prepare(list(parts[2][0]))
+    assert np.allclose(read.read(inputs).detach().numpy(), shared[-1].test, atol=1e-4)

@@ -14,7 +14,8 @@ import numpy as np
 from evenhand.finetuning.problem import Problem
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import Stage
-from evenhand.finetuning.trained import HALVES, HEAD, Trained, models_needed
+from evenhand.finetuning.train_halves import HALVES, HEAD
+from evenhand.finetuning.trained import Trained, models_needed
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
 from evenhand.heads.moved_layer import MOVED_STRENGTHS

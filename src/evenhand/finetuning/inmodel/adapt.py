@@ -9,35 +9,30 @@ module.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from typing import Any, Unpack
 
-import numpy as np
-import torch
-from torch import Tensor, nn
+from torch import nn
 
 from evenhand._base.devices import device_of, precision_of
 from evenhand._base.events import Telling
 from evenhand._base.options import with_defaults
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
-from evenhand.errors import InputError
-from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, as_batches, group_codes
-from evenhand.finetuning.inmodel.frozen import Cut, Feed, compact, fed, find_cut, hollow, watching
+from evenhand.finetuning.inmodel.batches import as_batches
+from evenhand.finetuning.inmodel.frozen import fed
 from evenhand.finetuning.inmodel.lora import adapters, lora_config, targets_of
 from evenhand.finetuning.inmodel.moving import moving, moving_of
 from evenhand.finetuning.inmodel.options import OPTIONS, AdaptOptions, check_budget
+from evenhand.finetuning.inmodel.passes import copied, features_of, first_pass
 from evenhand.finetuning.inmodel.training import (
     Epoch,
     OnEpoch,
-    Step,
-    Streamed,
     Training,
     head_rate,
     train_parts,
 )
 from evenhand.groups import Groups
-from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gap_loss import GapLoss
 from evenhand.heads.gaps import gap_terms
@@ -47,7 +42,6 @@ from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.models.backbone import Backbone
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
-from evenhand.tasks.labels import MAX_CLASSES
 
 
 def adapt(
@@ -132,10 +126,10 @@ def adapt(
         classes=how["classes"],
     )
     device = device_of(how["device"]) or given.device
-    own = _copy(given, given.linear_head(), device)
+    own = copied(given, given.linear_head(), device)
     targets = moving_of(own, target_modules) if lora is None else targets_of(own, lora)
     with evaluating(own.model):
-        passed = _first_pass(own, batches, targets, how["cache"])
+        passed = first_pass(own, batches, targets, cache=how["cache"])
         rows = passed.rows(how["classes"])
         penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
         if strength:
@@ -150,7 +144,7 @@ def adapt(
         first = fit_path(
             rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
         )[0].head
-    own = _copy(own, first, device)
+    own = copied(own, first, device)
     slow = head_rate(how["learning_rate"], rows.features)
     tell = Telling("adapt", how["on_event"])
     training = Training(
@@ -170,7 +164,7 @@ def adapt(
         whole = moving(own.model, targets) if lora is None else None
         with whole or adapters(own.model, lora, how["seed"]):
             train_parts(own, source, feed, penalty, training)
-        moved, labels, codes = _features(own, source, feed)
+        moved, labels, codes = features_of(own, source, feed)
         rows = Rows(moved, labels, Groups(codes, rows.groups.names, how["groups"]), rows.classes)
         terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
         last = fit_path(
@@ -198,85 +192,3 @@ def _both(on_epoch: OnEpoch | None, tell: Telling) -> OnEpoch:
         tell("epoch", **asdict(epoch))
 
     return told
-
-
-def _copy(backbone: Backbone, head: Head, device: torch.device) -> Backbone:
-    """A copy with another head on a device, its every flag as before."""
-    model = backbone.with_head(head).to(device)
-    return replace(backbone, model=model, pretrained_head=True)
-
-
-@dataclass(frozen=True, eq=False)
-class _Passed:
-    """What the first pass over the batches found."""
-
-    features: np.ndarray
-    labels: np.ndarray
-    values: list[Any]
-    batches: int
-    cut: Cut | None
-    remembered: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] | None
-
-    def rows(self, classes: Sequence[str] | None) -> Rows:
-        names = tuple(classes) if classes else ()
-        if not names:
-            highest = int(self.labels.max(initial=0))
-            if highest >= MAX_CLASSES:
-                raise InputError(
-                    f"labels reach from 0 to {highest:,}, more than {MAX_CLASSES:,} classes: "
-                    "give class numbers without gaps"
-                )
-            names = tuple(str(k) for k in range(max(2, highest + 1)))
-        return Rows(self.features, self.labels, Groups.from_values(self.values), names)
-
-    def again(
-        self, batches: FixedBatches | GivenBatches, names: Sequence[str]
-    ) -> list[Step] | Streamed:
-        """The batches as training goes through them: remembered ones, or given anew."""
-        if self.remembered is None:
-            return Streamed(batches, names, self.batches)
-        return [
-            Step(inputs, labels, group_codes(values, names), read)
-            for inputs, read, labels, values in self.remembered
-        ]
-
-
-def _first_pass(
-    own: Backbone, batches: FixedBatches | GivenBatches, targets: list[str], cache: bool
-) -> _Passed:
-    """Run the model once over all rows: the head's inputs, and the cut's where it is kept."""
-    features: list[np.ndarray] = []
-    labels: list[np.ndarray] = []
-    values: list[Any] = []
-    kept: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] = []
-    cut: Cut | None = None
-    with torch.no_grad():
-        for number, batch in enumerate(batches):
-            inputs = own.placed(batch.inputs)
-            if cache and number == 0:
-                cut = find_cut(own.model, targets, inputs)
-            with watching(own.model, cut) as seen:
-                features.append(own.read(inputs).float().cpu().numpy())
-            labels.append(batch.labels.numpy().astype(np.int64))
-            values += batch.groups
-            if cut is not None:
-                kept.append((hollow(inputs), compact(seen), batch.labels, batch.groups))
-    if not features:
-        raise InputError("the batches hold 0 rows")
-    everything = np.concatenate(features), np.concatenate(labels)
-    remembered = kept if cut is not None else None
-    return _Passed(*everything, values, len(features), cut, remembered)
-
-
-def _features(
-    own: Backbone, source: list[Step] | Streamed, feed: Feed
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The head's inputs, labels and group codes of all rows, as the model now is."""
-    features, labels, codes = [], [], []
-    with torch.no_grad():
-        for step in source:
-            feed.current = step.current(own)
-            features.append(own.read(own.placed(step.inputs)).float().cpu().numpy())
-            labels.append(step.labels.numpy().astype(np.int64))
-            codes.append(step.groups.numpy())
-    return np.concatenate(features), np.concatenate(labels), np.concatenate(codes)

@@ -1,0 +1,142 @@
+"""Passes over the rows of batches: what a head reads of them, and what the cut below it does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from evenhand.errors import InputError
+from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
+from evenhand.finetuning.inmodel.frozen import (
+    Cut,
+    Feed,
+    compact,
+    find_cut,
+    hollow,
+    only,
+    watching,
+)
+from evenhand.finetuning.inmodel.training import Step, Streamed
+from evenhand.groups import Groups
+from evenhand.head import Head
+from evenhand.models.backbone import Backbone
+from evenhand.rows import Rows
+from evenhand.tasks.labels import MAX_CLASSES
+
+
+def copied(backbone: Backbone, head: Head, device: torch.device) -> Backbone:
+    """A copy with another head on a device, its every flag as before."""
+    model = backbone.with_head(head).to(device)
+    return replace(backbone, model=model, pretrained_head=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Passed:
+    """What the first pass over the batches found.
+
+    Attributes:
+        features: (N, d) the head's inputs, in the order of the batches.
+        labels: (N,) of them.
+        values: N group labels.
+        batches: how many.
+        cut: where the model is cut; None where it is not.
+        remembered: of each batch its inputs, what the cut reads, labels and groups.
+    """
+
+    features: np.ndarray
+    labels: np.ndarray
+    values: list[Any]
+    batches: int
+    cut: Cut | None
+    remembered: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] | None
+
+    def rows(self, classes: Sequence[str] | None) -> Rows:
+        """The rows as their head reads them; the class names are numbers where none are given.
+
+        Raises:
+            InputError: labels with gaps.
+        """
+        names = tuple(classes) if classes else ()
+        if not names:
+            highest = int(self.labels.max(initial=0))
+            if highest >= MAX_CLASSES:
+                raise InputError(
+                    f"labels reach from 0 to {highest:,}, more than {MAX_CLASSES:,} classes: "
+                    "give class numbers without gaps"
+                )
+            names = tuple(str(k) for k in range(max(2, highest + 1)))
+        return Rows(self.features, self.labels, Groups.from_values(self.values), names)
+
+    def again(
+        self, batches: FixedBatches | GivenBatches, names: Sequence[str]
+    ) -> list[Step] | Streamed:
+        """The batches as training goes through them: remembered ones, or given anew."""
+        if self.remembered is None:
+            return Streamed(batches, names, self.batches)
+        return [
+            Step(inputs, labels, group_codes(values, names), read)
+            for inputs, read, labels, values in self.remembered
+        ]
+
+
+def first_pass(
+    own: Backbone,
+    batches: FixedBatches | GivenBatches,
+    targets: Sequence[str],
+    *,
+    cache: bool,
+    exact: bool = False,
+) -> Passed:
+    """Run the model once over all rows: the head's inputs, and the cut's where it is kept.
+
+    Args:
+        own: the model, in eval mode.
+        batches: of the rows.
+        targets: the modules that will train, below which is cut.
+        cache: look for a cut.
+        exact: keep its input as it is, not in half precision.
+
+    Raises:
+        InputError: there are no rows.
+    """
+    features: list[np.ndarray] = []
+    labels: list[np.ndarray] = []
+    values: list[Any] = []
+    kept: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] = []
+    cut: Cut | None = None
+    with torch.no_grad():
+        for number, batch in enumerate(batches):
+            inputs = own.placed(batch.inputs)
+            if cache and number == 0:
+                cut = find_cut(own.model, targets, inputs)
+            with watching(own.model, cut) as seen:
+                features.append(own.read(inputs).float().cpu().numpy())
+            labels.append(batch.labels.numpy().astype(np.int64))
+            values += batch.groups
+            if cut is not None:
+                keep = only if exact else compact
+                kept.append((hollow(inputs), keep(seen), batch.labels, batch.groups))
+    if not features:
+        raise InputError("the batches hold 0 rows")
+    everything = np.concatenate(features), np.concatenate(labels)
+    remembered = kept if cut is not None else None
+    return Passed(*everything, values, len(features), cut, remembered)
+
+
+def features_of(
+    own: Backbone, source: list[Step] | Streamed, feed: Feed
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The head's inputs, labels and group codes of all rows, as the model now is."""
+    features, labels, codes = [], [], []
+    with torch.no_grad():
+        for step in source:
+            feed.current = step.current(own)
+            features.append(own.read(own.placed(step.inputs)).float().cpu().numpy())
+            labels.append(step.labels.numpy().astype(np.int64))
+            codes.append(step.groups.numpy())
+    return np.concatenate(features), np.concatenate(labels), np.concatenate(codes)

@@ -1,0 +1,239 @@
+"""A model trained on each half of the development rows, and on all of them, below its head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from evenhand._base.arrays import FloatArray, IntArray
+from evenhand.criteria import Criterion
+from evenhand.errors import InputError
+from evenhand.heads.selection.rule import Rule
+from evenhand.rows import Rows
+from evenhand.tasks.inputs import Joined, View
+from evenhand.tasks.task import Examples
+
+if TYPE_CHECKING:
+    from evenhand.finetuning.inmodel.training import Training
+    from evenhand.finetuning.request import FinetuneRequest
+    from evenhand.finetuning.stage import Stage
+    from evenhand.models.backbone import Backbone
+
+HEAD, LAST_LAYER, EVERYTHING = "head", "last-layer", "all"
+"""What of a model can be trained."""
+
+
+HALVES = 2
+EPOCHS = {LAST_LAYER: 2, EVERYTHING: 5}
+RATE, DECAY, BATCH, STRENGTH = 2e-4, 1e-2, 128, 1.0
+"""Of AdamW, and of the penalty in its loop: the heads fitted afterwards have the strengths."""
+
+
+@dataclass(frozen=True, eq=False)
+class Seen:
+    """The development and the test rows as a model sees them, and the model as its heads do."""
+
+    backbone: Backbone
+    development: FloatArray
+    test: FloatArray | None
+
+
+def models_of_halves(
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray
+) -> Iterator[Seen]:
+    """A model trained without each half of the development rows, and last one on all of them.
+
+    Args:
+        stage: brings the model and the inputs of every split.
+        request: what is trained, what heads read, and how the model is run.
+        rule: its first criterion is what training evens out.
+        folds: (N,) the half of each development row.
+
+    Raises:
+        InputError: nothing can be evened out on a half, or an input that cannot be read any more.
+        ModelError: a model whose last block cannot be told.
+    """  # noqa: DOC502
+    models = None
+    if request.trained == LAST_LAYER:
+        models = _above_a_cut(stage, request, rule, folds)
+    yield from models or _each_whole(stage, request, rule, folds)
+
+
+def _above_a_cut(
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray
+) -> Iterator[Seen] | None:
+    """The models whose last block is trained; None where the model cannot be cut below it.
+
+    What lies below runs once for all of them. The depths that heads read beside their own input
+    lie below too, so that they are as they were.
+    """
+    from evenhand._base.devices import device_of
+    from evenhand.finetuning.inmodel.passes import copied
+    from evenhand.finetuning.inmodel.remembered import Remembered
+    from evenhand.models.find_taps import last_block
+
+    backbone, rows, inputs = stage.backbone, stage.problem.development, _inputs(stage)
+    device = device_of(request.device) or backbone.device
+    own = copied(backbone, stage.problem.head, device)
+    halves = [np.flatnonzero(folds == half) for half in range(HALVES)]
+    blocks = [Examples(View(inputs, h), rows.labels[h], rows.groups[h]) for h in halves]
+    blocks.append(Examples(stage.inputs["test"], stage.test.labels, stage.test.groups))
+    remembered = Remembered.of(
+        own,
+        [last_block(backbone)],
+        blocks,
+        rows.classes,
+        size=BATCH,
+        seed=stage.problem.seed,
+    )
+    if remembered is None:
+        return None
+    how, criterion = _training(stage, request, device), _penalised(rule)
+
+    def each() -> Iterator[Seen]:
+        for kept in (*((half,) for half in reversed(range(HALVES))), tuple(range(HALVES))):
+            model, seen = remembered.trained(kept, criterion, how)
+            model = replace(model, model=model.model.to(backbone.device), classes=rows.classes)
+            features = np.empty((len(rows), seen[0].shape[1]), seen[0].dtype)
+            for places, part in zip(halves, seen, strict=False):
+                features[places] = part
+            yield _with_depths(stage, request, Seen(model, features, seen[-1]))
+
+    return each()
+
+
+def _with_depths(stage: Stage, request: FinetuneRequest, seen: Seen) -> Seen:
+    """The same with the depths below the trained block, which are as they were."""
+    from evenhand.models.deep_readout import READOUT, DeepReadout, scaled
+
+    depth = None if request.plain else stage.depth
+    old = None if depth is None else depth.backbone.model
+    if depth is None or not isinstance(old, DeepReadout):
+        return seen
+    width = seen.development.shape[1]
+
+    def deeper(own: FloatArray, *splits: str) -> FloatArray:
+        below = [depth.features[split][:, width:] for split in splits]
+        return np.hstack([own, np.concatenate(below)])
+
+    readout = DeepReadout(seen.backbone.model, old.own, old.taps, len(stage.problem.train.classes))
+    deep = replace(seen.backbone, model=readout, head=READOUT, guessed=False)
+    centre, scale = (part.double().cpu().numpy() for part in (old.centre, old.scale))
+    test = None if seen.test is None else deeper(seen.test, "test")
+    return Seen(scaled(deep, centre, scale), deeper(seen.development, "train", "valid"), test)
+
+
+def _each_whole(
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray
+) -> Iterator[Seen]:
+    """The models, each trained and read from the inputs on."""
+    rows, inputs = stage.problem.development, _inputs(stage)
+    every = np.arange(len(rows))
+    for part in (*(np.flatnonzero(folds != half) for half in range(HALVES)), every):
+        model = _train(stage, request, rule, rows[part], View(inputs, part))
+        read = _reader(stage, model, request)
+        found = {"development": _features(read, rows, inputs, request)}
+        if part is every:
+            found["test"] = _features(read, stage.test, stage.inputs["test"], request)
+        yield _scaled(read, found, part)
+
+
+def _train(
+    stage: Stage, request: FinetuneRequest, rule: Rule, rows: Rows, inputs: View
+) -> Backbone:
+    from evenhand.finetuning.inmodel.adapt import adapt
+    from evenhand.models.find_taps import last_block
+
+    backbone, which = stage.backbone, request.trained
+    whole = which == EVERYTHING
+    targets = _below_head(backbone) if whole else [last_block(backbone)]
+    model = adapt(
+        backbone,
+        Examples(inputs, rows.labels, rows.groups),
+        target_modules=targets,
+        rank=None,
+        criterion=_penalised(rule),
+        strength=STRENGTH,
+        classes=rows.classes,
+        ridge=stage.problem.ridge,
+        epochs=EPOCHS[which],
+        batch_size=BATCH,
+        learning_rate=RATE,
+        weight_decay=DECAY,
+        cache=not whole,
+        device=request.device,
+        precision=request.precision,
+        seed=stage.problem.seed,
+    )
+    return replace(backbone, model=model, classes=rows.classes, pretrained_head=True)
+
+
+def _training(stage: Stage, request: FinetuneRequest, device: Any) -> Training:
+    from evenhand._base.devices import precision_of
+    from evenhand.finetuning.inmodel.training import Training
+
+    return Training(
+        EPOCHS[request.trained],
+        RATE,
+        RATE,
+        DECAY,
+        STRENGTH,
+        stage.problem.ridge,
+        stage.problem.seed,
+        precision_of(request.precision, device),
+    )
+
+
+def _inputs(stage: Stage) -> Joined:
+    """Those of the development rows."""
+    return Joined(stage.inputs["train"], stage.inputs["valid"])
+
+
+def _penalised(rule: Rule) -> Criterion:
+    """What the loop evens out: the rule's first criterion, or the one whose heads serve it."""
+    serving = [Criterion.parse(one.penalty) for one in rule.criteria if one.penalty]
+    return serving[0] if serving else Criterion.EQUALIZED_ODDS
+
+
+def _below_head(backbone: Backbone) -> list[str]:
+    """Every module of the model that has parameters of its own, but the head."""
+    return [
+        path
+        for path, module in backbone.model.named_modules()
+        if path != backbone.head and next(module.parameters(recurse=False), None) is not None
+    ]
+
+
+def _reader(stage: Stage, model: Backbone, request: FinetuneRequest) -> Backbone:
+    """The model as its heads read it: at several depths, where that is asked for and there are."""
+    from evenhand.finetuning.depth import deep_backbone
+
+    if request.plain:
+        return model
+    return deep_backbone(model, stage.inputs["train"], request.depth) or model
+
+
+def _features(read: Backbone, rows: Rows, inputs: Any, request: FinetuneRequest) -> FloatArray:
+    from evenhand.models.features import extract
+
+    examples = Examples(inputs, rows.labels, rows.groups)
+    found = extract(read, examples, rows.classes, **request.running)
+    if len(found.kept) < len(rows):
+        raise InputError(
+            f"{len(rows) - len(found.kept)} inputs that were read before cannot be read any more"
+        )
+    return found.rows.features
+
+
+def _scaled(read: Backbone, found: dict[str, FloatArray], part: IntArray) -> Seen:
+    """Every block brought to the size of the head's own input on the rows trained on."""
+    from evenhand.finetuning.depth import scaled_depth
+    from evenhand.models.deep_readout import DeepReadout
+
+    if isinstance(read.model, DeepReadout):
+        depth = scaled_depth(read, {"train": found["development"][part], **found})
+        read, found = depth.backbone, {split: depth.features[split] for split in found}
+    return Seen(read, found["development"], found.get("test"))
