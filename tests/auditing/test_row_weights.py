@@ -106,3 +106,31 @@ def test_groups_stand_beside_a_reference_in_every_view(decisions, tmp_path):
     assert "Groups of sex beside M" in written["report.html"].read_text("utf-8")
     assert "simultaneous" in written["result.json"].read_text("utf-8")
     assert not eh.audit(decisions, **ASKED).comparisons()
+
+
+@pytest.mark.parametrize("kind", ["survey", "frequency"])
+def test_postgresql_counts_weights_as_a_file_does_to_the_digit(postgres, decisions, tmp_path, kind):
+    import psycopg
+
+    halves = decisions.assign(w=decisions.w / 2 if kind == "survey" else decisions.w)
+    halves.to_parquet(tmp_path / "decisions.parquet")
+    with psycopg.connect(postgres) as connection:
+        connection.execute(f"drop table if exists weighted_{kind}")
+        connection.execute(
+            f"create table weighted_{kind} "
+            "(sex text, y smallint, made smallint, score double precision, w numeric)"
+        )
+        with connection.cursor() as cursor:
+            cursor.executemany(
+                f"insert into weighted_{kind} values (%s, %s, %s, %s, %s)", halves.values.tolist()
+            )
+    asked = {**ASKED, "weight": "w", "weight_kind": kind}
+    found = eh.audit(postgres, table=f"weighted_{kind}", **asked)
+    of_file = eh.audit(tmp_path / "decisions.parquet", **asked)
+    exact = {"check_exact": True, "check_dtype": False}
+    pd.testing.assert_frame_equal(found.group_frame(), of_file.group_frame(), **exact)
+    assert found.gaps() == of_file.gaps()
+    assert found.used == of_file.used == 1500
+    for name, counts in of_file.counts.items():
+        np.testing.assert_array_equal(found.counts[name].table, counts.table)
+        np.testing.assert_array_equal(found.counts[name].squares, counts.squares)

@@ -394,3 +394,9 @@ def test_the_gap_term_is_logged_and_its_means_go_on_from_a_checkpoint(tmp_path):
     forgetful.train(resume_from_checkpoint=str(tmp_path / "a" / "checkpoint-10"))
     other = {log["step"]: log["gap"] for log in forgetful.state.log_history if "gap" in log}
     assert other[11] != pytest.approx(gaps[11], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", ["weight", "sample_weight"])
+def test_weights_of_rows_are_refused_with_what_to_do_instead(tmp_path, name):
+    with pytest.raises(InputError, match=rf"no weights of rows \({name}\).*WeightedRandomSampler"):
+        FairTrainer(bert(), arguments(tmp_path), **{name: [1.0]})

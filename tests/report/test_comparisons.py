@@ -58,6 +58,7 @@ def test_every_rate_of_every_class_and_pair_is_compared():
     assert all_pairs(drawn(0)).number == 3 * 5
     assert all_pairs(drawn(0, classes=3)).number == 3 * (3 * 4 + 1)
     assert "all 15 hold" in said(15)
+    assert said(1) == "The intervals hold the truth in 95% of uses."
     assert "99.67%" in said(15)
 
 

@@ -27,7 +27,7 @@ from evenhand.integrations.trainer_factors import (
     low_rank_tensors,
     read_factors,
 )
-from evenhand.integrations.trainer_gap import RemembersGap
+from evenhand.integrations.trainer_gap import RemembersGap, without_weights
 from evenhand.integrations.trainer_groups import GroupNames, require_both, training_rows
 from evenhand.integrations.trainer_metrics import as_array, group_metrics, padded
 from evenhand.metrics.counts import Counts
@@ -66,7 +66,7 @@ class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
             labels without groups.
 
     Raises:
-        InputError, ModelError: a strength below 0; a model that generates or estimates a number.
+        InputError, ModelError: a strength below 0, weights, a model that generates or estimates.
         MissingExtraError: (on import) transformers or accelerate is not installed.
     """
 
@@ -87,7 +87,7 @@ class FairTrainer(RemembersGap, Trainer):  # type: ignore[misc]
     ) -> None:
         if not strength >= 0:
             raise InputError(f"the strength must be at least 0, found {strength}")
-        super().__init__(*args, **kwargs)
+        super().__init__(*args, **without_weights(kwargs))
         refuse_model(self.model)
         self.group_key, self._names = groups, GroupNames(groups, group_names)
         if groups == getattr(self.model, "main_input_name", None):

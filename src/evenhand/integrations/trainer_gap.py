@@ -8,10 +8,31 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from evenhand.errors import InputError
 from evenhand.heads.gap_loss import GapLoss
 
 MEANS = "evenhand_gap.safetensors"
 """In a checkpoint: the penalty's running means, to go on from."""
+
+
+WEIGHTS = ("weight", "weights", "sample_weight", "sample_weights")
+"""How callers name the weights of rows."""
+
+
+def without_weights(options: dict[str, Any]) -> dict[str, Any]:
+    """A Trainer's options as they are.
+
+    Raises:
+        InputError: weights of rows are among them.
+    """
+    named = [name for name in WEIGHTS if name in options]
+    if named:
+        raise InputError(
+            f"FairTrainer knows no weights of rows ({named[0]}): draw the rows by them "
+            "(torch.utils.data.WeightedRandomSampler in get_train_dataloader), or fit the trained "
+            "model's head with evenhand.finetune(..., weight=…), which knows them"
+        )
+    return options
 
 
 class RemembersGap:

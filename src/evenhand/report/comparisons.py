@@ -70,9 +70,11 @@ def all_pairs(counts: Counts, level: float = LEVEL) -> Family:
 
 def said(number: int, level: float = LEVEL) -> str:
     """What the intervals of so many comparisons are, in a sentence."""
+    if number < 2:
+        return f"The intervals hold the truth in {level:.0%} of uses."
     return (
         f"Intervals are simultaneous: all {number:,} hold the truth together in {level:.0%} of "
-        f"uses at least (Bonferroni: each alone in {1 - (1 - level) / max(number, 1):.2%})."
+        f"uses at least (Bonferroni: each alone in {1 - (1 - level) / number:.2%})."
     )
 
 

@@ -9,7 +9,10 @@ from torch import nn
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.adapt import adapt
 from evenhand.finetuning.inmodel.batches import as_batches
+from evenhand.groups import Groups
 from evenhand.models.prepare import PrepareArrays
+from evenhand.tasks.task import Examples
+from evenhand.weights import Weights
 
 pytest.importorskip("peft")
 N, D = 240, 4
@@ -158,3 +161,11 @@ def test_a_batch_alone_does_not_decide_what_minus_one_means():
     batches = as_batches([(None, [0, 1], [-1, 1])], PrepareArrays(), groups="g", size=2, seed=0)
     (batch,) = batches
     assert batch.groups == (None, 1)
+
+
+def test_weights_of_rows_are_refused_and_not_left_out_unseen():
+    x, y, g = rows()
+    weights = Weights.of(np.ones(N), "survey", "w")
+    examples = Examples(x, y, Groups.from_values(list(g)), weights)
+    with pytest.raises(InputError, match="rows that have weights are not trained below the head"):
+        adapt(net(), examples, target_modules=["second"])

@@ -109,7 +109,8 @@ def as_batches(
         classes: the class names, where labels are given by name.
 
     Raises:
-        InputError: another form, no rows, or an iterator that can be gone through once only.
+        InputError: another form, no rows, weights of rows, or an iterator that can be gone
+            through once only.
     """
     if isinstance(train, Mapping) or (isinstance(train, tuple) and len(train) == 3):
         inputs, labels, values = three_parts(train, groups, "train")
@@ -118,6 +119,12 @@ def as_batches(
     if isinstance(train, Examples):
         if not len(train):
             raise InputError("train has 0 rows")
+        if train.weights is not None:
+            raise InputError(
+                "rows that have weights are not trained below the head: leave the weights out "
+                "(dataclasses.replace(examples, weights=None)), give batches drawn by them, or "
+                "fit the head alone with evenhand.finetune, which knows them"
+            )
         return FixedBatches(train, prepare, size, seed)
     if isinstance(train, Iterator) or not isinstance(train, Iterable):
         raise InputError(
