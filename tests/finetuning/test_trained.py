@@ -185,15 +185,17 @@ def test_models_that_share_what_lies_below_are_those_trained_alone(net, plain, m
     parts = (split(600, 3), split(200, 4), split(200, 5))
     stage, request = stage_given(net, parts, asked, groups="group")
     folds = np.arange(800) % 2
+    monkeypatch.setattr(below, "RATE", 1e-2)
     shared = list(below.models_of_halves(stage, request, Rule(), folds))
     monkeypatch.setattr(below, "_above_a_cut", lambda *_: None)
     alone = list(below.models_of_halves(stage, request, Rule(), folds))
     assert len(shared) == len(alone) == 3
     own = net.head.in_features
+    halves = np.abs(shared[0].development - shared[1].development)[:, :own].max()
     for one, other in list(zip(shared, alone, strict=True))[:2]:  # the last have other batches
-        # alone it is remembered in half precision
-        assert np.allclose(one.development[:, :own], other.development[:, :own], atol=0.02)
-    assert not np.allclose(shared[0].development, shared[1].development, atol=0.1)
+        found = np.abs(one.development - other.development)[:, :own].max()
+        assert found < 0.1 * halves  # alone it is remembered in half precision
     read = shared[-1].backbone
     inputs = read.prepare(list(parts[2][0]))
-    assert np.allclose(read.read(inputs).detach().numpy(), shared[-1].test, atol=1e-4)
+    with torch.inference_mode():
+        assert np.allclose(read.read(inputs).numpy(), shared[-1].test, atol=1e-4)
