@@ -5,7 +5,9 @@ import pandas as pd
 import pytest
 
 from evenhand.errors import InputError
+from evenhand.finetuning.recipe import recipe
 from evenhand.tasks import load
+from evenhand.tasks.labels import GroupColumns
 from evenhand.tasks.table_task import table
 
 
@@ -215,3 +217,33 @@ def test_by_name_with_options(people, save):
         load("table", data="x", lable="y")
     with pytest.raises(InputError, match="task table needs label, groups"):
         load("table", data="x")
+
+
+@pytest.mark.parametrize("of", ["table", "text"])
+def test_a_group_column_of_numbers_is_cut_where_it_is_said(people, save, of):
+    cut = GroupColumns(["age"], [30, 50])
+    more = {"text": "job"} if of == "text" else {}
+    task = load(of, data=save(people), label="y", groups=cut, **more)
+    sizes = pd.cut(people["age"], [0, 30, 50, 99], right=False).value_counts(sort=False)
+    names = ("30 to below 50", "50 and above", "below 30")
+    assert task.train.groups.names == names
+    found = sum(part.groups.sizes for part in task.splits.values())
+    assert dict(zip(names, found, strict=True)) == {
+        "below 30": sizes.iloc[0],
+        "30 to below 50": sizes.iloc[1],
+        "50 and above": sizes.iloc[2],
+    }
+    assert any(f"age is cut into below 30 ({sizes.iloc[0]})" in note for note in task.notes)
+    other = load(of, data=save(people), label="y", groups=GroupColumns(["age"], [31, 50]), **more)
+    assert other.fingerprint != task.fingerprint
+
+
+def test_a_task_file_cuts_its_group_column(people, save, tmp_path):
+    save(people)
+    asked = "task: table\ndata: people.csv\nlabel: y\ngroups: [sex, age]\nbins: [40]\n"
+    (tmp_path / "task.yaml").write_text(asked)
+    task = recipe(str(tmp_path / "task.yaml")).config.load()
+    assert task.attribute == "sex × age"
+    assert set(task.train.groups.names) == {
+        f"{sex} × {age}" for sex in "FM" for age in ("below 40", "40 and above")
+    }

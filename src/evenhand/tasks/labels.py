@@ -123,15 +123,15 @@ class GroupColumns(tuple[str, ...]):
         return (f"below {cuts[0]}", *inner, f"{cuts[-1]} and above")
 
 
-def group_columns(groups: str | Sequence[str], present: Sequence[Any]) -> list[str]:
-    """The group columns named by ``groups``; a comma separates them in a text.
+def group_columns(groups: str | Sequence[str], present: Sequence[Any]) -> Sequence[str]:
+    """The group columns named by ``groups``, with their bins; a comma separates them in a text.
 
     Args:
         groups: one or more names.
         present: the columns there are, of which one may itself have a comma in its name.
     """
     if not isinstance(groups, str):
-        return list(groups)
+        return groups  # as they were given: GroupColumns say where numbers are cut
     return [groups] if groups in present else [part.strip() for part in groups.split(",")]
 
 
