@@ -20,7 +20,7 @@ from evenhand.errors import InputError
 from evenhand.experiments.rerun import Where, rerun
 from evenhand.finetuning.recipe import recipe
 from evenhand.finetuning.several_labels import recipes_of_labels
-from evenhand.report.labels import folder_names
+from evenhand.report.labels import label_folders
 
 LABELS = ("repaid", "member", "old/young")
 ASKED = {"strength": 1.0, "groups": "sex", "split": "part"}
@@ -256,7 +256,8 @@ def test_an_error_names_its_label(table):
 
 
 def test_folders_are_told_apart_on_every_system():
-    names = folder_names(["a/b", "A-B", "2-a-b", "…", "fine", "FINE"])
-    assert names["fine"] == "fine"
-    assert len({name.lower() for name in names.values()}) == 6
-    assert all(name.replace("-", "").replace("_", "").isalnum() for name in names.values())
+    found = label_folders(["a/b", "A-B", "2-a-b", "…", "fine", "FINE"])
+    names = [folder.removeprefix("labels/") for folder in found.values()]
+    assert found["fine"] == "labels/fine"
+    assert len({name.lower() for name in names}) == 6
+    assert all(name.replace("-", "").replace("_", "").isalnum() for name in names)

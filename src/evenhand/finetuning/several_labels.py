@@ -28,7 +28,7 @@ from evenhand.finetuning.recipe import Recipe
 from evenhand.finetuning.result import Result
 from evenhand.heads.selection.rule import CONFIDENCE
 from evenhand.metrics.together import each_confidence
-from evenhand.report.labels import LabelRuns
+from evenhand.report.labels import LabelRuns, label_folders
 from evenhand.report.record import Run
 
 if TYPE_CHECKING:
@@ -223,7 +223,7 @@ def finetune_recipe(
     recipes = recipes_of_labels(asked)
     request = asked.config
     together = len(recipes), request.confidence
-    places = LabelRuns(dict.fromkeys(recipes), request.confidence).folders  # type: ignore[arg-type]
+    places = label_folders(list(recipes))
     if jobs > 1:
         next(iter(recipes.values())).extract(request.seed)
     arguments = [(one, folder / places[label], world, *together) for label, one in recipes.items()]

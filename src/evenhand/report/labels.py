@@ -32,7 +32,7 @@ from evenhand.report.files import plain, to_json
 from evenhand.report.record import Run, now
 
 SCHEMA = "evenhand.labels/1"
-"""What result.json of several labels is written by."""
+"""What result.json of several labels is written by; see docs/reference/labels.schema.json."""
 
 WIDEST = 28
 """Letters of a label that a terminal shows."""
@@ -57,7 +57,7 @@ class LabelRuns:
     @property
     def folders(self) -> dict[str, str]:
         """Label to the folder of its run, in the folder of all."""
-        return {label: f"{LABELS}/{name}" for label, name in folder_names(list(self.runs)).items()}
+        return label_folders(list(self.runs))
 
     @property
     def first(self) -> Run:
@@ -202,8 +202,8 @@ class LabelRuns:
         return list(content)
 
 
-def folder_names(labels: Sequence[str]) -> dict[str, str]:
-    """Label to a folder's name that every system takes; two are never the same."""
+def label_folders(labels: Sequence[str]) -> dict[str, str]:
+    """Label to a folder whose name every system takes; two are never the same."""
     found: dict[str, str] = {}
     taken: set[str] = set()
     for place, label in enumerate(labels, start=1):
@@ -213,7 +213,7 @@ def folder_names(labels: Sequence[str]) -> dict[str, str]:
         while name.lower() in taken:
             name = f"{place}-{name}"
         taken.add(name.lower())
-        found[label] = name
+        found[label] = f"{LABELS}/{name}"
     return found
 
 
