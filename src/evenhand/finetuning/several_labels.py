@@ -51,6 +51,7 @@ class LabelResults:
         config: what was asked of all.
 
     Example:
+        >>> import pandas as pd
         >>> table = {"age": [20, 65, 30, 50] * 80, "sex": ["F", "M", "M", "F"] * 80}
         >>> table |= {"tall": ["no", "yes", "no", "no", "yes"] * 64, "fit": ["no", "yes"] * 160}
         >>> found = eh.finetune_labels(None, pd.DataFrame(table), labels=["tall", "fit"],
