@@ -7,7 +7,8 @@ from typing import Any
 
 from evenhand.tasks.table_file import Batches
 
-BATCH_ROWS = 1 << 20
+BATCH_ROWS = 1 << 18
+"""Rows read together: a file of many columns is then some hundred megabytes at a time, at most."""
 
 
 def batches_of(table: Any, places: Sequence[int]) -> Batches:

@@ -17,7 +17,7 @@ from evenhand.tasks.read_table import plain_values
 from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.table_file import TableFile
 
-MOST_ROWS = 1 << 16
+MOST_ROWS = 1 << 15
 """Rows encoded together: a row of forty categories a column becomes some kilobytes."""
 
 
