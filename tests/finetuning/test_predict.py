@@ -125,6 +125,7 @@ def test_columns_missing_added_renamed_reordered_or_of_another_type(run, tmp_pat
     found = decided(turned)
     assert scored(out)["decision"].tolist() == expected
     assert "3 columns were not read: id, extra, Extra" in found.notes
+    assert "1 column was not read: id" in decided(frame).notes
     with pytest.raises(InputError, match=r"lacks 2 of the 5 columns .* reads: age, town;"):
         decided(frame.rename(columns={"age": "Age", "town": "Town"}))
     texts = frame.assign(pay=frame["pay"].map("{:,.2f} €".format))

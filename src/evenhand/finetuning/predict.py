@@ -17,7 +17,7 @@ from evenhand._base.files import replaced_file, write_atomically
 from evenhand._base.options import with_defaults
 from evenhand._base.paths import path_of
 from evenhand._base.seals import SUMS, names_in_sums, sealed
-from evenhand._base.text import listed
+from evenhand._base.text import listed, plural
 from evenhand._base.torch_calls import placed
 from evenhand.errors import InputError
 from evenhand.finetuning.artefact import load
@@ -235,7 +235,9 @@ def _notes(listing: TableFile | None, raw: Raw, columns: Sequence[str]) -> tuple
     if listing is None:
         return ()
     unread = [name for name in listing.columns if name not in (*raw.needs, *columns)]
-    said = [f"{len(unread)} columns were not read: {listed(unread)}"] if unread else []
+    verb = "was" if len(unread) == 1 else "were"
+    told = f"{plural(len(unread), 'column')} {verb} not read: {listed(unread)}"
+    said = [told] if unread else []
     return (*listing.notes, *said)
 
 
