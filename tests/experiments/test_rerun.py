@@ -112,7 +112,7 @@ def test_what_cannot_be_run_again_is_named(finetuned, tmp_path):
     with pytest.raises(InputError, match="is the run itself"):
         rerun(finetuned, Where(finetuned))
     (tmp_path / "config.yaml").write_text("format: 1\ncommand: dance\n")
-    with pytest.raises(InputError, match="the command 'dance': finetune, finetune labels, compare, paper"):
+    with pytest.raises(InputError, match="the command 'dance': finetune, finetune labels, compare"):
         rerun(tmp_path, Where(tmp_path / "x"))
     for said, of in (("", "without a format"), ("format: 7\n", "of format '7'")):
         (tmp_path / "config.yaml").write_text(f"{said}command: finetune\ntask: adult\n")
