@@ -29,12 +29,12 @@ def tokenizer(words: Sequence[str]) -> Any:
     )
 
 
-def text_classifier(words: Sequence[str], classes: int = 2) -> Any:
+def text_classifier(words: Sequence[str], classes: int = 2, **sizes: int) -> Any:
     """A BERT that tells classes of texts apart, its weights random."""
     import transformers
 
     config = transformers.BertConfig(
-        **SIZES,
+        **{**SIZES, **sizes},
         vocab_size=len(words) + 2,
         max_position_embeddings=32,
         num_labels=classes,

@@ -171,3 +171,17 @@ def test_a_damaged_configuration_is_no_traceback(folder, tmp_path_factory, examp
         shutil.rmtree(own)
 
     tried()
+
+
+def test_pickled_weights_alone_are_refused_with_how_to_save_them(copied):
+    (copied / "model.safetensors").rename(copied / "pytorch_model.bin")
+    with pytest.raises(InputError, match=r"pytorch_model\.bin and no safetensors: pickled weights"):
+        load(copied)
+
+
+def test_another_number_of_labels_than_the_weights_is_named(copied):
+    path = copied / "config.json"
+    stated = json.loads(path.read_text()) | {"id2label": {"0": "a"}, "label2id": {"a": 0}}
+    path.write_text(json.dumps(stated))
+    with pytest.raises(InputError, match=r"other shapes than its config\.json says.*id2label"):
+        load(copied)

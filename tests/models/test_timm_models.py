@@ -7,7 +7,7 @@ from PIL import Image
 from safetensors.torch import save_file
 
 from evenhand import load as load_run
-from evenhand.errors import ArtefactError, InputError, MissingExtraError
+from evenhand.errors import ArtefactError, InputError, MissingExtraError, ModelError
 from evenhand.finetuning.export.export import export
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.request import FinetuneRequest
@@ -89,3 +89,17 @@ def test_what_cannot_be_made_is_named(weights, monkeypatch):
     monkeypatch.setitem(sys.modules, "timm", None)
     with pytest.raises(MissingExtraError, match=r"evenhand\[timm\]"):
         load("timm:anything")
+
+
+@pytest.mark.parametrize(
+    "name", ["deit_tiny_distilled_patch16_224", "repvit_m0_9", "pit_ti_distilled_224"]
+)
+def test_a_head_beside_another_is_refused_at_the_first_batch(tmp_path, name):
+    """Two heads whose mean decides: what one of them says is not what is shipped."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = timm.create_model(name, pretrained=False)
+    save_file(model.state_dict(), tmp_path / "weights.safetensors")
+    backbone = load(f"timm:{name}", weights=tmp_path / "weights.safetensors")
+    with pytest.raises(ModelError, match=r"outputs of .* are not those of"):
+        backbone.features([photo()])

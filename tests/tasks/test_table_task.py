@@ -247,3 +247,28 @@ def test_a_task_file_cuts_its_group_column(people, save, tmp_path):
     assert set(task.train.groups.names) == {
         f"{sex} × {age}" for sex in "FM" for age in ("below 40", "40 and above")
     }
+
+
+def test_columns_whose_names_are_numbers_are_named_by_them():
+    draw = np.random.default_rng(0)
+    frame = pd.DataFrame({0: draw.normal(size=90), 1: draw.integers(0, 2, 90), 2: ["F", "M"] * 45})
+    asked = table(frame, label=1, groups=2)
+    assert asked.label == "1"
+    assert asked.train.groups.names == ("F", "M")
+    for label, groups in (("1", "2"), ("1", [2]), (1, ["2"])):
+        other = table(frame, label=label, groups=groups)
+        np.testing.assert_array_equal(other.train.inputs, asked.train.inputs)
+    with pytest.raises(InputError, match="no label column None; the columns are 0, 1, 2"):
+        table(frame, label=None, groups=2)
+    with pytest.raises(InputError, match="groups: give one or more of the columns 0, 1, 2"):
+        table(frame, label=1, groups=None)
+
+
+def test_a_column_that_occurs_twice_is_no_matter_where_nobody_reads_it(tmp_path):
+    draw = np.random.default_rng(0)
+    lines = [f"{i},{i},{i % 2},{'FM'[i // 2 % 2]},{draw.normal():.3f}" for i in range(90)]
+    (tmp_path / "twice.csv").write_text("a,a,y,g,x\n" + "\n".join(lines) + "\n")
+    task = table(tmp_path / "twice.csv", label="y", groups="g", features=["x"])
+    assert task.train.inputs.shape[1] == 1
+    with pytest.raises(InputError, match=r"column 'a' 2 times \(columns 1, 2\)"):
+        table(tmp_path / "twice.csv", label="y", groups="g")

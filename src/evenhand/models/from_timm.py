@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -141,7 +141,8 @@ def load_timm(
         source |= {key: str(value) for key, value in found.items() if value}
     label = called.rpartition("/")[2]
     prepare = PrepareTimm.of(model, size)
-    return Backbone(model.eval(), path, prepare, label, pretrained_head=brought, source=source)
+    made = Backbone(model.eval(), path, prepare, label, pretrained_head=brought, source=source)
+    return replace(made, guessed=head is None)
 
 
 def empty_timm(name: str, classes: int) -> nn.Module:

@@ -26,6 +26,8 @@ from evenhand.models.processors import (
     require_plausible_sizes,
 )
 from evenhand.models.transformers_folder import (
+    NOTHING,
+    Brought,
     encoder_folder,
     from_folder,
     reason,
@@ -57,6 +59,7 @@ def load_transformers(
     head: str | None = None,
     max_length: int | None = None,
     name: str | None = None,
+    brought: Brought = NOTHING,
 ) -> Backbone:
     """A transformers model from a local folder or a hub name.
 
@@ -65,6 +68,8 @@ def load_transformers(
         head: the head's path; found if None.
         max_length: tokens kept of a text; None: what the folder or tokenizer says, at most 512.
         name: what artefacts call it.
+        brought: tensors that an adapter will put in; with a head among them, the folder is read as
+            that of a classifier, whatever it says.
 
     Raises:
         MissingExtraError: transformers is not installed.
@@ -79,7 +84,8 @@ def load_transformers(
     where = str(encoder_folder(source)) if Path(source).is_dir() else str(source)
     require_plausible_sizes(Path(where))
     try:
-        return _load(transformers, AutoConfig, where, head, max_length, name or Path(source).name)
+        label = name or Path(source).name
+        return _load(transformers, AutoConfig, where, head, max_length, label, brought)
     except EvenhandError:
         raise
     except Exception as error:  # what a damaged setting leads to is the library's to say
@@ -93,6 +99,7 @@ def _load(
     head: str | None,
     max_length: int | None,
     label: str,
+    adapter: Brought,
 ) -> Backbone:
     base = {"library": "transformers", **known_of(where)}
     if label in PUBLIC:
@@ -108,19 +115,26 @@ def _load(
         ) from error
     kind = architectures[0] if architectures else ""
     options: dict[str, Any] = {"use_safetensors": True, "dtype": torch.float32}
+    if adapter.classes not in (None, config.num_labels):
+        options |= {"num_labels": adapter.classes, "ignore_mismatched_sizes": True}
+        names = tuple(f"LABEL_{index}" for index in range(adapter.classes or 0))
     if "ForImageClassification" in kind:
         model, missing = from_folder(transformers.AutoModelForImageClassification, where, options)
-        path, brought = _found_head(model, head, where, missing)
+        path, brought = _found_head(
+            model, head, where, [n for n in missing if n not in adapter.names]
+        )
         pixels = prepare_pixel_values(where)
         return Backbone(
             model.eval(), path, pixels, label, names, pretrained_head=brought, source=base
         )
     tokenizer = read_tokenizer(transformers.AutoTokenizer, where, config)
     length = max_length or _max_length(where, tokenizer, config)
-    if "ForSequenceClassification" in kind:
+    if "ForSequenceClassification" in kind or adapter.classes is not None:
         auto_class = transformers.AutoModelForSequenceClassification
         model, missing = from_folder(auto_class, where, options)
-        path, brought = _found_head(model, head, where, missing)
+        path, brought = _found_head(
+            model, head, where, [n for n in missing if n not in adapter.names]
+        )
         _leave_out_unread(tokenizer, model)
         classes: tuple[str, ...] | None = names
     else:

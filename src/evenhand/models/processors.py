@@ -82,7 +82,7 @@ def require_plausible_sizes(folder: Path) -> None:
     The library allocates what a configuration says, before it looks at the weights.
 
     Raises:
-        InputError: the message names the setting.
+        InputError: the message names the setting; or the weights are pickled.
     """
     stated = folder / "config.json"
     try:
@@ -92,6 +92,12 @@ def require_plausible_sizes(folder: Path) -> None:
         return  # not a local folder, or damaged: the library says what is wrong
     if not isinstance(settings, dict):
         raise InputError(f"{stated} is damaged: it holds no settings by name")
+    pickled = sorted(file.name for file in folder.glob("pytorch_model*.bin"))
+    if not held and pickled:
+        raise InputError(
+            f"{folder} holds {pickled[0]} and no safetensors: pickled weights are not read; save "
+            "the model again with safe_serialization=True (save_pretrained)"
+        )
     width = settings.get("hidden_size")
     width = width if isinstance(width, int) and width > 0 else 1
     for name, value in settings.items():

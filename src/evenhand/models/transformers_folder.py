@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,22 @@ from evenhand.errors import InputError
 
 ENCODER = "0_Transformer"
 """Where a pooled encoder keeps its encoder and tokenizer."""
+
+
+@dataclass(frozen=True)
+class Brought:
+    """What an adapter brings of a model beside its base.
+
+    Attributes:
+        names: of the tensors that take the place of the base's own.
+        classes: how many classes its head tells apart; None: it brings no head.
+    """
+
+    names: frozenset[str]
+    classes: int | None
+
+
+NOTHING = Brought(frozenset(), None)
 
 
 def encoder_folder(folder: str | Path) -> Path:
@@ -43,6 +60,11 @@ def from_folder(auto: Any, where: str, options: dict[str, Any]) -> tuple[Any, li
                 where, output_loading_info=True, **safe_options(where), **options
             )
     except Exception as error:  # a damaged configuration may raise anything in the library
+        if "ignore_mismatched_sizes" in str(error):
+            raise InputError(
+                f"the weights in {where} have other shapes than its config.json says: its number "
+                "of labels (id2label), or a size, is another model's"
+            ) from error
         raise InputError(f"{where} cannot be loaded: {reason(error)}") from error
     return model, sorted(info["missing_keys"])
 
@@ -66,9 +88,15 @@ def without_pooler(missing: list[str]) -> list[str]:
 
 
 def reason(error: Exception) -> str:
-    """The first line of what a library said, without the colours of a terminal; or its kind."""
-    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip()
-    return said.splitlines()[0][:300] if said else type(error).__name__
+    """The first line of what a library said, without the colours of a terminal; or its kind.
+
+    Where that line ends with a colon, what it announces as well.
+    """
+    said = re.sub(r"\x1b\[[0-9;]*m", "", str(error)).strip().splitlines()
+    if not said:
+        return type(error).__name__
+    first = " ".join(line.strip() for line in said[: 2 if said[0].rstrip().endswith(":") else 1])
+    return f"{first[:300]} ({type(error).__name__})" if isinstance(error, KeyError) else first[:300]
 
 
 @contextmanager

@@ -129,8 +129,17 @@ def group_columns(groups: str | Sequence[str], present: Sequence[Any]) -> Sequen
     Args:
         groups: one or more names.
         present: the columns there are, of which one may itself have a comma in its name.
+
+    Raises:
+        InputError: there is none.
     """
+    if isinstance(groups, int):  # as pandas calls columns without names
+        return [str(groups)]
+    if groups is None:
+        raise InputError(f"groups: give one or more of the columns {listed(map(str, present))}")
     if not isinstance(groups, str):
+        if any(isinstance(name, int) for name in groups):
+            return [str(name) for name in groups]
         return groups  # as they were given: GroupColumns say where numbers are cut
     return [groups] if groups in present else [part.strip() for part in groups.split(",")]
 

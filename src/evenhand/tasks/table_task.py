@@ -102,6 +102,7 @@ def table(
     how = with_defaults(FILE_OPTIONS, options, "tasks.table")
     found = opened_rows(data, how)
     opened, how = found.table, how | {"split": found.split}
+    label = str(label) if isinstance(label, int) else label  # as pandas calls such columns
     listed = group_columns(groups, opened.columns)
     beside = [
         label,
