@@ -272,3 +272,17 @@ def test_a_column_that_occurs_twice_is_no_matter_where_nobody_reads_it(tmp_path)
     assert task.train.inputs.shape[1] == 1
     with pytest.raises(InputError, match=r"column 'a' 2 times \(columns 1, 2\)"):
         table(tmp_path / "twice.csv", label="y", groups="g")
+
+
+@pytest.mark.parametrize("seed", [-1, 2**32, 10**400, 1.5, True, "0", None])
+def test_what_is_no_seed_is_named(people, seed):
+    with pytest.raises(InputError, match="a seed is a whole number"):
+        table(people, label="y", groups="sex", seed=seed)
+
+
+def test_the_largest_seed_splits_as_any_other(people):
+    sizes = [
+        [len(part) for part in table(people, label="y", groups="sex", seed=seed).splits.values()]
+        for seed in (0, np.int64(2**32 - 1))
+    ]
+    assert sizes[0] == sizes[1]

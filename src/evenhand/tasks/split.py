@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from operator import index
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,24 @@ Split = str | Mapping[str, float] | None
 """A column of part names, a mapping of part to fraction, or None for the default fractions."""
 
 
+SEEDS = 2**32
+"""Seeds are whole numbers below it."""
+
+
+def seed_of(given: Any) -> int:
+    """A seed, as numpy and scikit-learn take one.
+
+    Raises:
+        InputError: no whole number, or one that no seed can be.
+    """
+    if isinstance(given, bool | np.bool_) or not hasattr(type(given), "__index__"):
+        raise InputError(f"a seed is a whole number, found a {type(given).__name__}")
+    seed = index(given)
+    if not 0 <= seed < SEEDS:
+        raise InputError(f"a seed is a whole number from 0 to {SEEDS - 1:,}")
+    return seed
+
+
 def split_rows(
     number: int,
     split: Split,
@@ -59,8 +78,9 @@ def split_rows(
         Part (train, valid, test, pretrain if asked for) to the sorted rows in it.
 
     Raises:
-        InputError: fractions that do not sum to 1, an unknown part, or a part without rows.
+        InputError: no seed, fractions that do not sum to 1, an unknown part, or one without rows.
     """
+    seed = seed_of(seed)
     if column is not None:
         parts = _by_column(column, str(split), seed)
     else:
@@ -122,8 +142,8 @@ def _by_chance(
 ) -> dict[str, IntArray]:
     rest = np.arange(number)
     parts, left = {}, 1.0
-    for index, (name, share) in enumerate(reversed(shares.items())):
-        if index == len(shares) - 1:
+    for place, (name, share) in enumerate(reversed(shares.items())):
+        if place == len(shares) - 1:
             parts[name] = rest
             break
         size = round(len(rest) * share / left)
@@ -132,7 +152,7 @@ def _by_chance(
             parts[name], rest = rest[:size], rest[size:]
         else:
             rest, parts[name] = train_test_split(
-                rest, test_size=size, random_state=seed + index, stratify=cells
+                rest, test_size=size, random_state=(seed + place) % SEEDS, stratify=cells
             )
         left -= share
     return parts

@@ -116,3 +116,21 @@ def test_a_dask_cluster_writes_the_same_rows_as_processes_here(tmp_path):
     ]
     pd.testing.assert_frame_equal(*rows)
     assert differences(tmp_path / "dask", tmp_path / "here") == []
+
+
+@pytest.mark.parametrize(
+    ("seeds", "why"),
+    [
+        ([0, 1, 0], "seed 0 comes twice"),
+        ([-1], "from 0 to 4,294,967,295"),
+        ([2**70], "from 0 to 4,294,967,295"),
+        ([1.5], "found a float"),
+        ([True], "found a bool"),
+        ("01", "such as"),
+        (None, "such as"),
+    ],
+)
+def test_what_is_no_seed_is_refused_before_any_work(tmp_path, seeds, why):
+    with pytest.raises(InputError, match=why):
+        compare(recipe("adult"), seeds, tmp_path / "new")
+    assert not (tmp_path / "new").exists()

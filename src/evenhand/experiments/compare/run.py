@@ -25,6 +25,7 @@ from evenhand.finetuning.recipe import Recipe
 from evenhand.finetuning.recipe import recipe as recipe_of
 from evenhand.heads.selection.rule import Rule
 from evenhand.report.record import results_frame
+from evenhand.tasks.split import seed_of
 
 
 def compare(
@@ -63,13 +64,11 @@ def compare(
         >>> found = eh.compare("people.yaml", [0], "runs/compare", methods=["transfer", "gap-eo"])
         >>> found.folder.joinpath("results.csv").is_file()
         True
-    """
+    """  # noqa: DOC502
     recipe = task if isinstance(task, Recipe) else recipe_of(str(task))
-    if not seeds:
-        raise InputError("a comparison needs at least one seed")
     asked = CompareRequest(
         recipe.config,
-        tuple(seeds),
+        _distinct(seeds),
         None if methods is None else tuple(methods),
         tuple(rules),
         reference,
@@ -78,6 +77,21 @@ def compare(
     config = {"command": "compare", **asked.to_config()}
     with run_folder(folder, "compare") as target:
         return _compare(target, config, asked, recipe, jobs, Telling("compare", on_event))
+
+
+def _distinct(seeds: Sequence[int]) -> tuple[int, ...]:
+    """The seeds, each once.
+
+    Raises:
+        InputError: there is none, one comes twice, or something that is no seed.
+    """
+    if seeds is None or isinstance(seeds, str | bytes) or not len(seeds):
+        raise InputError("a comparison needs at least one seed, such as [0]")
+    found = tuple(seed_of(seed) for seed in seeds)
+    twice = [seed for seed in found if found.count(seed) > 1]
+    if twice:
+        raise InputError(f"seed {twice[0]} comes twice among the seeds: its results would be one")
+    return found
 
 
 def _compare(
