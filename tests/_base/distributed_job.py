@@ -15,6 +15,7 @@ warnings.simplefilter("error")
 
 from evenhand._base.distributed import ALONE, together  # noqa: E402
 from evenhand.errors import InputError  # noqa: E402
+from evenhand.finetuning.inmodel.adapt import adapt  # noqa: E402
 from evenhand.fisher.factorize import factorize  # noqa: E402
 from evenhand.fisher.head_fisher import head_fisher  # noqa: E402
 from evenhand.groups import Groups  # noqa: E402
@@ -174,8 +175,31 @@ def extractions(world, folder):
     return found
 
 
+def adapted(world):
+    """Each process is called with all rows, and works on its part of every batch."""
+    rows = made(d=4)
+    inputs = rows.features.astype(np.float32)
+    known = [None if code < 0 else rows.groups.names[code] for code in rows.groups.codes]
+    epochs = []
+    model = adapt(
+        network(),
+        (inputs, rows.labels, known),
+        target_modules=["0"],
+        rank=None,
+        epochs=2,
+        batch_size=100,
+        accumulate=2,
+        learning_rate=1e-2,
+        on_epoch=epochs.append,
+        world=world,
+    )
+    found = {name: value.numpy() for name, value in model.state_dict().items()}
+    assert not np.allclose(found["0.weight"], network()[0].weight.detach())
+    return found | {"losses": np.array([(one.log_loss, one.gap) for one in epochs])}
+
+
 def everything(world, folder):
-    found = fits(world) | crossfits(world) | sums(world) | refusals(world)
+    found = fits(world) | crossfits(world) | sums(world) | refusals(world) | adapted(world)
     return found | extractions(world, folder)
 
 

@@ -12,6 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any, Unpack
 
+import numpy as np
 from torch import nn
 
 from evenhand._base.devices import device_of, precision_of
@@ -35,7 +36,7 @@ from evenhand.finetuning.inmodel.training import (
 from evenhand.groups import Groups
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gap_loss import GapLoss
-from evenhand.heads.gaps import gap_terms
+from evenhand.heads.gaps import GapTerm, gap_terms
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.spec import FitControl, HeadSpec
@@ -90,6 +91,9 @@ def adapt(
             ``precision``: of the forward passes of training, as mixed precision: ``"float32"``,
             ``"bfloat16"``, ``"float16"`` or ``"auto"`` (bfloat16 on a GPU that has it).
             ``prepare``: collates a list of raw inputs into what the model takes.
+            ``accumulate``: batches whose gradients make one step. ``world``: the processes that
+            train together (:func:`evenhand.heads.together`), each called with all rows and working
+            on its part of every batch; all get the same model.
             ``seed``: of batches and of the adapters' first directions. ``on_epoch``: called after
             each epoch. ``on_event``: told of each epoch; see
             :mod:`evenhand.integrations.trackers`.
@@ -114,7 +118,7 @@ def adapt(
         'Linear'
     """  # noqa: DOC502
     how = with_defaults(OPTIONS, options, "adapt")
-    check_budget(how["epochs"], how["batch_size"], how["learning_rate"], strength, rank)
+    check_budget(how, strength, rank)
     lora = None if rank is None else lora_config(target_modules, rank, how["rank_pattern"])
     given = model if isinstance(model, Backbone) else wrap(model, head, prepare=how["prepare"])
     batches = as_batches(
@@ -124,14 +128,15 @@ def adapt(
         size=how["batch_size"],
         seed=how["seed"],
         classes=how["classes"],
+        world=how["world"],
     )
     device = device_of(how["device"]) or given.device
     own = copied(given, given.linear_head(), device)
     targets = moving_of(own, target_modules) if lora is None else targets_of(own, lora)
     with evaluating(own.model):
         passed = first_pass(own, batches, targets, cache=how["cache"])
-        rows = passed.rows(how["classes"])
-        penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
+        rows = passed.rows(how["classes"], getattr(batches, "values", None))
+        penalty = _gap_loss_of(rows, criterion)
         if strength:
             require_groups(rows, "train")
             penalty.require_cells()
@@ -140,7 +145,7 @@ def adapt(
         ridge = how["ridge"]
         if ridge is None:
             ridge = choose_ridge(rows, control=FitControl(start=start, seed=how["seed"]))
-        terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
+        terms = _terms(rows, criterion)
         first = fit_path(
             rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
         )[0].head
@@ -156,6 +161,7 @@ def adapt(
         ridge,
         how["seed"],
         precision_of(how["precision"], device),
+        how["accumulate"],
         _both(how["on_epoch"], tell),
     )
     tell("started", strength=strength, **_plain(how | {"ridge": ridge}))
@@ -165,8 +171,9 @@ def adapt(
         with whole or adapters(own.model, lora, how["seed"]):
             train_parts(own, source, feed, penalty, training)
         moved, labels, codes = features_of(own, source, feed)
-        rows = Rows(moved, labels, Groups(codes, rows.groups.names, how["groups"]), rows.classes)
-        terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion)
+        groups = Groups(codes, rows.groups.names, how["groups"])
+        rows = Rows(moved, labels, groups, rows.classes, rows.world)
+        terms = _terms(rows, criterion)
         last = fit_path(
             rows,
             HeadSpec(ridge=ridge),
@@ -176,6 +183,18 @@ def adapt(
         )[0].head
     tell("finished", rows=len(rows))
     return own.with_head(last).to(given.device)
+
+
+def _terms(rows: Rows, criterion: str | Criterion) -> tuple[GapTerm, ...]:
+    return gap_terms(rows.labels, rows.groups, rows.classes, criterion, world=rows.world)
+
+
+def _gap_loss_of(rows: Rows, criterion: str | Criterion) -> GapLoss:
+    """The penalty of all rows, those of other processes too."""
+    world, groups = rows.world, rows.groups
+    labels, codes = (np.concatenate(world.gather(part)) for part in (rows.labels, groups.codes))
+    every = Groups(codes, groups.names, groups.attribute)
+    return GapLoss(labels, every, rows.classes, criterion, world=world)
 
 
 def _plain(how: Mapping[str, Any]) -> dict[str, Any]:

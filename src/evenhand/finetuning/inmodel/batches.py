@@ -12,6 +12,7 @@ from torch import Tensor
 
 from evenhand._base.arrays import IntArray
 from evenhand._base.columns import column
+from evenhand._base.distributed import ALONE, World
 from evenhand._base.text import listed
 from evenhand._base.torch_calls import label_tensor
 from evenhand.errors import InputError
@@ -34,13 +35,16 @@ class Batch:
         inputs: what the model takes: a tensor, a tuple or a mapping.
         labels: (B,) integers.
         groups: B group labels; None where unknown.
+        total: rows of the batch in all processes; B by default.
     """
 
     inputs: Any
     labels: Tensor
     groups: tuple[Any, ...]
+    total: int = 0
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "total", self.total or len(self.labels))
         if len(self.labels) != len(self.groups):
             raise InputError(f"a batch has {len(self.labels)} labels and {len(self.groups)} groups")
 
@@ -48,26 +52,47 @@ class Batch:
 class FixedBatches:
     """Rows at hand, shuffled once and cut into batches: every pass sees the same ones.
 
-    Texts of like length share a batch, so that little of it is padding.
+    Texts of like length share a batch, so that little of it is padding. Of several processes each
+    has its part of every batch.
     """
 
-    def __init__(self, examples: Examples, prepare: Prepare, size: int, seed: int) -> None:
-        self.examples, self.prepare = examples, prepare
+    def __init__(
+        self,
+        examples: Examples,
+        prepare: Prepare,
+        size: int,
+        seed: int,
+        world: World = ALONE,
+    ) -> None:
+        self.examples, self.prepare, self.world = examples, prepare, world
         order = np.random.default_rng(seed).permutation(len(examples))
         if isinstance(examples.inputs[0], str):
             measure = getattr(prepare, "lengths", lambda texts: list(map(len, texts)))
             lengths = np.asarray(measure(list(examples.inputs)))
             order = alike(order, lengths, ALIKE * size)
-        self.parts = [order[start : start + size] for start in range(0, len(order), size)]
+        parts = [order[start : start + size] for start in range(0, len(order), size)]
+        if len(parts) > 1 and len(parts[-1]) < world.size:
+            parts[-2:] = [np.concatenate(parts[-2:])]
+        if len(parts[-1]) < world.size:
+            raise InputError(f"{world.size} processes cannot share {len(order)} rows")
+        self.totals = [len(part) for part in parts]
+        self.parts = [part[world.share(len(part))] for part in parts]
+
+    @property
+    def values(self) -> tuple[Any, ...]:
+        """The group labels of all rows, of every process; None where unknown."""
+        names = (*self.examples.groups.names, None)
+        return tuple(names[code] for code in self.examples.groups.codes)
 
     def __iter__(self) -> Iterator[Batch]:
         names = (*self.examples.groups.names, None)
         codes = self.examples.groups.codes
-        for rows in self.parts:
+        for rows, total in zip(self.parts, self.totals, strict=True):
             yield Batch(
                 self.prepare(_take(self.examples.inputs, rows)),
                 torch.as_tensor(self.examples.labels[rows]),
                 tuple(names[codes[row]] for row in rows),
+                total,
             )
 
 
@@ -96,6 +121,7 @@ def as_batches(
     size: int,
     seed: int,
     classes: Sequence[str] | None = None,
+    world: World = ALONE,
 ) -> FixedBatches | GivenBatches:
     """Any way of giving training rows, as something that can be gone through many times.
 
@@ -107,10 +133,11 @@ def as_batches(
         size: rows a batch.
         seed: of the order of rows.
         classes: the class names, where labels are given by name.
+        world: the processes that train together, each of which is given all rows.
 
     Raises:
-        InputError: another form, no rows, weights of rows, or an iterator that can be gone
-            through once only.
+        InputError: another form, no rows, weights of rows, an iterator that can be gone
+            through once only, or batches that several processes would have to share.
     """
     if isinstance(train, Mapping) or (isinstance(train, tuple) and len(train) == 3):
         inputs, labels, values = three_parts(train, groups, "train")
@@ -125,11 +152,16 @@ def as_batches(
                 "(dataclasses.replace(examples, weights=None)), give batches drawn by them, or "
                 "fit the head alone with evenhand.finetune, which knows them"
             )
-        return FixedBatches(train, prepare, size, seed)
+        return FixedBatches(train, prepare, size, seed, world)
     if isinstance(train, Iterator) or not isinstance(train, Iterable):
         raise InputError(
             f"train is a {type(train).__name__}: give (inputs, labels, groups), or batches that "
             "can be gone through many times, such as a DataLoader"
+        )
+    if world.size > 1:
+        raise InputError(
+            f"{world.size} processes share rows at hand: give (inputs, labels, groups) in each, "
+            f"not a {type(train).__name__}"
         )
     return GivenBatches(train, groups)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, TypedDict
 
+from evenhand._base.distributed import ALONE, World
 from evenhand._base.events import OnEvent
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.training import OnEpoch
@@ -27,6 +28,8 @@ class AdaptOptions(TypedDict, total=False):
     precision: str
     prepare: Prepare | None
     seed: int
+    accumulate: int
+    world: World
     on_epoch: OnEpoch | None
     on_event: OnEvent | None
 
@@ -45,23 +48,24 @@ OPTIONS: dict[str, Any] = {
     "precision": "float32",
     "prepare": None,
     "seed": 0,
+    "accumulate": 1,
+    "world": ALONE,
     "on_epoch": None,
     "on_event": None,
 }
 
 
-def check_budget(
-    epochs: int, batch_size: int, rate: float, strength: float, rank: int | None
-) -> None:
+def check_budget(how: Mapping[str, Any], strength: float, rank: int | None) -> None:
     """Refuse a budget with which nothing can be trained.
 
     Raises:
         InputError: a number out of its range.
     """
-    lowest = {"epochs": epochs, "batch_size": batch_size, "rank": 1 if rank is None else rank}
-    for name, value in lowest.items():
+    lowest = {name: how[name] for name in ("epochs", "batch_size", "accumulate")}
+    for name, value in {**lowest, "rank": 1 if rank is None else rank}.items():
         if value < 1:
             raise InputError(f"{name} must be at least 1, found {value}")
+    rate = how["learning_rate"]
     if not rate > 0 or not strength >= 0:
         raise InputError(
             "the learning rate must be above 0 and the strength at least 0, "

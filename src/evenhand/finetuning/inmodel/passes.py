@@ -10,8 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenhand._base.distributed import ALONE, World
 from evenhand.errors import InputError
-from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
+from evenhand.finetuning.inmodel.batches import Batch, FixedBatches, GivenBatches, group_codes
 from evenhand.finetuning.inmodel.frozen import (
     Cut,
     Feed,
@@ -45,7 +46,8 @@ class Passed:
         values: N group labels.
         batches: how many.
         cut: where the model is cut; None where it is not.
-        remembered: of each batch its inputs, what the cut reads, labels and groups.
+        remembered: of each batch its inputs, hollow, what the cut reads, and the batch.
+        world: the processes, each of which has its part of every batch.
     """
 
     features: np.ndarray
@@ -53,24 +55,30 @@ class Passed:
     values: list[Any]
     batches: int
     cut: Cut | None
-    remembered: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] | None
+    remembered: list[tuple[Any, Tensor, Batch]] | None
+    world: World = ALONE
 
-    def rows(self, classes: Sequence[str] | None) -> Rows:
+    def rows(self, classes: Sequence[str] | None, known: Sequence[Any] | None = None) -> Rows:
         """The rows as their head reads them; the class names are numbers where none are given.
+
+        ``known``: the group labels of all processes; by default these rows'.
 
         Raises:
             InputError: labels with gaps.
         """
         names = tuple(classes) if classes else ()
         if not names:
-            highest = int(self.labels.max(initial=0))
+            highest = int(np.concatenate(self.world.gather(self.labels)).max(initial=0))
             if highest >= MAX_CLASSES:
                 raise InputError(
                     f"labels reach from 0 to {highest:,}, more than {MAX_CLASSES:,} classes: "
                     "give class numbers without gaps"
                 )
             names = tuple(str(k) for k in range(max(2, highest + 1)))
-        return Rows(self.features, self.labels, Groups.from_values(self.values), names)
+        every = Groups.from_values(self.values if known is None else known)
+        codes = group_codes(self.values, every.names).numpy()
+        groups = Groups(codes, every.names, every.attribute)
+        return Rows(self.features, self.labels, groups, names, self.world)
 
     def again(
         self, batches: FixedBatches | GivenBatches, names: Sequence[str]
@@ -79,8 +87,8 @@ class Passed:
         if self.remembered is None:
             return Streamed(batches, names, self.batches)
         return [
-            Step(inputs, labels, group_codes(values, names), read)
-            for inputs, read, labels, values in self.remembered
+            Step(inputs, batch.labels, group_codes(batch.groups, names), read, batch.total)
+            for inputs, read, batch in self.remembered
         ]
 
 
@@ -107,7 +115,7 @@ def first_pass(
     features: list[np.ndarray] = []
     labels: list[np.ndarray] = []
     values: list[Any] = []
-    kept: list[tuple[Any, Tensor, Tensor, tuple[Any, ...]]] = []
+    kept: list[tuple[Any, Tensor, Batch]] = []
     cut: Cut | None = None
     with torch.no_grad():
         for number, batch in enumerate(batches):
@@ -120,12 +128,13 @@ def first_pass(
             values += batch.groups
             if cut is not None:
                 keep = only if exact else compact
-                kept.append((hollow(inputs), keep(seen), batch.labels, batch.groups))
+                kept.append((hollow(inputs), keep(seen), replace(batch, inputs=None)))
     if not features:
         raise InputError("the batches hold 0 rows")
     everything = np.concatenate(features), np.concatenate(labels)
     remembered = kept if cut is not None else None
-    return Passed(*everything, values, len(features), cut, remembered)
+    shared = getattr(batches, "world", ALONE)
+    return Passed(*everything, values, len(features), cut, remembered, shared)
 
 
 def features_of(

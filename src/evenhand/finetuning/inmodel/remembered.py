@@ -148,7 +148,7 @@ def _bytes(
 ) -> float:
     """About how much is remembered, by the first batch."""
     few = FixedBatches(batches.examples, own.prepare, 1, 0)
-    few.parts = batches.parts[:1]
+    few.parts, few.totals = batches.parts[:1], batches.totals[:1]
     passed = first_pass(own, few, targets, cache=True, exact=True)
     if passed.remembered is None:
         return 0

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from evenhand._base.arrays import FloatArray
 from evenhand._base.devices import Precision
+from evenhand._base.distributed import World
 from evenhand._base.torch_calls import call, class_logits
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
@@ -49,7 +50,10 @@ OnEpoch = Callable[[Epoch], None]
 
 @dataclass(frozen=True)
 class Training:
-    """How to train; the head's own learning rate suits the size of what it reads."""
+    """How to train; the head's own learning rate suits the size of what it reads.
+
+    ``accumulate``: batches whose gradients make one step.
+    """
 
     epochs: int
     learning_rate: float
@@ -59,17 +63,22 @@ class Training:
     ridge: float
     seed: int
     precision: Precision = "float32"
+    accumulate: int = 1
     on_epoch: OnEpoch | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Step:
-    """One batch: the model's inputs, labels, group codes, and the cut's input (or nothing)."""
+    """One batch: the model's inputs, labels, group codes, and the cut's input (or nothing).
+
+    ``total``: its rows in all processes.
+    """
 
     inputs: Any
     labels: Tensor
     groups: Tensor
     read: Tensor
+    total: int
 
     def current(self, own: Backbone) -> Tensor:
         """The cut's input as ``own`` computes, a copy the model may write over."""
@@ -96,7 +105,7 @@ class Streamed:
     def __iter__(self) -> Iterator[Step]:
         for batch in self.batches:
             codes = group_codes(batch.groups, self.names)
-            yield Step(batch.inputs, batch.labels, codes, torch.empty(0))
+            yield Step(batch.inputs, batch.labels, codes, torch.empty(0), batch.total)
 
 
 def train_parts(
@@ -108,7 +117,8 @@ def train_parts(
         own: its model has its adapters in place.
         source: the batches; a sequence is gone through in another order each epoch.
         feed: takes each batch's cut input.
-        gap: the penalty.
+        gap: the penalty; its world are the processes that train together, each on its part of
+            every batch, and end with the same model.
         how: epochs and rates.
 
     Raises:
@@ -123,6 +133,7 @@ def train_parts(
         {"params": head, "peak": how.head_rate},
     ]
     optimizer = torch.optim.AdamW(parts, lr=how.learning_rate, weight_decay=0.0)
+    optimizer.zero_grad()
     draw = torch.Generator().manual_seed(how.seed)
     mixed = torch.autocast(
         own.device.type,
@@ -142,30 +153,45 @@ def train_parts(
             if how.precision != "float32":
                 logits = logits.float()
             labels = step.labels.to(logits.device)
-            log_loss = nn.functional.cross_entropy(logits.float(), labels)
+            sum_of = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
+            log_loss = sum_of * (gap.world.size / step.total)
             penalty = gap(logits, labels, step.groups)
             loss = log_loss + how.strength * penalty + _ridge(head[0], how.ridge)
-            if not bool(torch.isfinite(loss)):
-                raise InputError(
-                    f"the loss is no longer finite in epoch {number + 1}: lower the learning rate"
-                )
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
+            (loss / how.accumulate).backward()
+            loss, batches = loss.detach(), batches + 1
+            if batches % how.accumulate == 0 or batches == len(source):
+                loss = _averaged([*adapters, *head], loss, gap.world)
+                if bool(torch.isfinite(loss)):
+                    optimizer.step()
+                optimizer.zero_grad()
+                if not bool(torch.isfinite(loss)):
+                    raise InputError(
+                        f"the loss is no longer finite in epoch {number + 1}: lower the learning "
+                        "rate"
+                    )
             rows += len(labels)
-            batches += 1
-            losses = losses.to(loss.device) + log_loss.detach() * len(labels)
+            losses = losses.to(loss.device) + sum_of.detach()
             gaps = gaps.to(loss.device) + penalty.detach()
+        total, count = gap.world.sum(np.array([float(losses), float(rows)]))
         if how.on_epoch:
-            how.on_epoch(
-                Epoch(
-                    number + 1,
-                    how.epochs,
-                    float(losses) / max(rows, 1),
-                    float(gaps) / max(batches, 1),
-                )
-            )
+            means = float(total / max(count, 1)), float(gaps) / max(batches, 1)
+            how.on_epoch(Epoch(number + 1, how.epochs, *means))
     optimizer.zero_grad()
+
+
+def _averaged(parameters: Sequence[nn.Parameter], loss: Tensor, world: World) -> Tensor:
+    """Set each gradient to the processes' mean, in one exchange; the mean of their losses."""
+    if world.size == 1:
+        return loss
+    moved = [parameter for parameter in parameters if parameter.grad is not None]
+    flat = torch.cat([*(torch.flatten(p.grad) for p in moved if p.grad is not None), loss[None]])
+    torch.distributed.all_reduce(flat)
+    flat /= world.size
+    at = 0
+    for parameter in moved:
+        parameter.grad = flat[at : at + parameter.numel()].view_as(parameter).clone()
+        at += parameter.numel()
+    return flat[-1]
 
 
 def head_rate(learning_rate: float, features: FloatArray) -> float:
