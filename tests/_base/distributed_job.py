@@ -193,9 +193,9 @@ def adapted(world):
         on_epoch=epochs.append,
         world=world,
     )
-    found = {name: value.numpy() for name, value in model.state_dict().items()}
-    assert not np.allclose(found["0.weight"], network()[0].weight.detach())
-    return found | {"losses": np.array([(one.log_loss, one.gap) for one in epochs])}
+    found = {f"adapted {name}": value.numpy() for name, value in model.state_dict().items()}
+    assert not np.allclose(found["adapted 0.weight"], network()[0].weight.detach())
+    return found | {"adapted losses": np.array([(one.log_loss, one.gap) for one in epochs])}
 
 
 def everything(world, folder):

@@ -69,6 +69,7 @@ def test_every_process_has_what_one_alone_has(alone, tmp_path, size):
                     assert found[name] == expected, name
                 else:
                     near = 1e-3 if name == "low rank" else 1e-6  # ends sooner than dense fits
+                    near = 1e-5 if name.startswith("adapted") else near  # trained in float32
                     np.testing.assert_allclose(
                         found[name], expected, atol=near, rtol=near, err_msg=name
                     )

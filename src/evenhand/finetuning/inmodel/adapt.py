@@ -150,7 +150,7 @@ def adapt(
             rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
         )[0].head
     own = copied(own, first, device)
-    slow = head_rate(how["learning_rate"], rows.features)
+    slow = head_rate(how["learning_rate"], rows.features, rows.world)
     tell = Telling("adapt", how["on_event"])
     training = Training(
         how["epochs"],

@@ -76,7 +76,12 @@ class FixedBatches:
         if len(parts[-1]) < world.size:
             raise InputError(f"{world.size} processes cannot share {len(order)} rows")
         self.totals = [len(part) for part in parts]
-        self.parts = [part[world.share(len(part))] for part in parts]
+        # of the whole order every size-th, so that folds are those of one process
+        starts = np.cumsum([0, *self.totals[:-1]])
+        self.parts = [
+            part[(world.rank - start) % world.size :: world.size]
+            for part, start in zip(parts, starts.tolist(), strict=True)
+        ]
 
     @property
     def values(self) -> tuple[Any, ...]:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from evenhand._base.arrays import FloatArray
 from evenhand._base.devices import Precision
-from evenhand._base.distributed import World
+from evenhand._base.distributed import ALONE, World
 from evenhand._base.torch_calls import call, class_logits
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
@@ -194,7 +194,7 @@ def _averaged(parameters: Sequence[nn.Parameter], loss: Tensor, world: World) ->
     return flat[-1]
 
 
-def head_rate(learning_rate: float, features: FloatArray) -> float:
+def head_rate(learning_rate: float, features: FloatArray, world: World = ALONE) -> float:
     """A learning rate at which a step moves the logits by at most :data:`HEAD_STEP` times the rate.
 
     AdamW moves each weight by about its learning rate, so that wide or large features make the
@@ -203,8 +203,11 @@ def head_rate(learning_rate: float, features: FloatArray) -> float:
     Args:
         learning_rate: of the adapters.
         features: (N, d) what the head reads.
+        world: the processes that share the rows.
     """
-    norm = float(np.abs(features).sum(axis=1).mean())
+    sums = np.array([np.abs(features).sum(dtype=np.float64), len(features)])
+    total, number = world.sum(sums)
+    norm = float(total / max(number, 1))
     return learning_rate * min(1.0, HEAD_STEP / max(norm, 1e-12))
 
 
