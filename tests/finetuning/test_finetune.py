@@ -50,6 +50,10 @@ def test_adult_end_to_end(result):
     assert [p.error for p in others] == sorted(p.error for p in others)
     assert sum(point.chosen for point in result.run.frontier) == 1
     assert "promised for new rows" in result.run.decided
+    shown = repr(result)
+    assert shown.startswith(f"<Result of adult: {type(result.model).__name__}, promised: True>")
+    assert result.run.asked in shown
+    assert result.run.decided in shown
     assert "noise floor" in " ".join(result.run.warnings)
     assert result.run.provenance["rows"] == {"train": 12_287, "valid": 5_000, "test": 10_315}
 

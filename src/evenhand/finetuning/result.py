@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from evenhand.finetuning.fair_model import FairModel
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Result:
     """A fine-tuned model and the evidence for it.
 
@@ -42,6 +42,13 @@ class Result:
     fair_head: FairHead
     run: Run
     stage: Stage
+
+    def __repr__(self) -> str:
+        """What was asked and what was chosen, where the rows would fill pages."""
+        return (
+            f"<{type(self).__name__} of {self.stage.task}: {type(self.model).__name__}, "
+            f"promised: {self.promised}>\n{self.run.asked}\n{self.run.decided}"
+        )
 
     @property
     def promised(self) -> bool | None:
