@@ -8,8 +8,10 @@ module.
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any, Unpack
 
 import numpy as np
@@ -21,6 +23,7 @@ from evenhand._base.options import with_defaults
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
 from evenhand.finetuning.inmodel.batches import as_batches
+from evenhand.finetuning.inmodel.checkpoints import Checkpoint
 from evenhand.finetuning.inmodel.frozen import fed
 from evenhand.finetuning.inmodel.lora import adapters, lora_config, targets_of
 from evenhand.finetuning.inmodel.moving import moving, moving_of
@@ -91,7 +94,9 @@ def adapt(
             ``precision``: of the forward passes of training, as mixed precision: ``"float32"``,
             ``"bfloat16"``, ``"float16"`` or ``"auto"`` (bfloat16 on a GPU that has it).
             ``prepare``: collates a list of raw inputs into what the model takes.
-            ``accumulate``: batches whose gradients make one step. ``world``: the processes that
+            ``accumulate``: batches whose gradients make one step. ``checkpoint``: a file that
+            keeps each epoch's end; the same call after an interruption goes on from it, and it is
+            removed at the end. ``world``: the processes that
             train together (:func:`evenhand.heads.together`), each called with all rows and working
             on its part of every batch; all get the same model.
             ``seed``: of batches and of the adapters' first directions. ``on_epoch``: called after
@@ -162,6 +167,7 @@ def adapt(
         how["seed"],
         precision_of(how["precision"], device),
         how["accumulate"],
+        _checkpoint(given, rows, how | {"targets": targets, "strength": strength, "ridge": ridge}),
         _both(how["on_epoch"], tell),
     )
     tell("started", strength=strength, **_plain(how | {"ridge": ridge}))
@@ -181,8 +187,22 @@ def adapt(
             terms,
             control=FitControl(start=own.linear_head()),
         )[0].head
+    if training.checkpoint and rows.world.first:
+        training.checkpoint.remove()
     tell("finished", rows=len(rows))
     return own.with_head(last).to(given.device)
+
+
+def _checkpoint(given: Backbone, rows: Rows, how: Mapping[str, Any]) -> Checkpoint | None:
+    """Where training is kept: it belongs to this model, these rows and these settings."""
+    if how["checkpoint"] is None:
+        return None
+    left = ("checkpoint", "on_epoch", "on_event", "prepare", "world")
+    settings = sorted((name, repr(value)) for name, value in how.items() if name not in left)
+    digest = hashlib.sha256(f"{given.fingerprint} {rows.world.size} {settings}".encode())
+    labels, codes = (rows.world.gather(part) for part in (rows.labels, rows.groups.codes))
+    digest.update(np.concatenate([*labels, *codes]).tobytes())
+    return Checkpoint(Path(how["checkpoint"]), digest.hexdigest())
 
 
 def _terms(rows: Rows, criterion: str | Criterion) -> tuple[GapTerm, ...]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypedDict
 
 from evenhand._base.distributed import ALONE, World
@@ -29,6 +30,7 @@ class AdaptOptions(TypedDict, total=False):
     prepare: Prepare | None
     seed: int
     accumulate: int
+    checkpoint: str | Path | None
     world: World
     on_epoch: OnEpoch | None
     on_event: OnEvent | None
@@ -49,6 +51,7 @@ OPTIONS: dict[str, Any] = {
     "prepare": None,
     "seed": 0,
     "accumulate": 1,
+    "checkpoint": None,
     "world": ALONE,
     "on_epoch": None,
     "on_event": None,

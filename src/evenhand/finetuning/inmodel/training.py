@@ -17,6 +17,7 @@ from evenhand._base.distributed import ALONE, World
 from evenhand._base.torch_calls import call, class_logits
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
+from evenhand.finetuning.inmodel.checkpoints import Checkpoint, restore, state_of
 from evenhand.finetuning.inmodel.frozen import Feed
 from evenhand.heads.gap_loss import GapLoss
 from evenhand.models.backbone import Backbone
@@ -52,7 +53,8 @@ OnEpoch = Callable[[Epoch], None]
 class Training:
     """How to train; the head's own learning rate suits the size of what it reads.
 
-    ``accumulate``: batches whose gradients make one step.
+    ``accumulate``: batches whose gradients make one step. ``checkpoint``: where each epoch's end is
+    kept, and gone on from.
     """
 
     epochs: int
@@ -64,6 +66,7 @@ class Training:
     seed: int
     precision: Precision = "float32"
     accumulate: int = 1
+    checkpoint: Checkpoint | None = None
     on_epoch: OnEpoch | None = None
 
 
@@ -122,7 +125,7 @@ def train_parts(
         how: epochs and rates.
 
     Raises:
-        InputError: the loss stopped being finite.
+        InputError: the loss stopped being finite, or a checkpoint is of other training.
     """
     head = list(own.head_module.parameters())
     adapters = [p for p in own.model.parameters() if p.requires_grad]
@@ -140,7 +143,11 @@ def train_parts(
         getattr(torch, how.precision) if how.precision != "float32" else None,
         enabled=how.precision != "float32",
     )
-    for number in range(how.epochs):
+    moved = [*adapters, *head]
+    begun, state = how.checkpoint.read() if how.checkpoint else (0, {})
+    if state:
+        restore(state, moved, optimizer, draw, gap)
+    for number in range(begun, how.epochs):
         rows, batches = 0, 0
         losses, gaps = (torch.zeros((), dtype=torch.float64) for _ in range(2))
         for step in _ordered(source, draw):
@@ -160,7 +167,7 @@ def train_parts(
             (loss / how.accumulate).backward()
             loss, batches = loss.detach(), batches + 1
             if batches % how.accumulate == 0 or batches == len(source):
-                loss = _averaged([*adapters, *head], loss, gap.world)
+                loss = _averaged(moved, loss, gap.world)
                 if bool(torch.isfinite(loss)):
                     optimizer.step()
                 optimizer.zero_grad()
@@ -173,6 +180,8 @@ def train_parts(
             losses = losses.to(loss.device) + sum_of.detach()
             gaps = gaps.to(loss.device) + penalty.detach()
         total, count = gap.world.sum(np.array([float(losses), float(rows)]))
+        if how.checkpoint and gap.world.first:
+            how.checkpoint.write(number + 1, state_of(moved, optimizer, draw, gap))
         if how.on_epoch:
             means = float(total / max(count, 1)), float(gaps) / max(batches, 1)
             how.on_epoch(Epoch(number + 1, how.epochs, *means))
