@@ -11,6 +11,7 @@ from evenhand.finetuning import train_halves as below
 from evenhand.finetuning.fitting import TRAINED, family_of
 from evenhand.finetuning.given import stage_given
 from evenhand.finetuning.inmodel.moving import moving, moving_of
+from evenhand.finetuning.trained import epochs_needed, with_trained
 from evenhand.heads.selection.crossfit import crossfit, crossfit_seen
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import HeadSpec
@@ -199,3 +200,12 @@ def test_models_that_share_what_lies_below_are_those_trained_alone(net, plain, m
     inputs = read.prepare(list(parts[2][0]))
     with torch.inference_mode():
         assert np.allclose(read.read(inputs).numpy(), shared[-1].test, atol=1e-4)
+
+
+def test_every_epoch_is_told_and_counted_before(net):
+    asked = {"trained": "last-layer", "plain": True, "fresh_head": True}
+    parts = (split(200, 3), split(100, 4), split(100, 5))
+    stage, request = stage_given(net, parts, asked, groups="group")
+    told = []
+    with_trained(stage, request, Rule(), lambda: told.append(1))
+    assert len(told) == epochs_needed(request) == 6

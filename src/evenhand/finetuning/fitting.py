@@ -15,7 +15,7 @@ from evenhand.finetuning.problem import Problem
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import Stage
 from evenhand.finetuning.train_halves import HALVES, HEAD
-from evenhand.finetuning.trained import Trained, models_needed
+from evenhand.finetuning.trained import Trained, epochs_needed
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
 from evenhand.heads.moved_layer import MOVED_STRENGTHS
@@ -280,6 +280,6 @@ def fits_of(problem: Problem, request: FinetuneRequest, rule: Rule) -> int | Non
         each += (FOLDS + 1) * len(MOVED_STRENGTHS) * len(paths(rule.criteria))
     deep = problem.deep_features is not None and request.rank is None
     if request.trained != HEAD:
-        each += models_needed(request)
+        each += epochs_needed(request)
         each += (HALVES + 1) * len(TRAINED_GRID.strengths) * len(paths(rule.criteria))
     return each + (head_fits_needed(rule, DEEP_GRID) if deep else 0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ from evenhand.tasks.inputs import Joined, View
 from evenhand.tasks.task import Examples
 
 if TYPE_CHECKING:
-    from evenhand.finetuning.inmodel.training import Training
+    from evenhand.finetuning.inmodel.training import Epoch, OnEpoch, Training
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
     from evenhand.models.backbone import Backbone
@@ -42,7 +42,11 @@ class Seen:
 
 
 def models_of_halves(
-    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray
+    stage: Stage,
+    request: FinetuneRequest,
+    rule: Rule,
+    folds: IntArray,
+    on_epoch: Callable[[], None] | None = None,
 ) -> Iterator[Seen]:
     """A model trained without each half of the development rows, and last one on all of them.
 
@@ -51,19 +55,25 @@ def models_of_halves(
         request: what is trained, what heads read, and how the model is run.
         rule: its first criterion is what training evens out.
         folds: (N,) the half of each development row.
+        on_epoch: called after each epoch of each model.
 
     Raises:
         InputError: nothing can be evened out on a half, or an input that cannot be read any more.
         ModelError: a model whose last block cannot be told.
     """  # noqa: DOC502
+
+    def told(_: Epoch) -> None:
+        if on_epoch:
+            on_epoch()
+
     models = None
     if request.trained == LAST_LAYER:
-        models = _above_a_cut(stage, request, rule, folds)
-    yield from models or _each_whole(stage, request, rule, folds)
+        models = _above_a_cut(stage, request, rule, folds, told)
+    yield from models or _each_whole(stage, request, rule, folds, told)
 
 
 def _above_a_cut(
-    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray, told: OnEpoch
 ) -> Iterator[Seen] | None:
     """The models whose last block is trained; None where the model cannot be cut below it.
 
@@ -91,7 +101,7 @@ def _above_a_cut(
     )
     if remembered is None:
         return None
-    how, criterion = _training(stage, request, device), _penalised(rule)
+    how, criterion = _training(stage, request, device, told), _penalised(rule)
 
     def each() -> Iterator[Seen]:
         for kept in (*((half,) for half in reversed(range(HALVES))), tuple(range(HALVES))):
@@ -127,13 +137,13 @@ def _with_depths(stage: Stage, request: FinetuneRequest, seen: Seen) -> Seen:
 
 
 def _each_whole(
-    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray, told: OnEpoch
 ) -> Iterator[Seen]:
     """The models, each trained and read from the inputs on."""
     rows, inputs = stage.problem.development, _inputs(stage)
     every = np.arange(len(rows))
     for part in (*(np.flatnonzero(folds != half) for half in range(HALVES)), every):
-        model = _train(stage, request, rule, rows[part], View(inputs, part))
+        model = _train(stage, request, rule, rows[part], View(inputs, part), told)
         read = _reader(stage, model, request)
         found = {"development": _features(read, rows, inputs, request)}
         if part is every:
@@ -142,7 +152,12 @@ def _each_whole(
 
 
 def _train(
-    stage: Stage, request: FinetuneRequest, rule: Rule, rows: Rows, inputs: View
+    stage: Stage,
+    request: FinetuneRequest,
+    rule: Rule,
+    rows: Rows,
+    inputs: View,
+    told: OnEpoch,
 ) -> Backbone:
     from evenhand.finetuning.inmodel.adapt import adapt
     from evenhand.models.find_taps import last_block
@@ -167,11 +182,12 @@ def _train(
         device=request.device,
         precision=request.precision,
         seed=stage.problem.seed,
+        on_epoch=told,
     )
     return replace(backbone, model=model, classes=rows.classes, pretrained_head=True)
 
 
-def _training(stage: Stage, request: FinetuneRequest, device: Any) -> Training:
+def _training(stage: Stage, request: FinetuneRequest, device: Any, told: OnEpoch) -> Training:
     from evenhand._base.devices import precision_of
     from evenhand.finetuning.inmodel.training import Training
 
@@ -184,6 +200,7 @@ def _training(stage: Stage, request: FinetuneRequest, device: Any) -> Training:
         stage.problem.ridge,
         stage.problem.seed,
         precision_of(request.precision, device),
+        on_epoch=told,
     )
 
 

@@ -18,7 +18,7 @@ import numpy as np
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.errors import InputError
 from evenhand.finetuning.linear_model import LinearModel
-from evenhand.finetuning.train_halves import HALVES, HEAD, models_of_halves
+from evenhand.finetuning.train_halves import EPOCHS, HALVES, HEAD, models_of_halves
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.rule import Rule
 
@@ -48,16 +48,16 @@ class Trained:
     deep: bool
 
 
-def models_needed(request: FinetuneRequest) -> int:
-    """How often :func:`with_trained` calls ``on_fit``: once a model that is trained."""
-    return 0 if request.trained == HEAD else HALVES + 1
+def epochs_needed(request: FinetuneRequest) -> int:
+    """How often :func:`with_trained` calls ``on_epoch``."""
+    return 0 if request.trained == HEAD else (HALVES + 1) * EPOCHS[request.trained]
 
 
 def with_trained(
     stage: Stage,
     request: FinetuneRequest,
     rule: Rule,
-    on_fit: Callable[[], None] | None = None,
+    on_epoch: Callable[[], None] | None = None,
 ) -> Stage:
     """The stage with its model trained below the head too, where that is asked for.
 
@@ -66,7 +66,7 @@ def with_trained(
         request: ``trained``: what is; ``plain`` and ``depth``: what the heads on it read; and how
             the model is run.
         rule: its first criterion is what training evens out.
-        on_fit: called after each model.
+        on_epoch: called after each epoch of each model.
 
     Raises:
         InputError: rows that have weights or are shared by processes, a model that reads features
@@ -80,11 +80,7 @@ def with_trained(
     _check(stage)
     rows, seed = stage.problem.development, stage.problem.seed
     folds = fold_numbers(rows, number=HALVES, seed=seed).astype(np.int64)
-    seen = []
-    for one in models_of_halves(stage, request, rule, folds):
-        seen.append(one)
-        if on_fit:
-            on_fit()
+    seen = list(models_of_halves(stage, request, rule, folds, on_epoch))
     last, number = seen[-1], len(stage.problem.train)
     features = {"train": last.development[:number], "valid": last.development[number:]}
     if last.test is not None:
