@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from evenhand._base.markdown import markdown_table
@@ -54,6 +55,7 @@ def page(intervals: pd.DataFrame, rows: pd.DataFrame, command: str, machine: str
         f"{FLOORS:g} noise floors; of the worst group or cell, {WORST_SHARES[0]:g} and "
         f"{WORST_SHARES[1]:g} of it"
     )
+    chance = 1.96 * float(np.sqrt(LEVEL * (1 - LEVEL) / intervals["draws"].max()))
     sizes = listed(f"{n:,}" for n in sorted(set(rows["rows"])))
     lines = [
         "# Every criterion: intervals and promises",
@@ -63,7 +65,8 @@ def page(intervals: pd.DataFrame, rows: pd.DataFrame, command: str, machine: str
         f"and label, {int(intervals['draws'].max()):,} of each kind: the share of {LEVEL:.0%} "
         "intervals that hold the true figure, and of one-sided bounds at "
         f"{CONFIDENCE:g}. {len(intervals) - len(outside)} of {len(intervals)} lie in "
-        f"{AROUND[0]:.0%} to {AROUND[1]:.0%}{_named(outside)}.",
+        f"{AROUND[0]:.0%} to {AROUND[1]:.0%}{_named(outside)}. A share of so many tables is off by "
+        f"{chance:.1%} by chance in one of twenty.",
         markdown_table(
             ("criterion", "decisions", "true figure", "95 % intervals", "bounds at .9"),
             (_interval_line(r) for r in intervals.to_dict("records")),
