@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,10 @@ from evenhand.tasks.table_encoder import TableEncoder
 
 FORMATS = {"onnx": ".onnx", "torch-export": ".pt2", "sklearn": ".skops"}
 """Format to the ending of its file."""
+
+PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
+"""How a pickle begins, by its protocol, and a zip such as ``torch.save`` writes of some."""
+
 
 MOST = 1e-4
 """The largest difference of a probability that an export may show."""
@@ -120,6 +125,7 @@ def _torch(model: FairModel, rows: Any, path: Path) -> Run:
     program._example_inputs = None  # torch would pickle the rows into the file
     with path.open("wb") as file:
         torch.export.save(program, file)
+    _require_no_pickle(path)
 
     def run() -> Any:
         with path.open("rb") as file:
@@ -128,6 +134,22 @@ def _torch(model: FairModel, rows: Any, path: Path) -> Run:
             return again(*map(torch.as_tensor, feeds.values())).numpy()
 
     return run
+
+
+def _require_no_pickle(path: Path) -> None:
+    """Refuse a program into which an older torch has pickled its weights.
+
+    Raises:
+        InputError: a part of the file is a pickle, or a zip of torch that holds some.
+    """
+    with zipfile.ZipFile(path) as made:
+        for name in made.namelist():
+            with made.open(name) as part:
+                if part.read(2)[:2] in PICKLED:
+                    raise InputError(
+                        f"torch {torch.__version__} writes pickles into a .pt2 ({name}): install a "
+                        "later torch, or export as onnx"
+                    )
 
 
 def _program(model: FairModel, feeds: dict[str, Any]) -> Any:

@@ -20,7 +20,11 @@ if TYPE_CHECKING:
     from evenhand.finetuning.fair_model import FairModel
 
 
-TRUSTED = ("evenhand.finetuning.export.sklearn_pipeline.plain_columns", "numpy.dtype")
+TRUSTED = (
+    "evenhand.finetuning.export.sklearn_pipeline.plain_columns",
+    "numpy.dtype",
+    "sklearn.compose._column_transformer._RemainderColsList",  # a list, of scikit-learn before 1.7
+)
 """What ``skops.io.load(path, trusted=…)`` has to trust beyond scikit-learn itself."""
 
 
