@@ -19,7 +19,6 @@ from evenhand._base.markdown import markdown_table
 from evenhand._base.processes import spread
 from evenhand._base.threads import one_thread
 from evenhand.criteria import Criterion
-from evenhand.experiments.compare.frontier import error_at
 from evenhand.experiments.compare.statistics import mean_interval
 from evenhand.experiments.methods.method import Method
 from evenhand.experiments.methods.worst_cells import dfr, group_dro
@@ -115,8 +114,9 @@ def _scored(
 def at_equal_accuracy(rows: pd.DataFrame) -> pd.DataFrame:
     """evenhand's worst accuracy less each peer's, at the peer's test accuracy, paired by seed.
 
-    Where a peer is more accurate than the whole line, the line's most accurate end is read, and
-    counted in ``beyond``.
+    The line goes through all of its points, those that others better on the test rows too, so that
+    no test row chooses among them. Where a peer is more accurate than the whole line, the line's
+    most accurate end is read, and counted in ``beyond``.
     """
     found = []
     keys = ["features", "criterion", "method", "setting"]
@@ -127,9 +127,9 @@ def at_equal_accuracy(rows: pd.DataFrame) -> pd.DataFrame:
             same = (rows["features"] == told["features"]) & (rows["seed"] == peer["seed"])
             same &= (rows["criterion"] == told["criterion"]) & (rows["method"] == OWN)
             line = rows[same]
-            lacking, wrong = 100 - line["worst"].to_numpy(), 100 - line["accuracy"].to_numpy()
-            beyond += bool(100 - peer["accuracy"] < wrong.min())
-            own = 100 - float(error_at(wrong, lacking, max(100 - peer["accuracy"], wrong.min())))
+            points = line.groupby("accuracy")["worst"].mean()  # ascending
+            own = float(np.interp(peer["accuracy"], points.index, points.to_numpy()))
+            beyond += bool(peer["accuracy"] > points.index.max())
             differences.append(own - peer["worst"])
         mean, low, high = mean_interval(np.array(differences))
         found.append(
@@ -164,13 +164,15 @@ def page(rows: pd.DataFrame, what: str, command: str, machine: str) -> str:
         "fitted on the train and valid rows at the ridge that evenhand chose; a share below 1 is "
         "between transfer learning and DFR as published, a tilt below 100 between the mean of the "
         "cells and group DRO as published. evenhand's candidates are those that no other betters "
-        "by cross-fitted counts, and no test row chose one. Made by "
+        "by cross-fitted counts; the line through all of them is read, so that no test row chose "
+        "one. Made by "
         f"`{command}` on {machine}.",
         f"*Ahead* is evenhand's worst accuracy less the peer's, in points, at the peer's own "
         f"accuracy on the test rows, paired over {seeds} seeds, with 95 % intervals. evenhand is "
         f"ahead beyond chance in {len(ahead)} of {len(apart)} rows, and behind beyond chance in "
         f"{len(behind)}. *Beyond* counts the seeds in which a peer was more accurate than the "
-        "whole line, which is then read at its most accurate end.",
+        "whole line, which is then read at its most accurate end; "
+        "of a peer less accurate than the whole line, its least accurate end is read.",
         markdown_table(
             ("features", "criterion", "peer", "accuracy %", "worst %", "ahead", "beyond"),
             (
