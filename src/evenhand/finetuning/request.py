@@ -270,7 +270,7 @@ class FinetuneRequest:
         if len(self.labels) > 1:
             raise InputError(
                 f"one label can be predicted here, found {listed(self.labels)}: give one of them "
-                "(evenhand finetune, evenhand.finetune_labels and study labels take several)"
+                "(evenhand finetune and evenhand.finetune_labels take several)"
             )
         return self.labels[0] if self.labels else None
 
