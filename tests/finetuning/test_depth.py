@@ -180,6 +180,8 @@ def test_what_is_shipped_decides_as_its_features_do(kind, tmp_path):
 
 
 def test_a_table_s_deep_head_is_one_onnx_graph(tmp_path):
+    pytest.importorskip("onnx")
+    pytest.importorskip("onnxruntime")
     frame = people()
     frame.to_csv(tmp_path / "people.csv", index=False)
     task = eh.tasks.table(
