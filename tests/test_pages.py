@@ -77,6 +77,9 @@ def made(tmp_path_factory):
     for name in ("this-year", "last-year", "both"):
         table = decided.assign(p=decided["yhat"], new_model=decided["yhat"], old_model=decided["y"])
         table.to_csv(folder / f"{name}.csv", index=False)
+    full_time = np.where(people["age"] + rng.normal(0, 9, 1_000) > 38, "yes", "no")
+    workers = people.drop(columns=["race", "person_weight"]).assign(full_time=full_time)
+    workers.to_csv(folder / "workers.csv", index=False)
     people.tail(300).to_csv(folder / "monday.csv", index=False)
     now = people.head(300).assign(decision=people["income"]).drop(columns="race")
     now.drop(columns="income").to_csv(folder / "tuesday.csv", index=False)

@@ -1,5 +1,6 @@
 """An exported model decides real rows as the run's own, or is not kept."""
 
+import io
 import pickle
 import zipfile
 
@@ -10,7 +11,7 @@ from small_runs import image_run, people, table_run, text_run
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
-from evenhand.finetuning.export.export import FORMATS, export
+from evenhand.finetuning.export.export import FORMATS, _is_pickled, export
 from evenhand.finetuning.export.graph_inputs import table_feeds
 from evenhand.finetuning.export.sklearn_pipeline import to_sklearn
 from evenhand.finetuning.finetune import finetune_stage
@@ -69,10 +70,24 @@ def test_a_torch_program_holds_no_pickle(model, rows, tmp_path):
         pytest.skip("this torch writes pickles")
     assert found.difference < 1e-5
     with zipfile.ZipFile(found.path) as file:
-        assert not any(file.read(name).startswith((b"\x80", b"PK")) for name in file.namelist())
+        assert not any(_is_pickled(file.read(name)) for name in file.namelist())
 
 
-@pytest.mark.parametrize("start", [pickle.dumps([1]), b"PK\3\4"])
+def zipped():
+    with io.BytesIO() as held:
+        with zipfile.ZipFile(held, "w") as file:
+            file.writestr("data.pkl", pickle.dumps([1]))
+        return held.getvalue()
+
+
+def test_weights_that_begin_as_a_pickle_does_are_none():
+    assert not _is_pickled(b"\x80\x04" + np.arange(40, dtype=np.float32).tobytes())
+    assert not _is_pickled(pickle.dumps([1]) + bytes(4))
+    assert not _is_pickled(b"PK\3\4" + bytes(40))
+    assert _is_pickled(pickle.dumps({"a": [1, 2]}))
+
+
+@pytest.mark.parametrize("start", [pickle.dumps([1]), zipped()])
 def test_a_program_that_an_older_torch_pickles_is_refused(
     model, rows, tmp_path, monkeypatch, start
 ):

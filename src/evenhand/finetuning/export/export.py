@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import pickletools
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -23,8 +25,8 @@ from evenhand.tasks.table_encoder import TableEncoder
 FORMATS = {"onnx": ".onnx", "torch-export": ".pt2", "sklearn": ".skops"}
 """Format to the ending of its file."""
 
-PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05", b"PK")
-"""How a pickle begins, by its protocol, and a zip such as ``torch.save`` writes of some."""
+PICKLED = (b"\x80\x02", b"\x80\x03", b"\x80\x04", b"\x80\x05")
+"""How a pickle begins, by its protocol; two of the bytes of a weight may be the same."""
 
 
 MOST = 1e-4
@@ -144,12 +146,24 @@ def _require_no_pickle(path: Path) -> None:
     """
     with zipfile.ZipFile(path) as made:
         for name in made.namelist():
-            with made.open(name) as part:
-                if part.read(2)[:2] in PICKLED:
-                    raise InputError(
-                        f"torch {torch.__version__} writes pickles into a .pt2 ({name}): install a "
-                        "later torch, or export as onnx"
-                    )
+            if _is_pickled(made.read(name)):
+                raise InputError(
+                    f"torch {torch.__version__} writes pickles into a .pt2 ({name}): install a "
+                    "later torch, or export as onnx"
+                )
+
+
+def _is_pickled(part: bytes) -> bool:
+    """Whether bytes are a whole pickle, or a zip such as ``torch.save`` writes of some."""
+    if zipfile.is_zipfile(io.BytesIO(part)):
+        return True
+    if not part.startswith(PICKLED):
+        return False
+    try:
+        *_, (last, _, place) = pickletools.genops(part)
+    except ValueError:
+        return False
+    return last.name == "STOP" and place == len(part) - 1
 
 
 def _program(model: FairModel, feeds: dict[str, Any]) -> Any:
