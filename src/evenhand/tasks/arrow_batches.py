@@ -7,7 +7,7 @@ from typing import Any
 
 from evenhand.tasks.table_file import Batches
 
-BATCH_ROWS = 1 << 18
+BATCH_ROWS = 1 << 17
 """Rows read together: a file of many columns is then some hundred megabytes at a time, at most."""
 
 
