@@ -15,7 +15,7 @@ from evenhand.finetuning.depth import deep_backbone, moments, own_features, scal
 from evenhand.finetuning.export.export import FORMATS, export
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.mlp_stage import adult_stage
-from evenhand.finetuning.problem import deep_fitted
+from evenhand.finetuning.problem import fitted_on
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.shipped_check import require_same_decisions
 from evenhand.finetuning.stage import task_stage
@@ -155,7 +155,7 @@ def shipped(stage, result):
     size = (deep.in_features, len(stage.test.classes))
     head = Head(draw.normal(size=size) / np.sqrt(size[0]), draw.normal(size=size[1]))
     model = deep.with_head(head, stage.test.classes)
-    fitted = deep_fitted(deep.as_stored(head), head.trainable_parameters)
+    fitted = fitted_on("deep", deep.as_stored(head), head.trainable_parameters)
     assert require_same_decisions(stage, model, fitted) == ()
     return replace(
         result.fair_model,

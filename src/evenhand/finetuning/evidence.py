@@ -24,9 +24,8 @@ from evenhand.finetuning.mlp_adapter import adapted_fit, hidden_inputs_of, netwo
 from evenhand.finetuning.problem import (
     Fitted,
     Problem,
-    deep_fitted,
     fitted_head,
-    trained_fitted,
+    fitted_on,
 )
 from evenhand.finetuning.score import score
 from evenhand.finetuning.stage import Stage
@@ -84,9 +83,12 @@ def chosen_fit(
         return adapted_fit(fair.fit, network_of(problem))
     notes = (UNCONVERGED,) if fair.fit is not None and not fair.fit.converged else ()
     family = family_of(fair)
-    make = deep_fitted if reads_deep(family) else fitted_head
-    make = trained_fitted if reads_trained(family) else make
-    return make(stored(fair.head), fair.trainable_parameters, notes=notes)
+    head, moved = stored(fair.head), fair.trainable_parameters
+    if reads_trained(family):
+        return fitted_on("trained", head, moved, notes=notes)
+    if reads_deep(family):
+        return fitted_on("deep", head, moved, notes=notes)
+    return fitted_head(head, moved, notes=notes)
 
 
 def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint]:

@@ -192,24 +192,28 @@ def fitted_head(head: Head, trainable: int | None = None, **more: Any) -> Fitted
     )
 
 
-def deep_fitted(head: Head, trainable: int, **more: Any) -> Fitted:
-    """A fitted linear head on the features of several depths as a ``Fitted``."""
+NONE_READ = {
+    "deep": "a deep head reads several depths of the model, and there are none",
+    "trained": "this head reads a model that was trained below it, and there is none",
+}
+"""What is said where rows lack the features, other than its model's own, that a head reads."""
+
+
+def fitted_on(reading: str, head: Head, trainable: int, **more: Any) -> Fitted:
+    """A fitted linear head on other features than its model's own as a ``Fitted``.
+
+    Args:
+        reading: which: ``"deep"`` or ``"trained"``, as :class:`Queries` calls them.
+        head: on those features.
+        trainable: how many numbers the fit was free to move.
+        more: of the ``Fitted``.
+    """
 
     def predict(queries: Queries) -> npt.NDArray[np.floating[Any]]:
-        if queries.deep is None:
-            raise InputError("a deep head reads several depths of the model, and there are none")
-        return head.logits(queries.deep)
-
-    return Fitted(predict, trainable, gives_logits=True, **more)
-
-
-def trained_fitted(head: Head, trainable: int, **more: Any) -> Fitted:
-    """A fitted linear head on a model that was trained below it as a ``Fitted``."""
-
-    def predict(queries: Queries) -> npt.NDArray[np.floating[Any]]:
-        if queries.trained is None:
-            raise InputError("this head reads a model that was trained below it, and there is none")
-        return head.logits(queries.trained)
+        features: FloatArray | None = getattr(queries, reading)
+        if features is None:
+            raise InputError(NONE_READ[reading])
+        return head.logits(features)
 
     return Fitted(predict, trainable, gives_logits=True, **more)
 

@@ -24,6 +24,7 @@ from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
 from evenhand.finetuning.inmodel.batches import as_batches
 from evenhand.finetuning.inmodel.checkpoints import Checkpoint
+from evenhand.finetuning.inmodel.evened import evened_head, gap_loss_of
 from evenhand.finetuning.inmodel.frozen import fed
 from evenhand.finetuning.inmodel.lora import adapters, lora_config, targets_of
 from evenhand.finetuning.inmodel.moving import moving, moving_of
@@ -37,12 +38,9 @@ from evenhand.finetuning.inmodel.training import (
     train_parts,
 )
 from evenhand.groups import Groups
-from evenhand.heads.fit import fit_path
-from evenhand.heads.gap_loss import GapLoss
-from evenhand.heads.gaps import GapTerm, gap_terms
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.heads.selection.ridge import choose_ridge
-from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.heads.spec import FitControl
 from evenhand.models.backbone import Backbone
 from evenhand.models.load import wrap
 from evenhand.rows import Rows
@@ -141,7 +139,7 @@ def adapt(
     with evaluating(own.model):
         passed = first_pass(own, batches, targets, cache=how["cache"])
         rows = passed.rows(how["classes"], getattr(batches, "values", None))
-        penalty = _gap_loss_of(rows, criterion)
+        penalty = gap_loss_of(rows, criterion)
         if strength:
             require_groups(rows, "train")
             penalty.require_cells()
@@ -150,10 +148,7 @@ def adapt(
         ridge = how["ridge"]
         if ridge is None:
             ridge = choose_ridge(rows, control=FitControl(start=start, seed=how["seed"]))
-        terms = _terms(rows, criterion)
-        first = fit_path(
-            rows, HeadSpec(ridge=ridge), (strength,), terms, control=FitControl(start=start)
-        )[0].head
+        first = evened_head(rows, criterion, strength, ridge=ridge, start=start)
     own = copied(own, first, device)
     slow = head_rate(how["learning_rate"], rows.features, rows.world)
     tell = Telling("adapt", how["on_event"])
@@ -179,14 +174,7 @@ def adapt(
         moved, labels, codes = features_of(own, source, feed)
         groups = Groups(codes, rows.groups.names, how["groups"])
         rows = Rows(moved, labels, groups, rows.classes, rows.world)
-        terms = _terms(rows, criterion)
-        last = fit_path(
-            rows,
-            HeadSpec(ridge=ridge),
-            (strength,),
-            terms,
-            control=FitControl(start=own.linear_head()),
-        )[0].head
+        last = evened_head(rows, criterion, strength, ridge=ridge, start=own.linear_head())
     if training.checkpoint and rows.world.first:
         training.checkpoint.remove()
     tell("finished", rows=len(rows))
@@ -203,18 +191,6 @@ def _checkpoint(given: Backbone, rows: Rows, how: Mapping[str, Any]) -> Checkpoi
     labels, codes = (rows.world.gather(part) for part in (rows.labels, rows.groups.codes))
     digest.update(np.concatenate([*labels, *codes]).tobytes())
     return Checkpoint(Path(how["checkpoint"]), digest.hexdigest())
-
-
-def _terms(rows: Rows, criterion: str | Criterion) -> tuple[GapTerm, ...]:
-    return gap_terms(rows.labels, rows.groups, rows.classes, criterion, world=rows.world)
-
-
-def _gap_loss_of(rows: Rows, criterion: str | Criterion) -> GapLoss:
-    """The penalty of all rows, those of other processes too."""
-    world, groups = rows.world, rows.groups
-    labels, codes = (np.concatenate(world.gather(part)) for part in (rows.labels, groups.codes))
-    every = Groups(codes, groups.names, groups.attribute)
-    return GapLoss(labels, every, rows.classes, criterion, world=world)
 
 
 def _plain(how: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,15 +16,12 @@ from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
 from evenhand.finetuning.inmodel.batches import FixedBatches
+from evenhand.finetuning.inmodel.evened import evened_head, gap_loss_of
 from evenhand.finetuning.inmodel.frozen import Cut, fed
 from evenhand.finetuning.inmodel.moving import moving
 from evenhand.finetuning.inmodel.passes import copied, features_of, first_pass
 from evenhand.finetuning.inmodel.training import Step, Training, head_rate, train_parts
-from evenhand.heads.fit import fit_path
-from evenhand.heads.gap_loss import GapLoss
-from evenhand.heads.gaps import gap_terms
 from evenhand.heads.selection.requirements import require_groups
-from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.models.backbone import Backbone
 from evenhand.rows import Rows
 from evenhand.tasks.task import Examples
@@ -122,15 +119,10 @@ class Remembered:
         """  # noqa: DOC502
         rows: Rows = reduce(add, (self.blocks[block].rows for block in kept))
         require_groups(rows, "train")
-        penalty = GapLoss(rows.labels, rows.groups, rows.classes, criterion)
+        penalty = gap_loss_of(rows, criterion)
         penalty.require_cells()
-        first = fit_path(
-            rows,
-            HeadSpec(ridge=how.ridge),
-            (how.strength,),
-            gap_terms(rows.labels, rows.groups, rows.classes, criterion),
-            control=FitControl(start=self.own.linear_head()),
-        )[0].head
+        start = self.own.linear_head()
+        first = evened_head(rows, criterion, how.strength, ridge=how.ridge, start=start)
         model = copied(self.own, first, self.own.device)
         how = replace(how, head_rate=head_rate(how.learning_rate, rows.features))
         steps = [step for block in kept for step in self.blocks[block].steps]
