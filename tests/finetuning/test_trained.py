@@ -7,13 +7,14 @@ from torch import nn
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
-from evenhand.finetuning import train_halves as below
+from evenhand.finetuning import train_folds as below
 from evenhand.finetuning.fitting import TRAINED, family_of
 from evenhand.finetuning.given import stage_given
 from evenhand.finetuning.inmodel.moving import moving, moving_of
 from evenhand.finetuning.trained import epochs_needed, with_trained
 from evenhand.heads.selection.crossfit import crossfit, crossfit_seen
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.views import Views
 from evenhand.heads.spec import HeadSpec
 from evenhand.metrics.rates import f1_error
 from evenhand.models.find_taps import last_block
@@ -160,7 +161,7 @@ def test_views_that_are_alike_are_cross_fitted_as_one(make_rows):
     numbers = np.arange(len(rows)) % 2
     spec = HeadSpec(ridge=1e-2)
     grid = eh.heads.CandidateGrid(strengths=(0.0, 1.0), offsets=(0.0, 0.2))
-    found = crossfit_seen([rows] * 3, numbers, spec, "equalized_odds", grid=grid)
+    found = crossfit_seen(Views(rows, numbers, [rows] * 2), spec, "equalized_odds", grid=grid)
     for fold in range(2):
         kept, judged = rows[numbers != fold], rows[numbers == fold]
         alone = crossfit(kept, spec, "equalized_odds", grid=grid).fits[1].head
@@ -187,9 +188,9 @@ def test_models_that_share_what_lies_below_are_those_trained_alone(net, plain, m
     stage, request = stage_given(net, parts, asked, groups="group")
     folds = np.arange(800) % 2
     monkeypatch.setattr(below, "RATE", 1e-2)
-    shared = list(below.models_of_halves(stage, request, Rule(), folds))
+    shared = list(below.models_of_folds(stage, request, Rule(), folds))
     monkeypatch.setattr(below, "_above_a_cut", lambda *_: None)
-    alone = list(below.models_of_halves(stage, request, Rule(), folds))
+    alone = list(below.models_of_folds(stage, request, Rule(), folds))
     assert len(shared) == len(alone) == 3
     own = net.head.in_features
     halves = np.abs(shared[0].development - shared[1].development)[:, :own].max()
@@ -208,4 +209,4 @@ def test_every_epoch_is_told_and_counted_before(net):
     stage, request = stage_given(net, parts, asked, groups="group")
     told = []
     with_trained(stage, request, Rule(), lambda: told.append(1))
-    assert len(told) == epochs_needed(request) == 6
+    assert len(told) == epochs_needed(request) == 2 * (below.FOLDS + 1)

@@ -9,12 +9,11 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-import numpy as np
-
 from evenhand.finetuning.problem import Problem
 from evenhand.finetuning.request import FinetuneRequest
 from evenhand.finetuning.stage import Stage
-from evenhand.finetuning.train_halves import HALVES, HEAD
+from evenhand.finetuning.train_folds import FOLDS as TRAINED_FOLDS
+from evenhand.finetuning.train_folds import HEAD
 from evenhand.finetuning.trained import Trained, epochs_needed
 from evenhand.fisher.factorize import compressed_head
 from evenhand.head import Head
@@ -25,7 +24,7 @@ from evenhand.heads.selection.candidates import (
     CandidateGrid,
     Candidates,
 )
-from evenhand.heads.selection.crossfit import crossfit, crossfit_seen
+from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.fair_head import (
     ADAPTER_BETA,
     FairHead,
@@ -46,12 +45,12 @@ DEEP_HEAD = DEEP + "head"
 """What the names of families begin with whose heads read several depths, and that of heads."""
 
 
-TRAINED_GRID = DEFAULT_GRID
-"""The strengths and offsets of heads on a model that was trained below them."""
-
-
 DEEP_GRID = CandidateGrid((0.0, *STRENGTHS[1::2]))
 """Every second strength: a deep head has more features, and its fits take most of a run."""
+
+
+TRAINED_GRID = DEEP_GRID
+"""The same for heads on a model that was trained below them."""
 
 
 TRAINED = "trained "
@@ -210,26 +209,15 @@ class Fitting:
         if trained is None:
             return []
         problem = self.problem
-        spec, name = HeadSpec(ridge=problem.ridge, intercept=problem.intercept), TRAINED + "head"
+        spec = HeadSpec(intercept=problem.intercept, name=TRAINED + "head")
         if trained.deep:
-            spec, name = HeadSpec(ridge=problem.ridge), TRAINED + DEEP_HEAD
-        rows, features = problem.development, trained.features
-        whole = np.concatenate([features["train"], features["valid"]])
-        views = [rows.with_features(one) for one in (*trained.halves, whole)]
-        start = trained.backbone.linear_head()
+            spec = HeadSpec(name=TRAINED + DEEP_HEAD)
+        views = trained.views(problem.development)
+        start = trained.heads[-1] if trained.heads else trained.backbone.linear_head()
         control = FitControl(start=start, seed=problem.seed, on_fit=on_fit)
-        return [
-            crossfit_seen(
-                views,
-                trained.folds,
-                replace(spec, name=name),
-                criteria,
-                grid=TRAINED_GRID,
-                control=control,
-                min_rows=rule.min_rows,
-            )
-            for criteria in paths(rule.criteria)
-        ]
+        return head_families(
+            views.whole, rule, spec, grid=TRAINED_GRID, control=control, views=views
+        )
 
     def deeper(self, rule: Rule, on_fit: Callable[[], None] | None = None) -> list[Candidates]:
         """The families of heads that read several depths; none where none is read."""
@@ -281,5 +269,5 @@ def fits_of(problem: Problem, request: FinetuneRequest, rule: Rule) -> int | Non
     deep = problem.deep_features is not None and request.rank is None
     if request.trained != HEAD:
         each += epochs_needed(request)
-        each += (HALVES + 1) * len(TRAINED_GRID.strengths) * len(paths(rule.criteria))
+        each += head_fits_needed(rule, TRAINED_GRID, TRAINED_FOLDS + 1)
     return each + (head_fits_needed(rule, DEEP_GRID) if deep else 0)

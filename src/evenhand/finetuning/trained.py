@@ -1,10 +1,10 @@
 """A model whose layers below the head were trained too, as candidates of the same choice.
 
 With ``trained: last-layer`` or ``all`` the last block, or everything, is trained with the soft-gap
-penalty, and the whole path of heads is fitted on what the model then gives (METHOD section 6.4).
-Features that were adapted on rows look fairer there than they are. So a model is trained on each
-half of the development rows, its heads are fitted on that half and judged on the other; a third,
-trained on all of them, is what is shipped.
+penalty, and heads are fitted on what the model then gives (METHOD section 6.4). Features that were
+adapted on rows look fairer there than they are. So a model is trained without each fold of the
+development rows, its heads are fitted on the rows it was trained on and judged on the fold; one
+more, trained on all of them, is what is shipped.
 """
 
 from __future__ import annotations
@@ -18,9 +18,12 @@ import numpy as np
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.errors import InputError
 from evenhand.finetuning.linear_model import LinearModel
-from evenhand.finetuning.train_halves import EPOCHS, HALVES, HEAD, models_of_halves
+from evenhand.finetuning.train_folds import EPOCHS, FOLDS, HEAD, STRENGTH, models_of_folds
+from evenhand.head import Head
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.views import Views
+from evenhand.rows import Rows
 
 if TYPE_CHECKING:
     from evenhand.finetuning.request import FinetuneRequest
@@ -35,22 +38,31 @@ class Trained:
     Attributes:
         backbone: trained on all development rows; its head reads what the features are.
         features: split to its (N, D) features.
-        folds: (N,) the half of each development row.
-        halves: of each half the (N, D) features of all development rows, by the model that was
+        folds: (N,) the fold of each development row.
+        without: of each fold the (N, D) features of all development rows, by the model that was
             trained without it.
+        heads: those that the models were trained with, of each fold and last that of all rows;
+            empty where they are fitted anew in any case.
         deep: the features are those of several depths.
     """
 
     backbone: Backbone
     features: Mapping[str, FloatArray]
     folds: IntArray
-    halves: tuple[FloatArray, ...]
+    without: tuple[FloatArray, ...]
+    heads: tuple[Head, ...]
     deep: bool
+
+    def views(self, rows: Rows) -> Views:
+        """The development rows as the model of each fold sees them, and the one of all."""
+        whole = np.concatenate([self.features["train"], self.features["valid"]])
+        without = [rows.with_features(one) for one in self.without]
+        return Views(rows.with_features(whole), self.folds, without, self.heads, STRENGTH)
 
 
 def epochs_needed(request: FinetuneRequest) -> int:
     """How often :func:`with_trained` calls ``on_epoch``."""
-    return 0 if request.trained == HEAD else (HALVES + 1) * EPOCHS[request.trained]
+    return 0 if request.trained == HEAD else (FOLDS + 1) * EPOCHS[request.trained]
 
 
 def with_trained(
@@ -79,15 +91,17 @@ def with_trained(
 
     _check(stage)
     rows, seed = stage.problem.development, stage.problem.seed
-    folds = fold_numbers(rows, number=HALVES, seed=seed).astype(np.int64)
-    seen = list(models_of_halves(stage, request, rule, folds, on_epoch))
+    folds = fold_numbers(rows, number=FOLDS, seed=seed).astype(np.int64)
+    seen = list(models_of_folds(stage, request, rule, folds, on_epoch))
     last, number = seen[-1], len(stage.problem.train)
     features = {"train": last.development[:number], "valid": last.development[number:]}
     if last.test is not None:
         features["test"] = last.test
-    halves = tuple(one.development for one in seen[:-1])
+    without = tuple(one.development for one in seen[:-1])
+    heads = tuple(one.head for one in seen if one.head is not None)
     deep = isinstance(last.backbone.model, DeepReadout)
-    return replace(stage, trained=Trained(last.backbone, features, folds, halves, deep))
+    trained = Trained(last.backbone, features, folds, without, heads, deep)
+    return replace(stage, trained=trained)
 
 
 def _check(stage: Stage) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import replace
 
 import numpy as np
@@ -21,8 +21,8 @@ from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.parts import fit_on, fit_parts_of
 from evenhand.heads.selection.requirements import counts_of
 from evenhand.heads.selection.rule import MIN_ROWS
+from evenhand.heads.selection.views import Views, seen_alike
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
-from evenhand.heads.streaming.folds import held_out
 from evenhand.metrics.bounds import counted_groups
 from evenhand.rows import Rows
 
@@ -74,13 +74,11 @@ def crossfit(
         refit=True,
         control=control,
     )
-    seen = ((fold, places, part, part) for fold, places, part in held_out(rows, numbers))
-    return _judged(rows, parts, spec, criteria, grid, seen)
+    return _judged(rows, parts, spec, criteria, grid, seen_alike(rows, numbers))
 
 
 def crossfit_seen(
-    views: Sequence[Rows],
-    folds: IntArray,
+    views: Views,
     spec: HeadSpec,
     criteria: Criteria,
     *,
@@ -91,27 +89,33 @@ def crossfit_seen(
     """As :func:`crossfit`, where each fold's heads read a model that was trained without the fold.
 
     Args:
-        views: all development rows as each fold's model sees them, and last as the model does that
-            was trained on all.
-        folds: (N,) the fold of each row.
+        views: all development rows as each of these models sees them, and the one that is shipped.
         spec, criteria, grid, control, min_rows: as for :func:`crossfit`.
 
     Raises:
         InputError: as :func:`crossfit`.
     """  # noqa: DOC502
-    rows = views[-1]
+    rows = views.whole
     spec = replace(spec, left_out=too_small(rows, criteria, min_rows))
     spec.require_ridge()
-    kept = [view[np.flatnonzero(folds != fold)] for fold, view in enumerate(views[:-1])] + [rows]
-    parts = []
-    for part in kept:
-        parts.append(fit_on(part, spec, criteria, grid.strengths, control))
-        for _ in grid.strengths:
-            if control.on_fit:
-                control.on_fit()
-    judged = (np.flatnonzero(folds == fold) for fold in range(len(views) - 1))
-    seen = ((fold, places, views[fold][places], rows[places]) for fold, places in enumerate(judged))
-    return _judged(rows, parts, spec, criteria, grid, seen)
+    parts = [fit_on(part, spec, criteria, grid.strengths, control) for part in views.fitted_on]
+    return _judged(rows, parts, spec, criteria, grid, views.held_out())
+
+
+def as_trained(
+    views: Views, spec: HeadSpec, criteria: Criteria, grid: CandidateGrid = DEFAULT_GRID
+) -> Candidates:
+    """The heads that the models of ``views`` were trained with, at every offset, as a family.
+
+    Args:
+        views: with such heads.
+        spec: its name, after which the family is called.
+        criteria: what training evened out.
+        grid: the offsets.
+    """
+    parts = [[HeadFit(head, views.strength, np.nan, 0, converged=True)] for head in views.heads]
+    named = replace(spec, name=f"{family_name(spec)} as trained", ridge=None)
+    return _judged(views.whole, parts, named, criteria, grid, views.held_out())
 
 
 def _judged(
@@ -127,7 +131,7 @@ def _judged(
     ``seen``: fold, places of some of its rows, and those rows as the one and the others read them.
     """
     offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)
-    judging, shipped = (Judging(rows, len(grid.strengths), offsets) for _ in range(2))
+    judging, shipped = (Judging(rows, len(parts[-1]), offsets) for _ in range(2))
     for fold, places, judged, whole in seen:
         judging.add(places, (fit.logits(judged.features) for fit in parts[fold]))
         shipped.add(places, (fit.logits(whole.features) for fit in parts[-1]))

@@ -14,9 +14,10 @@ from evenhand.heads.selection.candidates import (
     Candidates,
     Criteria,
 )
-from evenhand.heads.selection.crossfit import crossfit, too_small
+from evenhand.heads.selection.crossfit import as_trained, crossfit, crossfit_seen, too_small
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.merges import (
+    Merge,
     group_directions,
     mergeable,
     merged,
@@ -26,6 +27,7 @@ from evenhand.heads.selection.merges import (
 from evenhand.heads.selection.requirements import has_gap
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.selection.rule import Rule
+from evenhand.heads.selection.views import Views
 from evenhand.heads.selection.worst_cells import serves, tilted_family
 from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
 from evenhand.metrics.bounds import ROWS_PER_FEATURE, shortfall
@@ -52,6 +54,7 @@ def head_families(
     grid: CandidateGrid = DEFAULT_GRID,
     control: FitControl = DEFAULT_CONTROL,
     known: Mapping[Criterion, Candidates] | None = None,
+    views: Views | None = None,
 ) -> list[Candidates]:
     """The families of heads on one set of features, cross-fitted and refitted.
 
@@ -68,6 +71,8 @@ def head_families(
         grid: the candidates' strengths and offsets, and which paths and merges.
         control: how to fit.
         known: paths that were cross-fitted before on the same rows with the same spec and control.
+        views: the rows as models see them that were trained without each fold, where the features
+            were learnt on these rows; such heads are not tilted.
 
     Raises:
         InputError: too few rows or classes, or features that are not finite.
@@ -78,39 +83,50 @@ def head_families(
         >>> [one.family for one in eh.heads.head_families(rows, eh.Rule(), spec, grid=grid)][:2]
         ['head', 'head']
     """  # noqa: DOC502
-    spec = with_ridge(rows, spec, control)
+    spec = with_ridge(rows, spec, control, views)
+    parts = 1 + (FOLDS if views is None else len(views.without))
     done = 0
 
     def fitted(criteria: Criteria, of: HeadSpec) -> Candidates:
         nonlocal done
-        done += (FOLDS + 1) * len(grid.strengths)
-        return crossfit(rows, of, criteria, grid=grid, control=control, min_rows=rule.min_rows)
+        done += parts * len(grid.strengths)
+        least = rule.min_rows
+        if views is None:
+            return crossfit(rows, of, criteria, grid=grid, control=control, min_rows=least)
+        return crossfit_seen(views, of, criteria, grid=grid, control=control, min_rows=least)
 
     found: list[Candidates] = []
     for criteria in _wanted_paths(rows, rule, grid):
         before = (known or {}).get(criteria) if isinstance(criteria, Criterion) else None
         found.append(before or fitted(criteria, spec))
-    light = len(found)
+    light = len(found)  # at one ridge, all with the same first head
     if grid.heavier and rule.bounds and far_below(found[0], rule):
         heavy = replace(spec, ridge=spec.require_ridge() * grid.heavier)
         found += [fitted(criteria, heavy) for criteria in paths(rule.criteria)]
+    if views is not None and views.heads:
+        found.append(as_trained(views, spec, paths(rule.criteria)[0], grid))
     if control.on_fit:
-        for _ in range(fits_needed(rule, grid) - done):  # what need not be fitted counts as done
+        for _ in range(
+            fits_needed(rule, grid, parts) - done
+        ):  # what need not be fitted counts as done
             control.on_fit()
     if grid.merged and mergeable(rows, found[0]):
-        found += _merges(rows, rule, list(found), light, control.seed)
-    for criterion in filter(serves, rule.criteria):
+        found += _merges(rows, rule, list(found), light, control.seed, views)
+    for criterion in filter(serves, rule.criteria if views is None else ()):
         family = tilted_family(rows, spec, criterion, found[0].offsets, control.seed)
         found += [family] if family is not None and not grid.forced else []
     return found
 
 
-def with_ridge(rows: Rows, spec: HeadSpec, control: FitControl) -> HeadSpec:
+def with_ridge(
+    rows: Rows, spec: HeadSpec, control: FitControl, views: Views | None = None
+) -> HeadSpec:
     """The same with its ridge, chosen by cross-validation where it has none."""
     if spec.ridge is not None:
         return spec
     begin = replace(control, start=None) if spec.rank else control
-    return replace(spec, ridge=choose_ridge(rows, spec, control=replace(begin, on_fit=None)))
+    begin = replace(begin, on_fit=None)
+    return replace(spec, ridge=choose_ridge(rows, spec, control=begin, views=views))
 
 
 def paths(criteria: Sequence[Criterion]) -> tuple[Criteria, ...]:
@@ -133,10 +149,10 @@ def _wanted_paths(rows: Rows, rule: Rule, grid: CandidateGrid) -> list[Criteria]
     return asked
 
 
-def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID) -> int:
+def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID, parts: int = FOLDS + 1) -> int:
     """How often :func:`head_families` calls ``on_fit``, for a progress bar.
 
-    A path that turns out not to be needed counts as done.
+    A path that turns out not to be needed counts as done. ``parts``: of the rows each is fitted on.
     """
     asked = paths(rule.criteria)
     number = len(asked)
@@ -144,7 +160,7 @@ def fits_needed(rule: Rule, grid: CandidateGrid = DEFAULT_GRID) -> int:
         number += sum(criterion not in asked for criterion in STANDARD)
     if grid.heavier and rule.bounds:
         number += len(asked)
-    return (FOLDS + 1) * len(grid.strengths) * number
+    return parts * len(grid.strengths) * number
 
 
 def far_below(path: Candidates, rule: Rule) -> bool:
@@ -160,20 +176,27 @@ def _merges(
     found: Sequence[Candidates],
     light: int,
     seed: int,
+    views: Views | None,
 ) -> Iterator[Candidates]:
     left_out = set(range(rows.groups.number))
     for criterion in rule.criteria:
         left_out &= set(too_small(rows, criterion, rule.min_rows))
-    directions = group_directions(rows, sorted(left_out), seed=seed)
+    directions = group_directions(rows, sorted(left_out), seed=seed, views=views)
     if directions is None:
         return
+
+    def judged(path: Candidates, wanted: list[Merge]) -> Candidates:
+        return merged(rows, path, directions, wanted, seed=seed, views=views)
+
+    points = merges_points(rows, rule)
     for number, path in enumerate(found):
-        if number in (0, light):  # paths at one ridge share their first head
-            yield merged(rows, path, directions, transfer_merges(path, directions[-1]), seed=seed)
-        if merges_points(rows, rule):
+        alone = len(path.strengths) == 1
+        if number in (0, light) or (alone and points):  # paths at one ridge share their first head
+            yield judged(path, transfer_merges(path, directions[-1]))
+        if points:
             wanted = point_merges(path, directions[-1])
-            if len(wanted) * len(rows) <= MOST:
-                yield merged(rows, path, directions, wanted, seed=seed)
+            if wanted and len(wanted) * len(rows) <= MOST:
+                yield judged(path, wanted)
 
 
 def merges_points(rows: Rows, rule: Rule) -> bool:

@@ -14,13 +14,14 @@ from dataclasses import dataclass, replace
 import numpy as np
 import scipy.linalg
 
-from evenhand._base.arrays import Float64, IntArray
+from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand.criteria import Criterion
 from evenhand.head import Head
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
+from evenhand.heads.selection.views import Views, seen_alike
 from evenhand.heads.streaming.folds import Folds, chunks, origin
 from evenhand.metrics.rates import criterion_rates
 from evenhand.rows import Rows
@@ -77,36 +78,32 @@ def merged(
     wanted: Sequence[Merge],
     *,
     seed: int = 0,
+    views: Views | None = None,
 ) -> Candidates:
     """Merges of a cross-fitted path's heads with groups' scores, judged on the same folds.
 
     Args:
         rows: what the path was cross-fitted on.
         path: of two classes, with the heads of its parts.
-        directions: :func:`group_directions` of the rows, by the same seed.
+        directions: :func:`group_directions` of the rows, by the same seed or views.
         wanted: the merges.
         seed: of the folds.
+        views: the rows as each fold's model sees them, where the path was cross-fitted so.
     """
     judging, shipped = (Judging(rows, len(wanted), path.offsets) for _ in range(2))
 
-    def added(features: Float64, fold: int) -> Iterator[Float64]:
+    def added(features: FloatArray, fold: int) -> Iterator[Float64]:
         """The log-odds of each merge of the heads of a part, or (-1) of all rows."""
-        heads = path.parts[fold]
+        heads, features = path.parts[fold], features.astype(np.float64)
         odds = features @ _odds_weights(heads)
         odds += np.array([fit.head.bias[1] - fit.head.bias[0] for fit in heads])
         scores = features @ directions[fold].weight + directions[fold].bias
         return (odds[:, s] + t * scores[:, b] for s, b, t in wanted)
 
-    numbers = fold_numbers(rows, seed=seed)
-    first = 0
-    for features in chunks(rows.features):
-        inside = numbers[first : first + len(features)]
-        for fold in np.unique(inside):
-            which = np.flatnonzero(inside == fold)
-            part = features[which].astype(np.float64)
-            judging.add(first + which, added(part, int(fold)))
-            shipped.add(first + which, added(part, -1))
-        first += len(features)
+    alike = seen_alike(rows, fold_numbers(rows, seed=seed)) if views is None else views.held_out()
+    for fold, places, judged, whole in alike:
+        judging.add(places, added(judged.features, fold))
+        shipped.add(places, added(whole.features, -1))
     fits = [_moved(path.parts[-1][s], directions[-1], b, t) for s, b, t in wanted]
     return Candidates.judged(
         judging,
@@ -174,7 +171,7 @@ def signs_of(table: IntArray, group: int) -> tuple[float, ...]:
 
 
 def group_directions(
-    rows: Rows, left_out: Sequence[int] = (), *, seed: int = 0
+    rows: Rows, left_out: Sequence[int] = (), *, seed: int = 0, views: Views | None = None
 ) -> list[Directions] | None:
     """The scores of every group but the largest, fitted without each fold and last on all rows.
 
@@ -182,20 +179,28 @@ def group_directions(
         rows: of all processes; those of unknown group are left out.
         left_out: the numbers of groups that have no score.
         seed: of the folds.
+        views: the rows as each fold's model sees them, where these differ.
 
     Returns:
         For each fold its directions, and those of all rows; None where no two groups are left or no
         feature varies.
     """
-    sums = _Moments.of(rows, fold_numbers(rows, seed=seed))
+    sums = _Moments.of(rows, fold_numbers(rows, seed=seed) if views is None else views.folds)
     sizes = sums.groups.sum(axis=0)
     counted = [g for g in range(rows.groups.number) if g not in left_out and sizes[g]]
     if len(counted) < 2:
         return None
     counted.remove(max(counted, key=lambda g: (sizes[g], -g)))
-    found = [sums.directions(fold, counted) for fold in (*range(len(sums.number)), None)]
-    complete = [one for one in found if one is not None]
-    return complete if len(complete) == len(found) else None
+    whole = sums.directions(None, counted)
+    if views is None:
+        found = [sums.directions(fold, counted) for fold in range(len(sums.number))]
+    else:
+        found = [
+            _Moments.of(one, views.folds).directions(fold, counted)
+            for fold, one in enumerate(views.without)
+        ]
+    complete = [one for one in (*found, whole) if one is not None]
+    return complete if len(complete) == len(found) + 1 else None
 
 
 def _squares_fit(values: Float64) -> bool:

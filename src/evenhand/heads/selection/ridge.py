@@ -9,9 +9,10 @@ import numpy as np
 
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
-from evenhand.heads.selection.parts import fit_parts_of
+from evenhand.heads.selection.parts import fit_on, fit_parts_of
+from evenhand.heads.selection.views import Views, seen_alike
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
-from evenhand.heads.streaming.folds import chunks, held_out, origin
+from evenhand.heads.streaming.folds import chunks, origin
 from evenhand.rows import Rows
 
 RIDGES = (1e-5, 1e-4, 1e-3, 1e-2, 1e-1)
@@ -33,6 +34,7 @@ def choose_ridge(
     *,
     ridges: Sequence[float] | None = None,
     control: FitControl = DEFAULT_CONTROL,
+    views: Views | None = None,
 ) -> float:
     """The ridge with the lowest cross-validated log-loss, without any penalty.
 
@@ -42,6 +44,8 @@ def choose_ridge(
         ridges: to choose from; by default five from 1e-5 to 1e-1 times the features' mean variance,
             or six from .003 to 1 times it above 512 features.
         control: where to begin, the folds' seed.
+        views: the rows as a model sees them that was trained without each fold; without, all folds
+            see them alike.
 
     Raises:
         InputError: too few rows or classes, or features that are not finite.
@@ -52,12 +56,20 @@ def choose_ridge(
     """  # noqa: DOC502
     spec = replace(spec, rank=None, left_out=())
     tried = ridges or ridge_grid(rows)
-    numbers = fold_numbers(rows, seed=control.seed)
-    by_fold = fit_parts_of(
-        rows, numbers, spec, None, ridges=tried, strengths=(0.0,), refit=False, control=control
-    )
+    if views is None:
+        numbers = fold_numbers(rows, seed=control.seed)
+        by_fold = fit_parts_of(
+            rows, numbers, spec, None, ridges=tried, strengths=(0.0,), refit=False, control=control
+        )
+        seen = seen_alike(rows, numbers)
+    else:
+        by_fold = [
+            [fit_on(part, replace(spec, ridge=one), None, (0.0,), control)[0] for one in tried]
+            for part in views.fitted_on[:-1]
+        ]
+        seen = views.held_out()
     judging = Judging(rows, len(tried), (0.0,))
-    for fold, places, judged in held_out(rows, numbers):
+    for fold, places, judged, _ in seen:
         judging.add(places, (fit.logits(judged.features) for fit in by_fold[fold]))
     return float(tried[int(judging.log_loss().argmin())])
 

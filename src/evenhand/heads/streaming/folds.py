@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +24,7 @@ from evenhand.weights import Weights, sums_by
 Criteria = str | Criterion | Mapping[str | Criterion, float]
 
 
-Folds = npt.NDArray[np.int16]
+Folds = npt.NDArray[np.signedinteger[Any]]
 
 
 ENOUGH = 1_000

@@ -1,4 +1,4 @@
-"""A model trained on each half of the development rows, and on all of them, below its head."""
+"""A model trained without each fold of the development rows, and on all, below its head."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.head import Head
 from evenhand.heads.selection.rule import Rule
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import Joined, View
@@ -26,7 +27,10 @@ HEAD, LAST_LAYER, EVERYTHING = "head", "last-layer", "all"
 """What of a model can be trained."""
 
 
-HALVES = 2
+FOLDS = 3
+"""Of the rows: with more each model is more like the one of all rows, and takes its time."""
+
+
 EPOCHS = {LAST_LAYER: 2, EVERYTHING: 5}
 RATE, DECAY, BATCH, STRENGTH = 2e-4, 1e-2, 128, 1.0
 """Of AdamW, and of the penalty in its loop: the heads fitted afterwards have the strengths."""
@@ -34,31 +38,36 @@ RATE, DECAY, BATCH, STRENGTH = 2e-4, 1e-2, 128, 1.0
 
 @dataclass(frozen=True, eq=False)
 class Seen:
-    """The development and the test rows as a model sees them, and the model as its heads do."""
+    """The development and the test rows as a model sees them, and the model as its heads do.
+
+    ``head``: the one it was trained with, where that is not what the path of heads begins with.
+    """
 
     backbone: Backbone
     development: FloatArray
     test: FloatArray | None
+    head: Head | None = None
 
 
-def models_of_halves(
+def models_of_folds(
     stage: Stage,
     request: FinetuneRequest,
     rule: Rule,
     folds: IntArray,
     on_epoch: Callable[[], None] | None = None,
 ) -> Iterator[Seen]:
-    """A model trained without each half of the development rows, and last one on all of them.
+    """A model trained without each fold of the development rows, and last one on all of them.
 
     Args:
         stage: brings the model and the inputs of every split.
         request: what is trained, what heads read, and how the model is run.
         rule: its first criterion is what training evens out.
-        folds: (N,) the half of each development row.
+        folds: (N,) the fold of each development row.
         on_epoch: called after each epoch of each model.
 
     Raises:
-        InputError: nothing can be evened out on a half, or an input that cannot be read any more.
+        InputError: nothing can be evened out without a fold, or an input that cannot be read
+            any more.
         ModelError: a model whose last block cannot be told.
     """  # noqa: DOC502
 
@@ -88,8 +97,9 @@ def _above_a_cut(
     backbone, rows, inputs = stage.backbone, stage.problem.development, _inputs(stage)
     device = device_of(request.device) or backbone.device
     own = copied(backbone, stage.problem.head, device)
-    halves = [np.flatnonzero(folds == half) for half in range(HALVES)]
-    blocks = [Examples(View(inputs, h), rows.labels[h], rows.groups[h]) for h in halves]
+    number = int(folds.max()) + 1
+    parts = [np.flatnonzero(folds == fold) for fold in range(number)]
+    blocks = [Examples(View(inputs, one), rows.labels[one], rows.groups[one]) for one in parts]
     blocks.append(Examples(stage.inputs["test"], stage.test.labels, stage.test.groups))
     remembered = Remembered.of(
         own,
@@ -104,13 +114,15 @@ def _above_a_cut(
     how, criterion = _training(stage, request, device, told), _penalised(rule)
 
     def each() -> Iterator[Seen]:
-        for kept in (*((half,) for half in reversed(range(HALVES))), tuple(range(HALVES))):
+        every = tuple(range(number))
+        for kept in (*(every[:fold] + every[fold + 1 :] for fold in every), every):
             model, seen = remembered.trained(kept, criterion, how)
             model = replace(model, model=model.model.to(backbone.device), classes=rows.classes)
             features = np.empty((len(rows), seen[0].shape[1]), seen[0].dtype)
-            for places, part in zip(halves, seen, strict=False):
+            for places, part in zip(parts, seen, strict=False):
                 features[places] = part
-            yield _with_depths(stage, request, Seen(model, features, seen[-1]))
+            found = Seen(model, features, seen[-1], model.linear_head())
+            yield _with_depths(stage, request, found)
 
     return each()
 
@@ -133,7 +145,15 @@ def _with_depths(stage: Stage, request: FinetuneRequest, seen: Seen) -> Seen:
     deep = replace(seen.backbone, model=readout, head=READOUT, guessed=False)
     centre, scale = (part.double().cpu().numpy() for part in (old.centre, old.scale))
     test = None if seen.test is None else deeper(seen.test, "test")
-    return Seen(scaled(deep, centre, scale), deeper(seen.development, "train", "valid"), test)
+    head = None if seen.head is None else _padded(seen.head, readout.width)
+    deepened = deeper(seen.development, "train", "valid")
+    return Seen(scaled(deep, centre, scale), deepened, test, head)
+
+
+def _padded(head: Head, width: int) -> Head:
+    """The head on features of which it reads the first ones alone."""
+    more = np.zeros((width - head.in_features, head.weight.shape[1]))
+    return Head(np.concatenate([head.weight, more]), head.bias)
 
 
 def _each_whole(
@@ -142,7 +162,8 @@ def _each_whole(
     """The models, each trained and read from the inputs on."""
     rows, inputs = stage.problem.development, _inputs(stage)
     every = np.arange(len(rows))
-    for part in (*(np.flatnonzero(folds != half) for half in range(HALVES)), every):
+    kept = (np.flatnonzero(folds != fold) for fold in range(int(folds.max()) + 1))
+    for part in (*kept, every):
         model = _train(stage, request, rule, rows[part], View(inputs, part), told)
         read = _reader(stage, model, request)
         found = {"development": _features(read, rows, inputs, request)}
