@@ -92,6 +92,7 @@ def stage_given(
         cache=cache,
         use_cache=whole or cache is not None,
         depth=request.depth,
+        trained=request.trained,
         **running,
     )
     return regrouped(stage, request.regrouping), request

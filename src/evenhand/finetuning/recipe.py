@@ -101,6 +101,7 @@ class Recipe:
             seed=seed,
             cache=self.cache,
             depth=self.config.depth,
+            trained=self.config.trained,
             **self._running(world),
         )
 

@@ -10,8 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from evenhand._base.arrays import FloatArray
+from evenhand._base.distributed import ALONE
 from evenhand.finetuning.linear_model import FINGERPRINT, LinearModel, first_head, linear_rows
 from evenhand.finetuning.problem import Problem, Queries
+from evenhand.finetuning.train_folds import HEAD, LAST_LAYER
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw
@@ -19,6 +21,7 @@ from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
     from evenhand.finetuning.depth import Depth
+    from evenhand.finetuning.inmodel.cut_rows import CutRows
     from evenhand.finetuning.trained import Trained
     from evenhand.models.backbone import Backbone
     from evenhand.models.features.extract import Running
@@ -46,6 +49,7 @@ class Stage:
         inputs: split name to its rows' inputs, as the backbone's ``prepare`` takes them.
         depth: what a head reads that reads more of the model than its head does; None without.
         trained: the model with layers below its head trained too; None without.
+        caught: what the last block reads of each row, where it is to be trained.
     """
 
     task: str
@@ -61,6 +65,7 @@ class Stage:
     inputs: Mapping[str, Sequence[Any]] = field(default_factory=dict)
     depth: Depth | None = None
     trained: Trained | None = None
+    caught: CutRows | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -144,6 +149,7 @@ def task_stage(
     cache: Path | None = None,
     use_cache: bool = True,
     depth: int | str = 0,
+    trained: str = HEAD,
     **running: Unpack[Running],
 ) -> Stage:
     """Any task seen through any backbone: features once (cached), and the head to begin from.
@@ -156,6 +162,7 @@ def task_stage(
         use_cache: False reads and writes none.
         depth: how many stages before the head's own input are read too, in the same pass:
             ``"auto"``, 0, 1 or 2.
+        trained: what of the model will be: what the last block reads is kept in the same pass.
         running: how features are extracted (``device``, ``precision``, ``batch_size``,
             ``progress``, …), as for :func:`evenhand.models.features.extract_task`. Processes of a
             ``world`` share it; all call, and get the same stage.
@@ -167,8 +174,15 @@ def task_stage(
         return _linear_stage(task, seed)
     from evenhand.finetuning.depth import deep_backbone, own_features, scaled_depth
     from evenhand.models.features import extract_task, pretrained_head
+    from evenhand.models.find_taps import last_block
 
     deep = deep_backbone(backbone, task.train.inputs, depth)
+    caught = None
+    if trained == LAST_LAYER and running.get("world", ALONE).size == 1:
+        from evenhand.finetuning.inmodel.cut_rows import CutRows
+
+        caught = CutRows(backbone, [last_block(backbone)])
+        running = {**running, "watch": caught.watch}
     found = extract_task(deep or backbone, task, root=cache, use_cache=use_cache, **running)
     read = {name: found.splits[name].features for name in FITTED}
     train, valid, test = (
@@ -191,6 +205,7 @@ def task_stage(
         task.raw,
         task.label,
         {name: View(task.splits[name].inputs, found.kept[name]) for name in FITTED},
+        caught=caught,
     )
     return stage if deep is None else stage.with_depth(scaled_depth(deep, read))
 

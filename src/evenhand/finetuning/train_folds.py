@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +18,9 @@ from evenhand.tasks.inputs import Joined, View
 from evenhand.tasks.task import Examples
 
 if TYPE_CHECKING:
+    import torch
+
+    from evenhand.finetuning.inmodel.cut_rows import CutRows
     from evenhand.finetuning.inmodel.training import Epoch, OnEpoch, Training
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
@@ -86,29 +89,23 @@ def _above_a_cut(
 ) -> Iterator[Seen] | None:
     """The models whose last block is trained; None where the model cannot be cut below it.
 
-    What lies below runs once for all of them. The depths that heads read beside their own input
-    lie below too, so that they are as they were.
+    What lies below runs once for all of them. Heads read the trained block alone: depths below it
+    are as they were, and added nothing to it.
     """
     from evenhand._base.devices import device_of
     from evenhand.finetuning.inmodel.passes import copied
     from evenhand.finetuning.inmodel.remembered import Remembered
-    from evenhand.models.find_taps import last_block
 
     backbone, rows, inputs = stage.backbone, stage.problem.development, _inputs(stage)
     device = device_of(request.device) or backbone.device
     own = copied(backbone, stage.problem.head, device)
     number = int(folds.max()) + 1
     parts = [np.flatnonzero(folds == fold) for fold in range(number)]
-    blocks = [Examples(View(inputs, one), rows.labels[one], rows.groups[one]) for one in parts]
-    blocks.append(Examples(stage.inputs["test"], stage.test.labels, stage.test.groups))
-    remembered = Remembered.of(
-        own,
-        [last_block(backbone)],
-        blocks,
-        rows.classes,
-        size=BATCH,
-        seed=stage.problem.seed,
-    )
+    blocks = [(View(inputs, one), rows[one]) for one in parts]
+    blocks.append((View(stage.inputs["test"], np.arange(len(stage.test))), stage.test))
+    caught = _caught(stage, request, [one for one, _ in blocks], device)
+    remembered = Remembered.of(own, caught, blocks, size=BATCH, seed=stage.problem.seed)
+    caught.clear()
     if remembered is None:
         return None
     how, criterion = _training(stage, request, device, told), _penalised(rule)
@@ -121,39 +118,30 @@ def _above_a_cut(
             features = np.empty((len(rows), seen[0].shape[1]), seen[0].dtype)
             for places, part in zip(parts, seen, strict=False):
                 features[places] = part
-            found = Seen(model, features, seen[-1], model.linear_head())
-            yield _with_depths(stage, request, found)
+            yield Seen(model, features, seen[-1], model.linear_head())
 
     return each()
 
 
-def _with_depths(stage: Stage, request: FinetuneRequest, seen: Seen) -> Seen:
-    """The same with the depths below the trained block, which are as they were."""
-    from evenhand.models.deep_readout import READOUT, DeepReadout, scaled
+def _caught(
+    stage: Stage, request: FinetuneRequest, wanted: Sequence[View], device: torch.device
+) -> CutRows:
+    """What the last block reads of each row: of the pass that extracted the features, or where
+    those came from the cache, of one more."""
+    from evenhand.finetuning.inmodel.cut_rows import caught_anew
+    from evenhand.models.find_taps import last_block
 
-    depth = None if request.plain else stage.depth
-    old = None if depth is None else depth.backbone.model
-    if depth is None or not isinstance(old, DeepReadout):
-        return seen
-    width = seen.development.shape[1]
-
-    def deeper(own: FloatArray, *splits: str) -> FloatArray:
-        below = [depth.features[split][:, width:] for split in splits]
-        return np.hstack([own, np.concatenate(below)])
-
-    readout = DeepReadout(seen.backbone.model, old.own, old.taps, len(stage.problem.train.classes))
-    deep = replace(seen.backbone, model=readout, head=READOUT, guessed=False)
-    centre, scale = (part.double().cpu().numpy() for part in (old.centre, old.scale))
-    test = None if seen.test is None else deeper(seen.test, "test")
-    head = None if seen.head is None else _padded(seen.head, readout.width)
-    deepened = deeper(seen.development, "train", "valid")
-    return Seen(scaled(deep, centre, scale), deepened, test, head)
-
-
-def _padded(head: Head, width: int) -> Head:
-    """The head on features of which it reads the first ones alone."""
-    more = np.zeros((width - head.in_features, head.weight.shape[1]))
-    return Head(np.concatenate([head.weight, more]), head.bias)
+    caught = stage.caught
+    if caught is not None and all(caught.holds(inputs) for inputs in wanted):
+        return caught
+    backbone = stage.backbone
+    return caught_anew(
+        backbone,
+        [last_block(backbone)],
+        wanted,
+        batch_size=request.batch_size,
+        device=device,
+    )
 
 
 def _each_whole(
@@ -246,10 +234,10 @@ def _below_head(backbone: Backbone) -> list[str]:
 
 
 def _reader(stage: Stage, model: Backbone, request: FinetuneRequest) -> Backbone:
-    """The model as its heads read it: at several depths, where that is asked for and there are."""
+    """The model as its heads read it: trained whole, at the depths that are asked for."""
     from evenhand.finetuning.depth import deep_backbone
 
-    if request.plain:
+    if request.plain or request.trained == LAST_LAYER:
         return model
     return deep_backbone(model, stage.inputs["train"], request.depth) or model
 

@@ -82,9 +82,13 @@ class Joined(Sequence[Any]):
     def __getitem__(self, index: Any) -> Any:
         if not isinstance(index, (int, np.integer)):
             return View(self, np.arange(len(self))[index])
-        at = range(len(self))[int(index)]
+        part, place = self.place(range(len(self))[int(index)])
+        return part[place]
+
+    def place(self, at: int) -> tuple[Sequence[Any], int]:
+        """The sequence that holds the row ``at``, and its place there."""
         part = int(np.searchsorted(self.ends, at, side="right"))
-        return self.parts[part][at - (int(self.ends[part - 1]) if part else 0)]
+        return self.parts[part], at - (int(self.ends[part - 1]) if part else 0)
 
 
 def parent_and_rows(inputs: Any) -> tuple[Any, IntArray]:

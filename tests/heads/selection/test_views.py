@@ -1,10 +1,13 @@
 """Heads on features that were learnt on the rows: each judged where the learning did not look."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.linear_model import Ridge
 
 from evenhand.heads.fit import fit_path
+from evenhand.heads.gaps import gap_terms
 from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import as_trained, crossfit_seen
 from evenhand.heads.selection.decisions import log_losses
@@ -62,6 +65,25 @@ def odds_of(head, features):
     return logits[:, 1] - logits[:, 0]
 
 
+def near(views, fold, rows, ridge, strengths=(0.0,)):
+    """Heads that a ridge draws to the one that came with the fold's features."""
+    terms = gap_terms(rows.labels, rows.groups, rows.classes, "eo")
+    spec = HeadSpec(ridge=ridge, anchor=views.heads[fold])
+    return fit_path(rows, spec, strengths, terms)
+
+
+def test_heads_keep_near_to_the_one_that_came_with_their_features(views):
+    found = crossfit_seen(views, HeadSpec(ridge=0.1), "eo", grid=GRID, min_rows=1)
+    for fold, rows in enumerate(views.fitted_on):
+        for fit, other in zip(
+            found.parts[fold], near(views, fold, rows, 0.1, (0.0, 1.0)), strict=True
+        ):
+            np.testing.assert_allclose(fit.head.weight, other.head.weight, atol=1e-5)
+    free = crossfit_seen(replace(views, heads=()), HeadSpec(ridge=0.1), "eo", grid=GRID)
+    alone = fit_path(views.whole, HeadSpec(ridge=0.1), (0.0,))[0].head
+    np.testing.assert_allclose(free.fits[0].head.weight, alone.weight, atol=1e-5)
+
+
 def test_directions_are_those_of_each_models_own_features(views):
     found = group_directions(views.whole, views=views)
     kept = [fitted for _, fitted, _ in parts_of(views)] + [views.whole]
@@ -111,11 +133,11 @@ def test_the_ridge_is_chosen_by_the_rows_that_no_model_learnt(views):
         sum(
             float(
                 log_losses(
-                    fit_path(fitted, HeadSpec(ridge=ridge), (0.0,))[0].logits(judged.features),
+                    near(views, fold, fitted, ridge)[0].logits(judged.features),
                     judged.labels,
                 ).sum()
             )
-            for _, fitted, judged in parts_of(views)
+            for fold, fitted, judged in parts_of(views)
         )
         for ridge in ridges
     ]

@@ -96,24 +96,15 @@ def watching(model: nn.Module, cut: Cut | None) -> Iterator[list[Tensor]]:
         handle.remove()
 
 
-def only(seen: Sequence[Tensor]) -> Tensor:
-    """What a pass left in :func:`watching`'s list.
+def compact(seen: Sequence[Tensor]) -> Tensor:
+    """What a pass left in :func:`watching`'s list, in half precision where that holds it.
 
     Raises:
         ModelError: a pass left another number of tensors than one.
     """
     if len(seen) != 1:
         raise ModelError(f"the cut reads {len(seen)} tensors in a pass, not one")
-    return seen[0].cpu()
-
-
-def compact(seen: Sequence[Tensor]) -> Tensor:
-    """The same in half precision where that holds it.
-
-    Raises:
-        ModelError: as :func:`only`.
-    """  # noqa: DOC502
-    found = only(seen)
+    found = seen[0].cpu()
     half = found.to(torch.float16)
     return half if bool(torch.isfinite(half).all()) else found
 

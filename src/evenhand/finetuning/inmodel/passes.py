@@ -19,7 +19,6 @@ from evenhand.finetuning.inmodel.frozen import (
     compact,
     find_cut,
     hollow,
-    only,
     watching,
 )
 from evenhand.finetuning.inmodel.training import Step, Streamed
@@ -98,7 +97,6 @@ def first_pass(
     targets: Sequence[str],
     *,
     cache: bool,
-    exact: bool = False,
 ) -> Passed:
     """Run the model once over all rows: the head's inputs, and the cut's where it is kept.
 
@@ -107,7 +105,6 @@ def first_pass(
         batches: of the rows.
         targets: the modules that will train, below which is cut.
         cache: look for a cut.
-        exact: keep its input as it is, not in half precision.
 
     Raises:
         InputError: there are no rows.
@@ -127,8 +124,7 @@ def first_pass(
             labels.append(batch.labels.numpy().astype(np.int64))
             values += batch.groups
             if cut is not None:
-                keep = only if exact else compact
-                kept.append((hollow(inputs), keep(seen), replace(batch, inputs=None)))
+                kept.append((hollow(inputs), compact(seen), replace(batch, inputs=None)))
     if not features:
         raise InputError("the batches hold 0 rows")
     everything = np.concatenate(features), np.concatenate(labels)

@@ -11,23 +11,23 @@ from functools import reduce
 from operator import add
 
 import numpy as np
+import torch
 
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.torch_calls import evaluating
 from evenhand.criteria import Criterion
 from evenhand.finetuning.inmodel.batches import FixedBatches
+from evenhand.finetuning.inmodel.cut_rows import CutRows
 from evenhand.finetuning.inmodel.evened import evened_head, gap_loss_of
-from evenhand.finetuning.inmodel.frozen import Cut, fed
+from evenhand.finetuning.inmodel.frozen import TOLERANCE, Cut, fed
 from evenhand.finetuning.inmodel.moving import moving
-from evenhand.finetuning.inmodel.passes import copied, features_of, first_pass
+from evenhand.finetuning.inmodel.passes import copied, features_of
 from evenhand.finetuning.inmodel.training import Step, Training, head_rate, train_parts
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.models.backbone import Backbone
 from evenhand.rows import Rows
+from evenhand.tasks.inputs import View
 from evenhand.tasks.task import Examples
-
-MOST_BYTES = 4 << 30
-"""More than this of what the cut reads is not remembered."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,38 +71,36 @@ class Remembered:
     def of(
         cls,
         own: Backbone,
-        targets: Sequence[str],
-        blocks: Sequence[Examples],
-        classes: tuple[str, ...],
+        caught: CutRows,
+        blocks: Sequence[tuple[View, Rows]],
         *,
         size: int,
         seed: int,
     ) -> Remembered | None:
-        """The rows of some blocks; None where the model cannot be cut, or the rows are too many.
+        """The rows of some blocks; None where the cut's input is not at hand for all of them.
 
         Args:
             own: the model; its head is the one to begin from.
-            targets: the modules that will train.
-            blocks: of the rows.
-            classes: K class names.
+            caught: what the cut reads of each row.
+            blocks: inputs, and the rows as the untrained model reads them.
             size: rows a batch.
             seed: of the order of rows.
         """
+        cut = caught.cut
+        if cut is None or not all(caught.holds(inputs) for inputs, _ in blocks):
+            return None
         found: list[Block] = []
         with evaluating(own.model):
-            for block in blocks:
-                batches = FixedBatches(block, own.prepare, size, seed)
-                if not found and _bytes(own, targets, batches, blocks) > MOST_BYTES:
-                    return None
-                passed = first_pass(own, batches, targets, cache=True, exact=True)
-                source = passed.again(batches, block.groups.names)
-                if passed.cut is None or not isinstance(source, list):
+            for inputs, rows in blocks:
+                batches = FixedBatches(
+                    Examples(inputs, rows.labels, rows.groups), own.prepare, size, seed
+                )
+                steps = [_step(caught, inputs, rows, part) for part in batches.parts]
+                if not found and not _reproduces(own, cut, inputs[batches.parts[0]], steps[0]):
                     return None
                 order = np.concatenate(batches.parts)
-                rows = Rows(passed.features, block.labels[order], block.groups[order], classes)
-                found.append(Block(rows, source, order))
-                cut = passed.cut
-        return cls(own, targets, cut, found)
+                found.append(Block(rows[order], steps, order))
+        return cls(own, caught.targets, cut, found)
 
     def trained(
         self, kept: Sequence[int], criterion: Criterion, how: Training
@@ -135,14 +133,18 @@ class Remembered:
         return model, seen
 
 
-def _bytes(
-    own: Backbone, targets: Sequence[str], batches: FixedBatches, blocks: Sequence[Examples]
-) -> float:
-    """About how much is remembered, by the first batch."""
-    few = FixedBatches(batches.examples, own.prepare, 1, 0)
-    few.parts, few.totals = batches.parts[:1], batches.totals[:1]
-    passed = first_pass(own, few, targets, cache=True, exact=True)
-    if passed.remembered is None:
-        return 0
-    read = passed.remembered[0][1]
-    return read.nbytes / len(read) * sum(len(block) for block in blocks)
+def _step(caught: CutRows, inputs: View, rows: Rows, part: IntArray) -> Step:
+    batch, read = caught.batch(inputs[part])
+    labels, codes = (torch.as_tensor(each[part]) for each in (rows.labels, rows.groups.codes))
+    return Step(batch, labels, codes, read, len(part))
+
+
+def _reproduces(own: Backbone, cut: Cut, inputs: View, step: Step) -> bool:
+    """Whether rows put together from other batches give what the model gives for them."""
+    with torch.no_grad():
+        expected = own.read(own.prepare(list(inputs)))
+        with fed(own.model, cut) as feed:
+            feed.current = step.current(own)
+            found = own.read(own.placed(step.inputs))
+    limit = TOLERANCE * float(expected.abs().max())
+    return found.shape == expected.shape and bool((found - expected).abs().max() <= limit)

@@ -18,7 +18,7 @@ from evenhand.heads.selection.candidates import (
 )
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
-from evenhand.heads.selection.parts import fit_on, fit_parts_of
+from evenhand.heads.selection.parts import fit_parts_of
 from evenhand.heads.selection.requirements import counts_of
 from evenhand.heads.selection.rule import MIN_ROWS
 from evenhand.heads.selection.views import Views, seen_alike
@@ -98,7 +98,7 @@ def crossfit_seen(
     rows = views.whole
     spec = replace(spec, left_out=too_small(rows, criteria, min_rows))
     spec.require_ridge()
-    parts = [fit_on(part, spec, criteria, grid.strengths, control) for part in views.fitted_on]
+    parts = list(views.fit(spec, criteria, grid.strengths, control))
     return _judged(rows, parts, spec, criteria, grid, views.held_out())
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from evenhand.heads.selection.decisions import Judging
 from evenhand.heads.selection.folds import fold_numbers
-from evenhand.heads.selection.parts import fit_on, fit_parts_of
+from evenhand.heads.selection.parts import fit_parts_of
 from evenhand.heads.selection.views import Views, seen_alike
 from evenhand.heads.spec import DEFAULT_CONTROL, DEFAULT_SPEC, FitControl, HeadSpec
 from evenhand.heads.streaming.folds import chunks, origin
@@ -63,10 +63,8 @@ def choose_ridge(
         )
         seen = seen_alike(rows, numbers)
     else:
-        by_fold = [
-            [fit_on(part, replace(spec, ridge=one), None, (0.0,), control)[0] for one in tried]
-            for part in views.fitted_on[:-1]
-        ]
+        by_ridge = [views.fit(replace(spec, ridge=one), None, (0.0,), control) for one in tried]
+        by_fold = [[next(fits)[0] for fits in by_ridge] for _ in views.without]
         seen = views.held_out()
     judging = Judging(rows, len(tried), (0.0,))
     for fold, places, judged, _ in seen:

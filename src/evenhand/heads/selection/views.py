@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from evenhand._base.arrays import IntArray
 from evenhand.head import Head
+from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.candidates import Criteria
+from evenhand.heads.selection.parts import fit_on
+from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.heads.streaming.folds import Folds, held_out
 from evenhand.rows import Rows
 
@@ -24,8 +28,8 @@ class Views:
         whole: as the model sees them that was trained on all.
         folds: (N,) the fold of each row.
         without: of each fold all rows, as the model sees them that was trained without it.
-        heads: those that the models were trained with, of each fold and last the one shipped; empty
-            where there are none to choose.
+        heads: those that the models were trained with, of each fold and last the one shipped, which
+            are chosen from, and which heads fitted anew keep near to; empty where there are none.
         strength: of the penalty that those were trained with.
     """
 
@@ -40,6 +44,24 @@ class Views:
         """What each fold's heads are fitted on, and last what those are that are shipped."""
         kept = [rows[np.flatnonzero(self.folds != fold)] for fold, rows in enumerate(self.without)]
         return [*kept, self.whole]
+
+    def fit(
+        self,
+        spec: HeadSpec,
+        criteria: Criteria | None,
+        strengths: Sequence[float],
+        control: FitControl,
+    ) -> Iterator[list[HeadFit]]:
+        """The heads of each fold, and last those that are shipped: of each strength one.
+
+        Their ridge draws them to the head that came with their features, where one did: a head
+        fitted anew follows its rows, on which features that were learnt there look too good.
+        """
+        for number, rows in enumerate(self.fitted_on):
+            if self.heads:
+                spec = replace(spec, anchor=self.heads[number])
+                control = replace(control, start=self.heads[number])
+            yield fit_on(rows, spec, criteria, strengths, control)
 
     def held_out(self) -> Iterator[tuple[int, IntArray, Rows, Rows]]:
         """Each fold, the places of its rows, and these as its model and the last one see them."""

@@ -27,7 +27,7 @@ from evenhand.models.backbone import Backbone
 from evenhand.models.features.cache_folder import unwritable
 from evenhand.models.features.many_processes import fill_together, run_together
 from evenhand.models.features.origin import Origin
-from evenhand.models.features.runner import Runner
+from evenhand.models.features.runner import Runner, Watch
 from evenhand.models.features.store import LOCK, Store, is_whole
 from evenhand.rows import Rows
 from evenhand.tasks.inputs import digest_of, parent_and_rows
@@ -99,6 +99,7 @@ class Running(TypedDict, total=False):
     progress: bool
     max_unreadable: float
     world: World
+    watch: Watch | None
 
 
 RUNNING: dict[str, Any] = {
@@ -109,6 +110,7 @@ RUNNING: dict[str, Any] = {
     "progress": False,
     "max_unreadable": MAX_UNREADABLE,
     "world": ALONE,
+    "watch": None,
 }
 
 
@@ -140,7 +142,8 @@ def extract(
             one, by default where it is; it is put back afterwards. ``progress``: show a bar on
             standard error. ``max_unreadable`` (.05): the share of inputs that may be unreadable.
             ``world``: the processes that share the work; all call, with the same examples, and all
-            get the same extraction.
+            get the same extraction. ``watch``: entered around each forward pass, with the parent,
+            the rows and the prepared batch; what comes from the cache is not passed.
 
     Raises:
         InputError: more inputs than that are unreadable.
@@ -159,6 +162,7 @@ def extract(
         precision,
         device,
         how["max_unreadable"],
+        how["watch"],
     )
     store, computed = None, 0
     if cache is None:

@@ -31,6 +31,9 @@ UNREADABLE = (InputError, OSError, ValueError, SyntaxError)
 """What an input that cannot be read may raise (PIL raises SyntaxError for a broken PNG)."""
 
 
+Watch = Callable[[Any, IntArray, Any], AbstractContextManager[Any]]
+
+
 @dataclass
 class Runner:
     """The backbone over rows of the inputs, a batch at a time, the next ones read meanwhile.
@@ -46,6 +49,7 @@ class Runner:
         precision: other than float32 is automatic mixed precision.
         device: None: where the model is.
         max_unreadable: the share of inputs that may be unreadable.
+        watch: entered around each forward pass, with the inputs, the rows and the prepared batch.
     """
 
     backbone: Backbone
@@ -54,6 +58,7 @@ class Runner:
     precision: Precision
     device: torch.device | None
     max_unreadable: float
+    watch: Watch | None = None
 
     def __post_init__(self) -> None:
         device = self.device or self.backbone.device
@@ -167,7 +172,10 @@ class Runner:
         mixed: AbstractContextManager[Any] = nullcontext()
         if self.precision != "float32":
             mixed = torch.autocast(device, dtype=getattr(torch, self.precision))
-        with torch.inference_mode(), mixed:
+        watched: AbstractContextManager[Any] = nullcontext()
+        if self.watch is not None:
+            watched = self.watch(self.inputs, rows, prepared)
+        with torch.inference_mode(), mixed, watched:
             features: FloatArray = self.backbone.read(prepared).float().cpu().numpy()
         finite = np.isfinite(features).all(axis=1)
         if not finite.all():
