@@ -213,8 +213,7 @@ class Fitting:
         if trained.deep:
             spec = HeadSpec(name=TRAINED + DEEP_HEAD)
         views = trained.views(problem.development)
-        start = trained.backbone.linear_head()
-        control = FitControl(start=start, seed=problem.seed, on_fit=on_fit)
+        control = FitControl(seed=problem.seed, on_fit=on_fit)
         return head_families(
             views.whole, rule, spec, grid=TRAINED_GRID, control=control, views=views
         )

@@ -43,13 +43,13 @@ RATE, DECAY, BATCH, STRENGTH = 2e-4, 1e-2, 128, 1.0
 class Seen:
     """The development and the test rows as a model sees them, and the model as its heads do.
 
-    ``head``: the one it was trained with, where that is not what the path of heads begins with.
+    ``head``: the one it was trained with.
     """
 
     backbone: Backbone
     development: FloatArray
     test: FloatArray | None
-    head: Head | None = None
+    head: Head
 
 
 def models_of_folds(
@@ -157,7 +157,7 @@ def _each_whole(
         found = {"development": _features(read, rows, inputs, request)}
         if part is every:
             found["test"] = _features(read, stage.test, stage.inputs["test"], request)
-        yield _scaled(read, found, part)
+        yield _scaled(read, found, part, model.linear_head())
 
 
 def _train(
@@ -188,6 +188,7 @@ def _train(
         learning_rate=RATE,
         weight_decay=DECAY,
         cache=not whole,
+        refit=False,
         device=request.device,
         precision=request.precision,
         seed=stage.problem.seed,
@@ -254,12 +255,17 @@ def _features(read: Backbone, rows: Rows, inputs: Any, request: FinetuneRequest)
     return found.rows.features
 
 
-def _scaled(read: Backbone, found: dict[str, FloatArray], part: IntArray) -> Seen:
-    """Every block brought to the size of the head's own input on the rows trained on."""
+def _scaled(read: Backbone, found: dict[str, FloatArray], part: IntArray, head: Head) -> Seen:
+    """Every block brought to the size of the head's own input on the rows trained on.
+
+    ``head``: of that input alone, which stands first and stays as it is.
+    """
     from evenhand.finetuning.depth import scaled_depth
     from evenhand.models.deep_readout import DeepReadout
 
     if isinstance(read.model, DeepReadout):
         depth = scaled_depth(read, {"train": found["development"][part], **found})
         read, found = depth.backbone, {split: depth.features[split] for split in found}
-    return Seen(read, found["development"], found.get("test"))
+    more = np.zeros((read.in_features - head.in_features, head.weight.shape[1]))
+    padded = Head(np.concatenate([head.weight, more]), head.bias)
+    return Seen(read, found["development"], found.get("test"), padded)

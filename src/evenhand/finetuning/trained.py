@@ -41,8 +41,7 @@ class Trained:
         folds: (N,) the fold of each development row.
         without: of each fold the (N, D) features of all development rows, by the model that was
             trained without it.
-        heads: those that the models were trained with, of each fold and last that of all rows;
-            empty where they are fitted anew in any case.
+        heads: those that the models were trained with, of each fold and last that of all rows.
         deep: the features are those of several depths.
     """
 
@@ -98,7 +97,7 @@ def with_trained(
     if last.test is not None:
         features["test"] = last.test
     without = tuple(one.development for one in seen[:-1])
-    heads = tuple(one.head for one in seen if one.head is not None)
+    heads = tuple(one.head for one in seen)
     deep = isinstance(last.backbone.model, DeepReadout)
     trained = Trained(last.backbone, features, folds, without, heads, deep)
     return replace(stage, trained=trained)

@@ -278,6 +278,11 @@ def test_where_it_is_fair_other_features_may_still_be_far_better():
     assert (wider.family, wider.promised) == (1, True)
     evened = choose(Rule(), [plain, candidates([POOR, better])])
     assert evened.family == 0
+    as_trained = replace(candidates([better]), strengths=(1.0,))  # with a penalty, below the head
+    merged = replace(candidates([better]), merges=(0.06,))
+    assert choose(Rule(), [plain, as_trained, merged]).family == 0
+    trained = replace(candidates([better]), family="trained head")
+    assert choose(Rule(), [plain, as_trained, trained]).family == 2
 
 
 def test_without_an_old_head_it_is_transfer_learning_that_must_be_fair():

@@ -92,7 +92,8 @@ def adapt(
             ``precision``: of the forward passes of training, as mixed precision: ``"float32"``,
             ``"bfloat16"``, ``"float16"`` or ``"auto"`` (bfloat16 on a GPU that has it).
             ``prepare``: collates a list of raw inputs into what the model takes.
-            ``accumulate``: batches whose gradients make one step. ``checkpoint``: a file that
+            ``accumulate``: batches whose gradients make one step. ``refit``: fit the head last;
+            False leaves it as training did, for who fits another. ``checkpoint``: a file that
             keeps each epoch's end; the same call after an interruption goes on from it, and it is
             removed at the end. ``world``: the processes that
             train together (:func:`evenhand.heads.together`), each called with all rows and working
@@ -171,10 +172,12 @@ def adapt(
         whole = moving(own.model, targets) if lora is None else None
         with whole or adapters(own.model, lora, how["seed"]):
             train_parts(own, source, feed, penalty, training)
-        moved, labels, codes = features_of(own, source, feed)
-        groups = Groups(codes, rows.groups.names, how["groups"])
-        rows = Rows(moved, labels, groups, rows.classes, rows.world)
-        last = evened_head(rows, criterion, strength, ridge=ridge, start=own.linear_head())
+        last = own.linear_head()
+        if how["refit"]:
+            moved, labels, codes = features_of(own, source, feed)
+            groups = Groups(codes, rows.groups.names, how["groups"])
+            rows = Rows(moved, labels, groups, rows.classes, rows.world)
+            last = evened_head(rows, criterion, strength, ridge=ridge, start=last)
     if training.checkpoint and rows.world.first:
         training.checkpoint.remove()
     tell("finished", rows=len(rows))

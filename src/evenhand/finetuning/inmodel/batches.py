@@ -23,8 +23,8 @@ from evenhand.tasks.given_labels import code_splits
 from evenhand.tasks.inputs import View
 from evenhand.tasks.task import Examples
 
-ALIKE = 16
-"""Batches that are sorted by length together: enough for little padding, few enough for chance."""
+ALIKE = 64
+"""Batches that are sorted by length together: the longest texts of all are in one of them."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -94,13 +94,20 @@ class CutRows:
     def batch(self, inputs: Any) -> tuple[Any, Tensor]:
         """Rows as one batch: what the model is given, hollow, and what the cut reads.
 
-        Rows of texts come from batches of other lengths: they are filled up with zeros, which the
-        model's mask leaves out.
+        Rows of texts come from batches of other lengths: what the model's mask leaves out at their
+        ends is left out, and they are filled up with zeros, which it leaves out too.
         """
         found = [self._places[place] for place in _places(inputs)]
-        given = [(self._batches[number][0], at) for number, at in found]
-        read = _together([self._batches[number][1][at] for number, at in found])
-        return _rows_of(given), read
+        given = [self._batches[number][0] for number, _ in found]
+        spans = [_span(batch, at) for batch, (_, at) in zip(given, found, strict=True)]
+        read = [
+            _part(self._batches[number][1], at, span)
+            for (number, at), span in zip(found, spans, strict=True)
+        ]
+        parts = [
+            (batch, at, span) for batch, (_, at), span in zip(given, found, spans, strict=True)
+        ]
+        return _rows_of(parts), _together(read)
 
 
 def caught_anew(
@@ -146,18 +153,37 @@ def _places(inputs: Any) -> list[tuple[int, int]]:
     return [(id(parent), row) for parent, row in _located(inputs)]
 
 
-def _rows_of(parts: Sequence[tuple[Any, int]]) -> Any:
+Span = tuple[int, int] | None
+"""How long a batch's texts are, padding included, and a row's own; None of other inputs."""
+
+
+def _span(batch: Any, at: int) -> Span:
+    mask = batch.get("attention_mask") if isinstance(batch, Mapping) else None
+    if mask is None:
+        return None
+    used = torch.nonzero(mask[at])
+    return mask.shape[1], int(used.max()) + 1 if len(used) else mask.shape[1]
+
+
+def _part(values: Tensor, at: int, span: Span) -> Tensor:
+    """A row of a batch, without the padding at its end."""
+    row = values[at]
+    return row[: span[1]] if span and row.ndim and len(row) == span[0] else row
+
+
+def _rows_of(parts: Sequence[tuple[Any, int, Span]]) -> Any:
     """Rows, each a place in a batch of what a model takes, as one such batch."""
     first = parts[0][0]
     if isinstance(first, Mapping):
-        return {key: _rows_of([(batch[key], at) for batch, at in parts]) for key in first}
+        return {key: _rows_of([(one[key], at, span) for one, at, span in parts]) for key in first}
     if isinstance(first, tuple):
-        return tuple(_rows_of([(batch[n], at) for batch, at in parts]) for n in range(len(first)))
+        numbers = range(len(first))
+        return tuple(_rows_of([(one[n], at, span) for one, at, span in parts]) for n in numbers)
     if not isinstance(first, Tensor):
         return first
     if first.is_floating_point():  # hollow
         return hollow(first.new_zeros(()).expand(len(parts), *first.shape[1:]))
-    return _together([batch[at] for batch, at in parts])
+    return _together([_part(*one) for one in parts])
 
 
 def _together(rows: Sequence[Tensor]) -> Tensor:

@@ -30,6 +30,7 @@ class AdaptOptions(TypedDict, total=False):
     prepare: Prepare | None
     seed: int
     accumulate: int
+    refit: bool
     checkpoint: str | Path | None
     world: World
     on_epoch: OnEpoch | None
@@ -51,6 +52,7 @@ OPTIONS: dict[str, Any] = {
     "prepare": None,
     "seed": 0,
     "accumulate": 1,
+    "refit": True,
     "checkpoint": None,
     "world": ALONE,
     "on_epoch": None,

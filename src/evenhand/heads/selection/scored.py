@@ -35,6 +35,7 @@ class Scored:
         gap, upper: (M,) by criterion, over the rates that have the rule's ``min_rows``: the
             figure's shortfall and the smallest it may be promised to keep to, for levels too.
         moved: (M,) the heads of a path that were merged with a group's score.
+        unevened: (M,) what was fitted without a penalty and merged with nothing.
         transfer: the place of transfer learning, its threshold where the fit left it.
         tuned: the place of transfer learning with the threshold of the lowest error.
         old: the old head's place.
@@ -54,6 +55,7 @@ class Scored:
     gap: dict[Criterion, Array]
     upper: dict[Criterion, Array]
     moved: Mask
+    unevened: Mask
     transfer: int
     tuned: int
     old: int | None
@@ -122,8 +124,9 @@ def score_candidates(
         losses.append(np.array([old_loss], dtype=np.float64))
     every, confusions = np.concatenate(tables), np.concatenate(totals)
     squares = families[0].squares
-    moved = np.zeros(len(where), dtype=bool)
-    moved[: len(where) - (old is not None)] = np.concatenate([_moved(one) for one in families])
+    moved, unevened = (np.zeros(len(where), dtype=bool) for _ in range(2))
+    number = len(where) - (old is not None)
+    moved[:number], unevened[:number] = np.hstack([_how_made(one) for one in families])
     if rule.error == "log_loss":
         error: Array = 100 * np.concatenate(losses)
     else:
@@ -141,6 +144,7 @@ def score_candidates(
         _gaps(every, rule, squares),
         _uppers(every, rule, z, squares, moved, transfer),
         moved,
+        unevened,
         transfer,
         tuned,
         None if old is None else len(where) - 1,
@@ -176,11 +180,12 @@ def _gaps(tables: IntArray, rule: Rule, squares: Float64 | None) -> dict[Criteri
     }
 
 
-def _moved(family: Candidates) -> Mask:
-    """(S * O,) whether each candidate is a merge of a path's head other than its first."""
-    merges = np.array(family.merges or np.zeros(len(family.strengths)))
-    moved = (merges != 0) & (np.array(family.strengths) > 0)
-    return np.repeat(moved, len(family.offsets))
+def _how_made(family: Candidates) -> Mask:
+    """(2, S * O) whether each candidate is a merge of a head that evens out, and whether it is
+    neither evened out nor merged."""
+    merged = np.array(family.merges or np.zeros(len(family.strengths))) != 0
+    evened = np.array(family.strengths) > 0
+    return np.repeat([merged & evened, ~merged & ~evened], len(family.offsets), axis=1)
 
 
 def errors_of(

@@ -219,11 +219,10 @@ def _left_alone(pool: Pool) -> tuple[int, str] | None:
 def _better_unevened(pool: Pool, place: int) -> int:
     """Transfer learning on other features, within the bounds, or as fair, and far better."""
     scored = pool.scored
-    unevened = np.array([index is not None and index[0] == 0 for _, index in scored.where])
     other = np.array([family not in (None, 0) for family, _ in scored.where])
-    sound = pool.allowed & scored.sound & ~pool.levels_down & ~scored.moved
+    sound = pool.allowed & scored.sound & ~pool.levels_down & scored.unevened
     better = scored.error < scored.error[place] - pool.rule.max_cost
-    places = np.flatnonzero(unevened & other & sound & better)
+    places = np.flatnonzero(other & sound & better)
     ordered = places[np.argsort(scored.error[places], kind="stable")]
     within = pool.promisable.__getitem__ if pool.rule.bounds else pool.fair
     return next((int(one) for one in ordered if within(int(one))), place)
