@@ -178,7 +178,7 @@ def task_stage(
 
     deep = deep_backbone(backbone, task.train.inputs, depth)
     caught = None
-    if trained == LAST_LAYER and running.get("world", ALONE).size == 1:
+    if trained == LAST_LAYER and _alone_in_full(running, backbone):
         from evenhand.finetuning.inmodel.cut_rows import CutRows
 
         caught = CutRows(backbone, [last_block(backbone)])
@@ -208,6 +208,15 @@ def task_stage(
         caught=caught,
     )
     return stage if deep is None else stage.with_depth(scaled_depth(deep, read))
+
+
+def _alone_in_full(running: Running, backbone: Backbone) -> bool:
+    """Whether one process extracts, in float32: what trains is to read what it was given."""
+    from evenhand._base.devices import device_of, precision_of
+
+    device = device_of(running.get("device")) or backbone.device
+    full = precision_of(running.get("precision", "float32"), device) == "float32"
+    return full and running.get("world", ALONE).size == 1
 
 
 def _linear_stage(task: Task, seed: int) -> Stage:

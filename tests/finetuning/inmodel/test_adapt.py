@@ -9,11 +9,13 @@ from torch import nn
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.inmodel.adapt import adapt
+from evenhand.finetuning.inmodel.evened import evened_head
 from evenhand.finetuning.inmodel.frozen import find_cut
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import f1_error, gap
 from evenhand.models.load import wrap
+from evenhand.rows import Rows
 
 
 class Block(nn.Module):
@@ -101,6 +103,22 @@ def test_adapters_even_out_and_are_merged():
     (plain_error, plain_gap), (error, fair_gap) = scores(plain, test), scores(fair, test)
     assert fair_gap < 0.7 * plain_gap
     assert error < plain_error + 10
+
+
+def test_the_head_is_left_as_training_did_where_it_is_not_to_be_fitted_last():
+    how = {"target_modules": ["blocks.1"], "rank": None, "epochs": 1, "ridge": 1e-2}
+    data = images(300)
+    fitted, left = (adapt(net(), data, refit=refit, **how) for refit in (True, False))
+    for name, value in fitted.state_dict().items():
+        assert torch.equal(value, left.state_dict()[name]) is not name.startswith("fc.")
+    rows = Rows(
+        wrap(left).features(data[0]).numpy(), data[1], Groups.from_values(data[2]), ("0", "1")
+    )
+    start = wrap(left).linear_head()
+    last = evened_head(rows, "equalized_odds", 1.0, ridge=1e-2, start=start)
+    found = wrap(fitted).linear_head().weight
+    np.testing.assert_allclose(found, last.weight, atol=1e-3)
+    assert np.abs(found - start.weight).max() > 0.01
 
 
 def test_the_same_seed_gives_the_same_model_and_leaves_the_callers_alone():

@@ -117,3 +117,8 @@ def test_what_is_not_the_model_is_not_trained_on(task, backbone, tmp_path):
     batches = stage.caught._batches
     batches[:] = [(inputs, read.roll(1, dims=1)) for inputs, read in batches]
     assert Remembered.of(own, stage.caught, blocks, size=16, seed=0) is None
+
+
+def test_mixed_precision_is_for_features_alone(task, backbone, tmp_path):
+    how = {"trained": LAST_LAYER, "precision": "bfloat16"}
+    assert task_stage(task, backbone, cache=tmp_path, **how).caught is None
