@@ -113,7 +113,10 @@ COLUMNS = [
 @given(st.lists(st.integers(0, len(COLUMNS) - 1), min_size=3, max_size=3), st.booleans())
 def test_a_parquet_file_is_the_same_to_the_engine_and_to_everybody_else(path, places, more):
     table = pa.table(dict(zip("gyp", (COLUMNS[at] for at in places), strict=True)))
-    pq.write_table(table, path)
+    try:
+        pq.write_table(table, path)
+    except pa.ArrowNotImplementedError:  # an older pyarrow writes no string_view
+        return
     options = {"missing": ["0", "a"]} if more else {}
     by_engine, by_batches = both(
         path, AuditRequest.of(label="y", prediction="p", groups="g", **options)
@@ -148,7 +151,8 @@ def test_scores_are_compared_alike_and_missing_words_reach_them(path, scores, ki
     assert by_engine is None or shown(by_engine) == shown(by_batches)
     with np.errstate(over="ignore"):
         kept = frame["s"].to_numpy().astype("float64" if kind == "csv" else kind)
-    absent = np.isnan(kept) | np.isin(kept, np.array([float(w) for w in words if w != "none"]))
+    numbers = np.array([float(word) for word in words if word != "none"])
+    absent = np.isnan(kept) | np.isin(kept.astype("float64"), numbers)
     expected = Counter()
     for value, gone in zip(kept, absent, strict=True):
         chosen = value >= kept.dtype.type(limit)

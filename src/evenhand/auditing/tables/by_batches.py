@@ -225,7 +225,8 @@ def _names(column: Any, name: str, table: TableFile, missing: Missing) -> Any:
     place = {one: at for at, one in enumerate(words)}
     known = arrow.array([None if one is None else place[one] for one in named], arrow.int32())
     codes = known.take(coded.indices)
-    return arrow.DictionaryArray.from_arrays(codes, arrow.array(words, arrow.string()))
+    # DuckDB below 2 crashes on a dictionary of nothing
+    return arrow.DictionaryArray.from_arrays(codes, arrow.array(words or [""], arrow.string()))
 
 
 def _keys(column: Any, name: str, table: TableFile, missing: Missing) -> Any:
