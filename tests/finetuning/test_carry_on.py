@@ -6,6 +6,7 @@ import pytest
 from small_runs import people, table_run, text_run
 
 import evenhand as eh
+from evenhand.cli.main import main
 from evenhand.errors import InputError
 from evenhand.finetuning.finetune import finetune_stage
 from evenhand.finetuning.recipe import recipe
@@ -49,7 +50,7 @@ def test_the_model_before_is_the_runs_own(first, task, tmp_path):
 
 
 @pytest.mark.whole
-def test_a_run_of_texts_is_carried_on(tmp_path):
+def test_a_run_of_texts_is_carried_on(tmp_path, capsys):
     result, _ = text_run(tmp_path)
     result.save(tmp_path / "run")
     (tmp_path / "task.yaml").write_text(
@@ -59,6 +60,10 @@ def test_a_run_of_texts_is_carried_on(tmp_path):
     stage = recipe(str(tmp_path / "task.yaml"), cache=tmp_path / "cache").stage(0)
     assert not stage.problem.fresh
     np.testing.assert_array_equal(stage.problem.head.weight, eh.load(tmp_path / "run").head.weight)
+    asked = ["--strength", "1", "--cache", str(tmp_path / "new"), "-o", str(tmp_path / "out")]
+    with pytest.raises(SystemExit):
+        main(["finetune", str(tmp_path / "task.yaml"), *asked])
+    assert "\r" not in capsys.readouterr().err  # a log file is not drawn on
 
 
 def test_what_cannot_be_carried_on_is_named(first, task):
@@ -74,8 +79,6 @@ def test_what_cannot_be_carried_on_is_named(first, task):
 
 
 def test_the_flag_of_the_command(first, task, tmp_path, capsys):
-    from evenhand.cli.main import main
-
     with pytest.raises(SystemExit) as done:
         main(["finetune", str(task), "--from", str(first), "-q", "-o", str(tmp_path / "out")])
     assert not done.value.code, capsys.readouterr().err

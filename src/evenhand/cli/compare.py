@@ -9,6 +9,7 @@ import typer
 
 from evenhand.cli.options import OF_THE_TASK, Backend, Cache, Given, Json, Quiet, Share, Task
 from evenhand.cli.request_options import takes
+from evenhand.cli.terminal import shows_bars
 
 
 @takes(*OF_THE_TASK, "bound", "confidence", "error", "depth")
@@ -49,7 +50,7 @@ def compare(
 
     from evenhand.finetuning.recipe import recipe
 
-    asked = recipe(task, cache=cache, progress=not quiet, **given)
+    asked = recipe(task, cache=cache, progress=shows_bars(quiet), **given)
     asked = replace(asked, all_deep=given["depth"] not in (None, "0"))
     request = asked.config
 

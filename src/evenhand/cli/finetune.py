@@ -9,6 +9,7 @@ import typer
 
 from evenhand.cli.options import Cache, Given, Json, Quiet, Share, Task
 from evenhand.cli.request_options import takes
+from evenhand.cli.terminal import shows_bars
 from evenhand.finetuning.request import OPTIONS
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ def finetune(
 
     world = context.with_resource(together())
     quiet = quiet or not world.first
-    asked = recipe(task, cache=cache, progress=not quiet, several=True, **given)
+    asked = recipe(task, cache=cache, progress=shows_bars(quiet), several=True, **given)
     request = asked.config
     rule = request.rule()
 

@@ -9,6 +9,7 @@ import typer
 
 from evenhand.cli.options import OF_THE_TASK, Cache, Given, Json, Quiet, Task
 from evenhand.cli.request_options import takes
+from evenhand.cli.terminal import shows_bars
 
 
 @takes(
@@ -46,7 +47,7 @@ def plan(
     """
     from evenhand.finetuning.recipe import recipe
 
-    asked = recipe(task, cache=cache, progress=not quiet, **given)
+    asked = recipe(task, cache=cache, progress=shows_bars(quiet), **given)
     request = asked.config
     rule = request.rule()
 

@@ -211,7 +211,7 @@ def last_block_command(
     import os
 
     from evenhand._base.run_folder import run_folder
-    from evenhand.cli.terminal import bar, machine
+    from evenhand.cli.terminal import bar, machine, shows_bars
     from evenhand.experiments.studies.last_block import STRENGTHS, last_block, page
     from evenhand.finetuning.recipe import recipe
 
@@ -222,7 +222,7 @@ def last_block_command(
             model="resnet18",
             weights=None if weights is None else str(weights),
             cache=cache,
-            progress=not quiet,
+            progress=shows_bars(quiet),
         )
         with bar("training", seeds * (1 + len(STRENGTHS)), quiet) as progress:
             rows = last_block(

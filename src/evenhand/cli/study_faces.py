@@ -107,6 +107,7 @@ def worst_groups_command(
 def _faces(
     data: Path, model: str, weights: Path | None, cache: Path | None, quiet: bool, **given: Any
 ) -> Recipe:
+    from evenhand.cli.terminal import shows_bars
     from evenhand.finetuning.recipe import recipe
 
     return recipe(
@@ -115,7 +116,7 @@ def _faces(
         model=model,
         weights=None if weights is None else str(weights),
         cache=cache,
-        progress=not quiet,
+        progress=shows_bars(quiet),
         **given,
     )
 

@@ -9,6 +9,7 @@ import typer
 
 from evenhand.cli.options import Backend, Cache, Given, Json, Quiet, Task
 from evenhand.cli.request_options import takes
+from evenhand.cli.terminal import shows_bars
 from evenhand.finetuning.request import OPTIONS
 
 
@@ -46,7 +47,7 @@ def sweep(
     from evenhand.finetuning.recipe import recipe
 
     values = values_over(over)
-    asked = recipe(task, cache=cache, progress=not quiet, **given)
+    asked = recipe(task, cache=cache, progress=shows_bars(quiet), **given)
 
     from evenhand._base.processes import backend_of
     from evenhand.cli.terminal import bar, say

@@ -15,13 +15,18 @@ if TYPE_CHECKING:
     from evenhand.report.record import Run
 
 
+def shows_bars(quiet: bool) -> bool:
+    """Whether a bar is drawn: never into a file, where each of its steps would be a line's end."""
+    return not quiet and sys.stderr.isatty()
+
+
 @contextmanager
 def bar(what: str, total: int | None, quiet: bool) -> Iterator[Any]:
     """A progress bar on standard error; silent when that is not a terminal."""
     from tqdm import tqdm
 
-    hidden = quiet or not sys.stderr.isatty()
-    with tqdm(total=total, desc=what, disable=hidden, leave=False, delay=1) as progress:
+    shown = shows_bars(quiet)
+    with tqdm(total=total, desc=what, disable=not shown, leave=False, delay=1) as progress:
         yield progress
 
 
