@@ -36,6 +36,10 @@ def test_harm_is_a_cost_beyond_half_a_point_and_noise_that_no_promise_pays_for()
         least_given=[0.1, 0.9, 0.1, 0.9, 0.6, 0.4, 0.9],
     )
     assert study.harmful(rows).tolist() == [False, True, False, True, False, False, False]
+    # of twenty models one has z = 2.81 of the normal, where one alone has 1.645
+    at = 0.5 + 0.3 * 2.807 / 1.645
+    far = rows_of(promised=[None, None], cost=[at - 0.01, at + 0.01])
+    assert study.harmful(far, judged=20).tolist() == [False, True]
     assert study.hardly_deciding(rows).tolist() == [False] * 5 + [True, False]
     assert study.found_harm(rows)
     assert not study.found_harm(rows[:1])

@@ -174,9 +174,15 @@ def _least_gap(counts: Counts, counted: np.ndarray, criterion: Criterion) -> flo
     return found if np.isfinite(found) else None
 
 
-def harmful(rows: pd.DataFrame) -> pd.Series[bool]:
-    """(rows,) what was shipped unpromised and costs more than ``max_cost`` and its test noise."""
-    return ~_promised(rows) & (rows["cost"] > MAX_COST + rows["noise"])
+def harmful(rows: pd.DataFrame, judged: int = 1) -> pd.Series[bool]:
+    """(rows,) what was shipped unpromised and costs more than ``max_cost`` and its test noise.
+
+    Args:
+        rows: of the study.
+        judged: of so many models none may be called so by chance, at :data:`NOISE` (Bonferroni).
+    """
+    wider = float(norm.ppf(1 - (1 - NOISE) / judged) / norm.ppf(NOISE))
+    return ~_promised(rows) & (rows["cost"] > MAX_COST + wider * rows["noise"])
 
 
 def hardly_deciding(rows: pd.DataFrame) -> pd.Series[bool]:
@@ -251,6 +257,8 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
     rows = _run(rows)
     bad, hardly = rows[harmful(rows)], rows[hardly_deciding(rows)]
     unpromised, promised = rows[~_promised(rows)], rows[_promised(rows)]
+    models = _models(unpromised)
+    surely = _models(rows[harmful(rows, judged=max(1, models))])
     seeds = sorted({int(seed) % 1_000 for seed in rows["seed"]})
     lines = [
         "# Does what is shipped do harm?",
@@ -269,11 +277,12 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         ".9, so that one in ten may be.",
         "",
         f"**Of {len(unpromised):,} answers shipped without a promise {len(bad)} are harmful "
-        f"({_models(bad)} of {_models(unpromised)} different models); of {len(promised):,} "
-        f"promises {len(hardly)} are made by a model that hardly decides.** One of either is an "
-        f"exit code of 1. The noise is that of one model's test rows, at {NOISE:g} and not widened "
-        f"for how many are judged: a model whose true cost were just {MAX_COST:g} would be called "
-        "harmful one time in twenty, one that costs less hardly ever.",
+        f"({_models(bad)} of {models} different models); of {len(promised):,} promises "
+        f"{len(hardly)} are made by a model that hardly decides.** One of either is an exit code "
+        f"of 1. The noise is that of one model's test rows, at {NOISE:g}: a model whose true cost "
+        f"were just {MAX_COST:g} would be called harmful one time in twenty, one that costs less "
+        f"hardly ever. Widened for all {models} that are judged (Bonferroni), it leaves {surely} "
+        "harmful.",
         "",
         "| task | asked | models | cost, mean (worst) | harmful | hardly deciding | old head kept "
         "| below the constant | gap before | after | refuted |",
