@@ -86,7 +86,10 @@ def test_columns_may_come_in_any_order_with_others_beside_them(run):
     shuffled = frame[sorted(frame.columns, reverse=True)].assign(more=1)
     assert model.predict(shuffled).tolist() == expected.tolist()
     assert model.predict(frame.to_dict("records")).tolist() == expected.tolist()
-    assert model.predict(frame.to_dict("list")).tolist() == expected.tolist()
+    lists = {
+        name: frame[name].tolist() for name in frame
+    }  # old pandas makes whole numbers of dates
+    assert model.predict(lists).tolist() == expected.tolist()
     assert model.predict(frame.head(1)).tolist() == expected[:1].tolist()
     assert model.predict(frame.head(0)).tolist() == []
     assert model.predict_proba(frame.head(0)).shape == (0, 2)

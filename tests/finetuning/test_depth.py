@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from packaging.version import Version
 from small_runs import image_run, people, text_run
 from torch import nn
 
@@ -176,6 +177,8 @@ def test_what_is_shipped_decides_as_its_features_do(kind, tmp_path):
     expected = [model.classes[code] for code in codes]
     assert list(again.predict(rows)) == expected
     for name in ("onnx", "torch-export"):
+        if name == "torch-export" and Version(torch.__version__) < Version("2.7"):
+            continue  # refused, since it writes pickles: see test_export
         assert export(again, rows, name, tmp_path / f"model{FORMATS[name]}").difference < 1e-4
 
 
@@ -194,6 +197,8 @@ def test_a_table_s_deep_head_is_one_onnx_graph(tmp_path):
     rows = frame[frame["part"] == "test"]
     assert list(model.predict(rows)) == [model.classes[code] for code in codes]
     for name in ("onnx", "torch-export"):
+        if name == "torch-export" and Version(torch.__version__) < Version("2.7"):
+            continue  # refused, since it writes pickles: see test_export
         assert export(model, rows, name, tmp_path / f"model{FORMATS[name]}").difference < 1e-5
     again = eh.load(model.save(tmp_path / "model"))
     assert list(again.predict(rows)) == list(model.predict(rows))

@@ -261,7 +261,7 @@ TYPES = {
     "int8": (arrow.int8(), st.integers(-128, 127), str),
     "int64": (arrow.int64(), st.integers(-(2**63), 2**63 - 1), str),
     "uint64": (arrow.uint64(), st.integers(0, 2**64 - 1), str),
-    "float16": (arrow.float16(), st.integers(-2048, 2048).map(float), lambda v: str(int(v))),
+    "float16": (arrow.float16(), st.integers(-2048, 2048).map(np.float16), lambda v: str(int(v))),
     "float32": (arrow.float32(), st.integers(-(2**24), 2**24).map(float), lambda v: str(int(v))),
     "float64": (arrow.float64(), WHOLE.map(float), lambda v: str(int(v))),
     "decimal": (arrow.decimal128(12, 2), WHOLE.map(lambda v: Decimal(v // 100)), str),

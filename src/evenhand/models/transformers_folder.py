@@ -40,6 +40,10 @@ def encoder_folder(folder: str | Path) -> Path:
     return own if own.is_dir() else Path(folder)
 
 
+MISMATCHED = ("ignore_mismatched_sizes", "size mismatch for")
+"""What transformers says of weights that do not fit; older versions pass torch's words on."""
+
+
 def safe_options(where: str) -> dict[str, Any]:
     """No code that a model brings is run, and a local folder asks nothing of the network."""
     return {"trust_remote_code": False, "local_files_only": Path(where).is_dir()}
@@ -60,7 +64,7 @@ def from_folder(auto: Any, where: str, options: dict[str, Any]) -> tuple[Any, li
                 where, output_loading_info=True, **safe_options(where), **options
             )
     except Exception as error:  # a damaged configuration may raise anything in the library
-        if "ignore_mismatched_sizes" in str(error):
+        if any(words in str(error) for words in MISMATCHED):
             raise InputError(
                 f"the weights in {where} have other shapes than its config.json says: its number "
                 "of labels (id2label), or a size, is another model's"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
@@ -211,4 +212,10 @@ def _typed(column: Any, missing: Missing, name: str, label: str, comma: bool) ->
     if compute.any(compute.match_substring_regex(present, CODE)).as_py():
         return texts  # 02139 may be a code, whose zeros a number loses: see ``tell``
     numbers = pd.to_numeric(texts, errors="coerce")
-    return numbers.astype(float) if numbers.dtype == object else numbers
+    if numbers.dtype == object:
+        return numbers.astype(float)
+    if numbers.dtype == float:
+        with suppress(arrow.ArrowInvalid):  # of "+1"
+            # pandas below 3 reads the last digits of very small and large numbers wrong
+            return present.cast(arrow.float64()).to_pandas().rename(texts.name)
+    return numbers
