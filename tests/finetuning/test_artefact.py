@@ -86,6 +86,7 @@ def test_columns_may_come_in_any_order_with_others_beside_them(run):
     shuffled = frame[sorted(frame.columns, reverse=True)].assign(more=1)
     assert model.predict(shuffled).tolist() == expected.tolist()
     assert model.predict(frame.to_dict("records")).tolist() == expected.tolist()
+    # not to_dict("list"): pandas 2.2.0 makes whole numbers of dates in it
     lists = {
         name: frame[name].tolist() for name in frame
     }  # old pandas makes whole numbers of dates
