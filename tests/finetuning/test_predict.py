@@ -84,7 +84,7 @@ def test_a_row_that_cannot_be_read_is_empty_and_none_is_shifted(run, tmp_path):
 def test_lines_that_do_not_fit_keep_their_place_over_many_blocks(run, tmp_path, monkeypatch):
     from evenhand.tasks import csv_tables
 
-    monkeypatch.setattr(csv_tables, "BLOCK", 1000)
+    monkeypatch.setattr(csv_tables, "LONGEST", 1000)
     lines = new_rows().to_csv(index=False).splitlines()
     bad = [0, 1, 7, 50, 51, 52, 120, 198, 199]
     for row in bad:
@@ -102,7 +102,7 @@ def test_an_export_is_checked_on_rows_of_many_blocks(run, tmp_path, monkeypatch)
     from evenhand.finetuning.predict import first_rows
     from evenhand.tasks import csv_tables
 
-    monkeypatch.setattr(csv_tables, "BLOCK", 1000)
+    monkeypatch.setattr(csv_tables, "LONGEST", 1000)
     lines = new_rows().to_csv(index=False).splitlines()
     lines[3] += ",more"
     (tmp_path / "new.csv").write_text("\n".join(lines) + "\n")

@@ -136,3 +136,18 @@ def test_bytes_that_are_no_characters_are_found_where_they_are_read(row, bad):
     with pytest.raises(InputError, match=rf"not utf-8: byte \d+ \(line {row + 2}\)"):
         read_frame(data, columns=["p"])
     assert read_frame(data, columns=["g"])[0]["g"].tolist() == ["é"] * 40
+
+
+@pytest.mark.parametrize("quoted", [False, True])
+def test_a_line_longer_than_a_block_is_a_row_as_any_other(quoted):
+    lines = ["y,p,g", *["1,0,u"] * 400_000]
+    cell = "x\n" * 1_500_000 if quoted else "x" * 3_000_000
+    lines[7], lines[300_000] = "1,0", f'0,"{cell}",v'
+    frame, notes, _ = read_frame("\n".join(lines).encode(), name="t", texts=("y", "p", "g"))
+    assert notes == ("t: 1 lines with fewer fields than the 3 columns left out",)
+    assert len(frame) == 399_999
+    assert frame.index[frame["g"] == "v"].tolist() == [299_998]
+    assert frame["p"].str.len().max() == 3_000_000
+    lines[300_000] = f'0,"{cell * 7}",v'
+    with pytest.raises(InputError, match="longer than 8 MB"):
+        read_frame("\n".join(lines).encode(), name="t")

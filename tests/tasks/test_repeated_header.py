@@ -14,6 +14,7 @@ from evenhand.tasks.encoded_columns import CategoryColumn
 from evenhand.tasks.open_table import open_table
 from evenhand.tasks.raw_batches import raw_batches
 from evenhand.tasks.read_table import read_frame
+from evenhand.tasks.repeated_header import HeaderLook
 from evenhand.tasks.table_encoder import TableEncoder
 
 HEADER = ("y", "p", "g")
@@ -102,3 +103,22 @@ def test_a_file_of_headers_has_no_rows(tmp_path):
     Path(tmp_path / "only.csv").write_bytes(glued([[], []]))
     with pytest.raises(ValueError, match="a header and no rows"):
         read_frame(tmp_path / "only.csv")
+
+
+@given(
+    st.lists(st.sampled_from(["age,sex", "sex", "3,F", ' "age" ,sex', "age", "", "x,age,sex"])),
+    st.integers(0, 2),
+    st.integers(1, 30),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+)
+def test_a_header_that_comes_again_is_seen_whatever_parts_are_read(lines, lead, size, end):
+    text = end.join([*["about"] * lead, "age,sex", *lines]).encode()
+    look = HeaderLook(("age", "sex"), ",", lead)
+    first = text.index(b"sex") + 3  # the lines before the rows come in one part
+    look.at(text[:first])
+    for at in range(first, len(text), size):
+        look.at(text[at : at + size])
+    again = {line.replace('"', "").replace(" ", "") for line in lines} & {"age,sex"}
+    assert look.seen or not again
+    if end != "\r" and not any("age,sex" in line.replace('"', "") for line in lines):
+        assert look.seen == bool(again)

@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from evenhand._base.text import listed, number, visible
 from evenhand.criteria import Criterion
@@ -17,6 +16,8 @@ from evenhand.metrics.intervals import Interval
 from evenhand.metrics.undefined import why_undefined
 
 if TYPE_CHECKING:
+    import pandas as pd
+
     from evenhand.auditing.result import Audit
     from evenhand.metrics.counts import Counts
 
@@ -82,6 +83,8 @@ def _gap(counts: Counts, criterion: Criterion) -> Interval:
 
 def frame(changes: Sequence[Difference]) -> pd.DataFrame:
     """The differences as a table."""
+    import pandas as pd
+
     rows: list[dict[str, Any]] = [
         {
             "attribute": each.attribute,

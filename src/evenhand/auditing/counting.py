@@ -11,7 +11,8 @@ import numpy.typing as npt
 from evenhand._base.text import visible
 from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.row_weights import weight_of
-from evenhand.auditing.tables.by_batches import not_a_number
+from evenhand.auditing.tables.answers import encoded, floats
+from evenhand.auditing.tables.batch_values import not_a_number
 from evenhand.auditing.tables.relation import FLOATS, TEXT, Relation
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
@@ -111,31 +112,31 @@ def count(table: Relation, asked: AuditRequest) -> Cells:
         raise InputError(f"{table.label} has a header and no rows")
     codes, names = {}, {}
     for at, column in enumerate(keys):
-        encoded = answer.column(f"k{at}").combine_chunks().dictionary_encode()
-        _check_values(len(encoded.dictionary), 10 * MOST_VALUES, column, asked)
-        codes[column], names[column] = _coded(encoded, missing)
+        found, values = encoded(answer.column(f"k{at}"), MISSING)
+        _check_values(len(values), 10 * MOST_VALUES, column, asked)
+        codes[column], names[column] = _coded(found, values, missing)
         _check_values(len(names[column]), MOST_VALUES, column, asked)
     if answer.num_rows > MOST_ENTRIES:
         raise InputError(
             f"{table.label} holds more than {MOST_ENTRIES:,} combinations of groups, labels and "
             "decisions: join groups or classes first"
         )
-    rows = _numbers(answer.column("n")).astype(np.int64)
+    rows = floats(answer.column("n")).astype(np.int64)
     nothing = np.zeros(len(rows))
     weights = (None, None) if weight is None else weight.checked(answer, table.label)
     if score is None:
         none = nothing.astype(np.int64)
         return Cells(names, codes, rows, nothing.astype(bool), nothing, none, *weights)
-    _check_numbers(answer, missing, asked, table)
+    _checkfloats(answer, missing, asked, table)
     if asked.prediction is None:
-        codes[MADE] = _numbers(answer.column("decided")).astype(np.int64)
+        codes[MADE] = floats(answer.column("decided")).astype(np.int64)
     return Cells(
         names,
         codes,
         rows,
-        _numbers(answer.column("absent")).astype(bool),
-        np.nan_to_num(_numbers(answer.column("total"))),
-        _numbers(answer.column("beyond")).astype(np.int64),
+        floats(answer.column("absent")).astype(bool),
+        np.nan_to_num(floats(answer.column("total"))),
+        floats(answer.column("beyond")).astype(np.int64),
         *weights,
     )
 
@@ -172,15 +173,14 @@ def count_scores(table: Relation, asked: AuditRequest, cells: Cells) -> Scores:
         raise InputError(f"{table.label} has too many groups and labels to rank scores in each")
     codes = {}
     for at, column in enumerate(keys):
-        encoded = answer.column(f"k{at}").combine_chunks().dictionary_encode()
-        found, words = _coded(encoded, missing)
+        found, words = _coded(*encoded(answer.column(f"k{at}"), MISSING), missing)
         place = {word: code for code, word in enumerate(cells.names[column])}
         codes[column] = np.array([*(place[word] for word in words), MISSING])[found]
-    order = np.argsort(_numbers(answer.column("s")), kind="stable")
-    rows = _numbers(answer.column("n"))
+    values, rows = floats(answer.column("s")), floats(answer.column("n"))
+    order = np.argsort(values, kind="stable")
     return Scores(
         {column: found[order] for column, found in codes.items()},
-        _numbers(answer.column("s"))[order],
+        values[order],
         (rows if weight is not None else rows.astype(np.int64))[order],
         exact=key is score.value,
     )
@@ -238,18 +238,13 @@ def _keys(asked: AuditRequest) -> list[str]:
     return list(dict.fromkeys(column for column in every if column is not None))
 
 
-def _coded(encoded: Any, missing: Missing) -> tuple[Ints, list[str]]:
+def _coded(codes: Ints, values: Any, missing: Missing) -> tuple[Ints, list[str]]:
     """(n,) codes and the names of the values they stand for; -1 where there is none."""
-    codes = encoded.indices.fill_null(MISSING).to_numpy(zero_copy_only=False).astype(np.int64)
-    named = [missing.name(value) for value in encoded.dictionary.to_pylist()]
+    named = [missing.name(value) for value in values.to_pylist()]
     words = list(dict.fromkeys(one for one in named if one is not None))
     place = {one: at for at, one in enumerate(words)}
     known = np.array([*(MISSING if one is None else place[one] for one in named), MISSING])
     return known[codes], words
-
-
-def _numbers(column: Any) -> Floats:
-    return np.asarray(column.to_numpy(), dtype=np.float64)
 
 
 def _check_values(found: int, most: int, column: str, asked: AuditRequest) -> None:
@@ -264,7 +259,7 @@ def _check_values(found: int, most: int, column: str, asked: AuditRequest) -> No
     )
 
 
-def _check_numbers(answer: Any, missing: Missing, asked: AuditRequest, table: Relation) -> None:
+def _checkfloats(answer: Any, missing: Missing, asked: AuditRequest, table: Relation) -> None:
     """Refuse texts of the score column that are neither numbers nor missing."""
     for text in answer.column("stray").unique().to_pylist():
         if missing.name(text) is not None:

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from evenhand._base.names import CROSSED
 from evenhand._base.text import listed, visible
@@ -16,6 +15,9 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.intervals import rate_interval, ratio_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def reference_of(counts: Counts, references: Sequence[str]) -> int | None:
@@ -59,6 +61,15 @@ def check_references(counted: Sequence[Counts], references: Sequence[str]) -> No
 def ratios(
     counts: Counts, hits: npt.NDArray[Any], name: str, reference: int | None
 ) -> pd.DataFrame:
+    """The columns of :func:`ratio_columns` as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(ratio_columns(counts, hits, name, reference))
+
+
+def ratio_columns(
+    counts: Counts, hits: npt.NDArray[Any], name: str, reference: int | None
+) -> dict[str, Any]:
     """The rate of every group and its ratio to the reference's, with 95 % intervals.
 
     Args:
@@ -83,16 +94,14 @@ def ratios(
         base = float(hits[reference]), float(rows[reference])
         ratio_low, ratio_high = ratio_interval(hits, rows, over=base)
         ratio_low[reference] = ratio_high[reference] = 1.0
-    return pd.DataFrame(
-        {
-            "group": counts.group_names,
-            "rows": rows,
-            name: hits,
-            "rate": rate,
-            "low": low,
-            "high": high,
-            "impact_ratio": ratio,
-            "ratio_low": ratio_low,
-            "ratio_high": ratio_high,
-        }
-    )
+    return {
+        "group": counts.group_names,
+        "rows": rows,
+        name: hits,
+        "rate": rate,
+        "low": low,
+        "high": high,
+        "impact_ratio": ratio,
+        "ratio_low": ratio_low,
+        "ratio_high": ratio_high,
+    }

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pandas as pd
 
 from evenhand._base.paths import path_of
 from evenhand._base.text import plural
@@ -16,7 +15,7 @@ from evenhand.auditing import against, gate, sentences
 from evenhand.auditing.against import Difference
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.page.about import About
-from evenhand.auditing.ratios import check_references, ratios, reference_of
+from evenhand.auditing.ratios import check_references, ratio_columns, ratios, reference_of
 from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.metrics.counts import Counts
@@ -27,6 +26,9 @@ from evenhand.report.group_table import group_table
 from evenhand.report.people import enough_rows
 from evenhand.report.record import Record, Run, now
 from evenhand.report.setting import Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 METHOD = "audited decisions"
 
@@ -129,8 +131,14 @@ class Audit:
 
     def ratios(self, part: Grouping) -> pd.DataFrame:
         """How often each group was decided positive, and its ratio to the reference's."""
+        import pandas as pd
+
+        return pd.DataFrame(self.ratio_columns(part))
+
+    def ratio_columns(self, part: Grouping) -> dict[str, Any]:
+        """The columns of :meth:`ratios`."""
         hits = part.counts.table[..., 1].sum(axis=1)
-        return ratios(part.counts, hits, "selected", self._reference(part.counts))
+        return ratio_columns(part.counts, hits, "selected", self._reference(part.counts))
 
     def _reference(self, counts: Counts) -> int | None:
         return reference_of(counts, self.request.reference)
@@ -213,6 +221,8 @@ class Audit:
 
         ``few_rows``: a group has too few rows for its rates to be more than rough.
         """
+        import pandas as pd
+
         frames = []
         for part in self.shown:
             frame = group_table(part.counts, part.values)

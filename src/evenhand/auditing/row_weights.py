@@ -10,6 +10,7 @@ import numpy as np
 from evenhand._base.arrays import Float64
 from evenhand._base.text import visible
 from evenhand.auditing.request import AuditRequest
+from evenhand.auditing.tables.answers import floats
 from evenhand.auditing.tables.relation import Relation
 from evenhand.errors import InputError
 
@@ -56,7 +57,7 @@ class RowWeight:
         """
 
         def of(name: str) -> Float64:
-            return np.nan_to_num(np.asarray(answer.column(name).to_numpy(), dtype=np.float64))
+            return np.nan_to_num(floats(answer.column(name)))
 
         rows = int(of("n").sum())
         for word in self.wrong:

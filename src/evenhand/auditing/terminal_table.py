@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -16,7 +16,7 @@ from evenhand.auditing.sentences import small
 from evenhand.criteria import Criterion
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.undefined import partial_gap, why_undefined
-from evenhand.report.group_table import group_table
+from evenhand.report.group_table import group_columns
 from evenhand.report.people import enough_rows
 
 if TYPE_CHECKING:
@@ -87,35 +87,39 @@ def as_text(audit: Audit, *, color: bool = False) -> str:
 
 
 def _groups(part: Grouping, few: npt.NDArray[np.bool_]) -> list[str]:
-    frame = group_table(part.counts, part.values)
-    many = frame["class"].nunique() > 1
+    table = group_columns(part.counts, part.values)
+    many = len(set(table["class"])) > 1
     rough = dict(zip(part.counts.group_names, few, strict=True))
-    name = frame["group"].map(lambda group: MARK * int(rough[group]) + visible(group))
-    if many:
-        name = name + " · " + frame["class"].map(visible)
-    shown = [(column, head) for column, head in SHOWN.items() if column in frame]
-    return _table(frame, name.tolist(), shown)
+    names = [
+        MARK * int(rough[group]) + visible(group) + (f" · {visible(one)}" if many else "")
+        for group, one in zip(table["group"], table["class"], strict=True)
+    ]
+    shown = [(column, head) for column, head in SHOWN.items() if column in table]
+    return _table(table, names, shown)
 
 
 def _ratios(audit: Audit, part: Grouping, few: npt.NDArray[np.bool_]) -> list[str]:
     """How many of each group were decided positive, and what share that is of the reference's."""
-    frame = audit.ratios(part)
+    table = audit.ratio_columns(part)
     shown = [("rate", "select"), ("low", "from"), ("high", "to"), ("impact_ratio", "ratio")]
     shown += [("ratio_low", "from"), ("ratio_high", "to")]
-    names = [MARK * int(rough) + visible(g) for g, rough in zip(frame["group"], few, strict=True)]
-    return _table(frame, names, shown)
+    names = [MARK * int(rough) + visible(g) for g, rough in zip(table["group"], few, strict=True)]
+    return _table(table, names, shown)
 
 
-def _table(frame: pd.DataFrame, names: list[str], shown: list[tuple[str, str]]) -> list[str]:
+def _table(
+    table: Mapping[str, Sequence[Any]], names: list[str], shown: list[tuple[str, str]]
+) -> list[str]:
     room = WIDTH - 11 - 7 * len(shown)
     width = min(room, max([5, *(columns(text) for text in names)]))
     heads = [fitted("rows", 10, right=True), *(fitted(h, 7, right=True) for _, h in shown)]
     lines = [fitted("group", width) + "".join(heads)]
-    for (_, row), name in list(zip(frame.iterrows(), names, strict=True))[:MOST_LINES]:
-        cells = [f"{int(row['rows']):>10,}", *(f"{number(row[c]):>7}" for c, _ in shown)]
+    for at, name in enumerate(names[:MOST_LINES]):
+        cells = [f"{int(table['rows'][at]):>10,}"]
+        cells += [f"{number(table[column][at]):>7}" for column, _ in shown]
         lines.append(fitted(name, width) + "".join(cells))
-    if len(frame) > MOST_LINES:
-        lines.append(f"… and {plural(len(frame) - MOST_LINES, 'row')} more (--output, --json)")
+    if len(names) > MOST_LINES:
+        lines.append(f"… and {plural(len(names) - MOST_LINES, 'row')} more (--output, --json)")
     return lines
 
 

@@ -42,7 +42,6 @@ def audit(
     """
     from evenhand._base.run_folder import run_folder
     from evenhand.auditing.run import audit_of
-    from evenhand.auditing.terminal_table import as_text
 
     try:
         asked = AuditRequest.of(file=file, **given)
@@ -59,6 +58,8 @@ def audit(
 
         typer.echo(to_json(result.to_run()), nl=False)
     elif not quiet:
+        from evenhand.auditing.terminal_table import as_text
+
         typer.echo(as_text(result, color=sys.stdout.isatty()))
         if paths:
             say(f"\nWritten to {output}: {', '.join(paths)}")

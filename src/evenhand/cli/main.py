@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from evenhand.cli.audit import audit
-from evenhand.cli.cache import app as cache_app
-from evenhand.cli.compare import compare
-from evenhand.cli.export import export
-from evenhand.cli.finetune import finetune
-from evenhand.cli.init import init
 from evenhand.cli.once import OnceCommand
-from evenhand.cli.paper import paper
-from evenhand.cli.plan import plan
-from evenhand.cli.predict import predict
-from evenhand.cli.rerun import rerun
-from evenhand.cli.study import app as study_app
-from evenhand.cli.sweep import sweep
 from evenhand.cli.terminal import say
-from evenhand.cli.watch import watch
 from evenhand.errors import EvenhandError
 
+COMMANDS = (
+    *("finetune", "predict", "export", "compare", "sweep", "plan"),
+    *("audit", "watch", "init", "paper", "rerun"),
+)
+GROUPS = ("cache", "study")
+"""Commands that have commands of their own."""
 BAD_INPUT, INTERRUPTED = 2, 130
 INTERRUPTION = "interrupted; what was finished is kept, and the same command goes on from there"
-
-app = typer.Typer(
-    help="Fine-tune a pre-trained model so that its decisions fall evenly on groups.",
-    no_args_is_help=True,
-    pretty_exceptions_enable=False,
-    context_settings={"help_option_names": ["-h", "--help"]},
-)
-app.add_typer(cache_app, name="cache")
-app.add_typer(study_app, name="study")
 
 
 def _version(asked: bool) -> None:
@@ -46,7 +32,6 @@ def _version(asked: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
 def _root(
     context: typer.Context,
     verbose: Annotated[
@@ -65,12 +50,28 @@ def _root(
         follow(context, verbose=verbose, log_json=log_json)
 
 
-COMMANDS = (
-    *(finetune, predict, export, compare, sweep, plan),
-    *(audit, watch, init, paper, rerun),
-)
-for command in COMMANDS:
-    app.command(cls=OnceCommand)(command)
+def app_of(names: Iterable[str]) -> typer.Typer:
+    """The command line of some commands; only their modules are loaded."""
+    made = typer.Typer(
+        help="Fine-tune a pre-trained model so that its decisions fall evenly on groups.",
+        no_args_is_help=True,
+        pretty_exceptions_enable=False,
+        context_settings={"help_option_names": ["-h", "--help"]},
+    )
+    made.callback()(_root)
+    for name in names:
+        home = import_module(f"evenhand.cli.{name}")
+        if name in GROUPS:
+            made.add_typer(home.app, name=name)
+        else:
+            made.command(cls=OnceCommand)(getattr(home, name))
+    return made
+
+
+def __getattr__(name: str) -> typer.Typer:
+    if name != "app":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return app_of((*COMMANDS, *GROUPS))
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -78,7 +79,10 @@ def main(arguments: list[str] | None = None) -> None:
 
     Exit codes: 0 done, 1 a check that was asked for failed, 2 bad usage or input, 130 interrupted.
     """
-    command: Any = typer.main.get_command(app)
+    given = sys.argv[1:] if arguments is None else arguments
+    every = (*COMMANDS, *GROUPS)
+    asked = given[:1] if given and given[0] in every else every
+    command: Any = typer.main.get_command(app_of(asked))
     try:
         sys.exit(command.main(args=arguments, prog_name="evenhand", standalone_mode=True))
     except SystemExit as done:  # typer turns ctrl-C into this code, without a word

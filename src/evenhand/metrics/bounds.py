@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import chdtri, ndtri
 
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.estimates import pairs, parts, rate_rows
+from evenhand.metrics.normal import normal_inverse
 from evenhand.metrics.rates import Array, worst
 
 ROWS_PER_FEATURE = 100
@@ -46,7 +46,7 @@ def critical_value(
     if not 0.5 < confidence < 1:
         raise InputError(f"confidence must lie in (0.5, 1), found {confidence}")
     short = rows < ROWS_PER_FEATURE * features or (smallest is not None and smallest < SMALL_CELL)
-    return float(ndtri((1 + confidence) / 2 if short else confidence))
+    return normal_inverse((1 + confidence) / 2 if short else confidence)
 
 
 def upper_bound(
@@ -111,6 +111,8 @@ def may_be_noise(
         >>> eh.metrics.may_be_noise(table, "demographic_parity")
         False
     """
+    from scipy.special import chdtri
+
     if not Criterion.parse(criterion).evens:
         return False
     differences, variances = pairs(table, criterion, min_rows)

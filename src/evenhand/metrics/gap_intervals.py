@@ -7,7 +7,6 @@ from math import comb
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr, ndtri
 
 from evenhand._base.arrays import Table
 from evenhand.criteria import Criterion
@@ -22,6 +21,7 @@ from evenhand.metrics.intervals import (
     rate_interval,
 )
 from evenhand.metrics.largest_gap import PValue, largest, span, views
+from evenhand.metrics.normal import normal_cdf, normal_inverse
 from evenhand.metrics.own_measures import own_interval
 from evenhand.metrics.rates import Array, criterion_rates, gap
 from evenhand.metrics.worst_interval import worst_interval
@@ -162,8 +162,9 @@ def _folded(signed: Array, level: float) -> PValue:
         def of_one(gaps: Array) -> Array:
             scale = np.where(gaps < size, inwards, outwards)
             centre, beyond = gaps / scale, np.abs(size - gaps) / scale
-            inside = ndtr(beyond) - ndtr(-2 * centre - beyond)
-            inside -= np.where(beyond <= centre, ndtr(-beyond) - ndtr(beyond - 2 * centre), 0)
+            inside = normal_cdf(beyond) - normal_cdf(-2 * centre - beyond)
+            near = normal_cdf(-beyond) - normal_cdf(beyond - 2 * centre)
+            inside -= np.where(beyond <= centre, near, 0)
             p: Array = 1 - inside
             return p
 
@@ -209,8 +210,8 @@ def _normals() -> Array:
     pascal = np.array([[comb(column, row) % 2 for row in range(10)] for column in range(10)])
     halves = 0.5 ** np.arange(1, 11)
     uniform = np.stack([bits @ halves, (bits @ pascal % 2) @ halves], axis=1)
-    drawn: Array = ndtri(uniform + 0.5 / POINTS)
-    return drawn
+    inside = (uniform + 0.5 / POINTS).ravel().tolist()
+    return np.array([normal_inverse(point) for point in inside]).reshape(uniform.shape)
 
 
 def _accepted(p_value: PValue, estimate: float, limit: float, alpha: float) -> tuple[float, float]:

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri
 
 from evenhand._base.arrays import Table
 from evenhand.errors import InputError
 from evenhand.metrics.counts import Counts
+from evenhand.metrics.normal import normal_inverse
 from evenhand.metrics.rates import Array, ErrorMetric, error_metric
 
 
@@ -235,7 +235,7 @@ def normal_quantile(level: float) -> float:
     """
     if not LEAST_LEVEL <= level < 1:
         raise InputError(f"the level of an interval lies between 0 and 1, found {level}")
-    return float(ndtri((1 + level) / 2))
+    return normal_inverse((1 + level) / 2)
 
 
 def resampled(table: Table, replicates: int, seed: int, smooth: float = 0.0) -> Array:

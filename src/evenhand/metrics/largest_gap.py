@@ -30,15 +30,37 @@ def largest(table: Table, criterion: Criterion, seed: int, replicates: int) -> P
         if not np.isnan(weight).all():  # as it is where no group has a whole row to draw
             apart[np.unravel_index(np.nanargmin(weight), weight.shape)] = 1.0
 
+    ranged = _Ranges(noise)
+
     def of_largest(gaps: Array) -> Array:
-        p = np.empty(len(gaps))
+        widths, p = gaps[:, None, None], np.empty(len(gaps))
+        places = np.where(widths < observed, squeezed(values, weight, widths), apart * widths)
         for i, true in enumerate(gaps):
-            places = squeezed(values, weight, float(true)) if true < observed else apart * true
-            drawn = span(places + noise)
+            drawn = ranged.about(places[i])
             p[i] = (np.abs(drawn - true) >= abs(observed - true)).mean()
         return p
 
     return of_largest
+
+
+class _Ranges:
+    """The largest ranges over groups of drawn noise about some places: ``span(places + noise)``.
+
+    Args:
+        noise: (B, M, G).
+    """
+
+    def __init__(self, noise: Array) -> None:
+        self._noise = np.ascontiguousarray(noise.transpose(1, 2, 0))  # ranges are along long rows
+        self._whole = not np.isnan(noise).any()
+
+    def about(self, places: Array) -> Array:
+        """(B,) of (M, G) places."""
+        drawn = places[..., None] + self._noise
+        if not self._whole or np.isnan(places).any():
+            return span(drawn.transpose(2, 0, 1))
+        ranges: Array = (drawn.max(axis=1) - drawn.min(axis=1)).max(axis=0)
+        return ranges
 
 
 def mean(values: Array, axis: int) -> Array:
@@ -49,20 +71,22 @@ def mean(values: Array, axis: int) -> Array:
     return np.divide(total, rows, out=np.full(total.shape, np.nan), where=rows > 0)
 
 
-def squeezed(values: Array, weight: Array, width: float) -> Array:
+def squeezed(values: Array, weight: Array, width: float | Array) -> Array:
     """(M, G) values moved as little as it takes for each row to span at most ``width``.
+
+    Of (T, 1, 1) widths, (T, M, G): the values moved for each.
 
     Values within one standard error of an end are put there: groups that share the extreme make
     the largest gap look larger than it is, and the estimates hide that they share it.
     """
     weight = np.where(np.isnan(values), 0, weight)
     filled = np.nan_to_num(np.where(np.isnan(values), mean(values, 1), values))
-    low = filled.min(axis=1, keepdims=True)
-    high = np.maximum(filled.max(axis=1, keepdims=True) - width, low)
+    low = filled.min(axis=-1, keepdims=True)
+    high = np.maximum(filled.max(axis=-1, keepdims=True) - width, low)
     for _ in range(25):
         start = (low + high) / 2
-        below = (weight * np.maximum(start - filled, 0)).sum(axis=1, keepdims=True)
-        above = (weight * np.maximum(filled - start - width, 0)).sum(axis=1, keepdims=True)
+        below = (weight * np.maximum(start - filled, 0)).sum(axis=-1, keepdims=True)
+        above = (weight * np.maximum(filled - start - width, 0)).sum(axis=-1, keepdims=True)
         low, high = np.where(below < above, start, low), np.where(below < above, high, start)
     squeezed = np.clip(filled, start, start + width)
     end = np.where(squeezed - start < width / 2, start, start + width)

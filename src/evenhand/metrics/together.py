@@ -18,12 +18,12 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtr
 
 from evenhand._base.arrays import Float64
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.bounds import highest_z
+from evenhand.metrics.normal import normal_cdf
 
 
 def each_confidence(together: float, number: int) -> float:
@@ -69,7 +69,7 @@ def kept_p_value(
         >>> round(kept_p_value(table, "demographic_parity", 0.25), 3)
         0.022
     """
-    return float(ndtr(-highest_z(table, criterion, limit, min_rows)))
+    return float(normal_cdf(-highest_z(table, criterion, limit, min_rows)))
 
 
 def holm(p_values: Sequence[float] | npt.NDArray[Any]) -> Float64:

@@ -8,15 +8,17 @@ they depend on each other.
 from __future__ import annotations
 
 from itertools import combinations
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.intervals import difference_interval, ratio_interval
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 LEVEL = 0.95
 Hits = tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]
@@ -92,6 +94,8 @@ def _family(counts: Counts, pairs: list[tuple[int, int]], level: float) -> Famil
                 | {"group": counts.group_names[one], "reference": counts.group_names[other]}
                 | _compared((hits[one], rows[one]), (hits[other], rows[other]), each)
             )
+    import pandas as pd
+
     return Family(pd.DataFrame(found), number)
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from evenhand.criteria import Criterion
 from evenhand.groups import UNKNOWN
@@ -15,11 +15,23 @@ from evenhand.metrics.intervals import rate_interval
 from evenhand.metrics.rates import criterion_rates
 from evenhand.report.record import Record, Run
 
+if TYPE_CHECKING:
+    import pandas as pd
+
 WITHOUT_LABELS = ("group", "class", "rows", "selection_rate")
 RATES = ("base_rate", "selection_rate", "tpr", "fpr", "precision", "accuracy")
 
 
 def group_table(counts: Counts, values: dict[str, npt.NDArray[Any]] | None = None) -> pd.DataFrame:
+    """The columns of :func:`group_columns` as a table."""
+    import pandas as pd
+
+    return pd.DataFrame(group_columns(counts, values))
+
+
+def group_columns(
+    counts: Counts, values: dict[str, npt.NDArray[Any]] | None = None
+) -> dict[str, Any]:
     """One row a group (and class, if there are more than two) of every rate and its 95 % interval.
 
     Args:
@@ -50,7 +62,7 @@ def group_table(counts: Counts, values: dict[str, npt.NDArray[Any]] | None = Non
             "accuracy": (np.trace(table, axis1=1, axis2=2), rows),
         }
         columns: dict[str, Any] = {
-            "group": counts.group_names,
+            "group": list(counts.group_names),
             "class": [counts.class_names[k]] * len(rows),
             "rows": _whole(rows),
             "positives": _whole(positives),
@@ -63,8 +75,15 @@ def group_table(counts: Counts, values: dict[str, npt.NDArray[Any]] | None = Non
         if not counts.labelled:
             columns = {k: v for k, v in columns.items() if k.startswith(WITHOUT_LABELS)}
         columns |= values or {}
-        parts.append(pd.DataFrame(columns))
-    return pd.concat(parts, ignore_index=True)
+        parts.append(columns)
+    return {name: _joined([part[name] for part in parts]) for name in parts[0]}
+
+
+def _joined(columns: Sequence[Any]) -> Any:
+    """One column after the other."""
+    if isinstance(columns[0], list):
+        return [value for column in columns for value in column]
+    return np.concatenate(columns)
 
 
 def _whole(rows: npt.NDArray[np.float64]) -> npt.NDArray[np.int64]:

@@ -8,16 +8,18 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import accuracy, f1_error, gap
 from evenhand.report.setting import Setting
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 RESULT_COLUMNS = (
     "task",
@@ -190,4 +192,6 @@ class Run:
 
 def results_frame(records: Iterable[Record]) -> pd.DataFrame:
     """The records as the table of results.csv."""
+    import pandas as pd
+
     return pd.DataFrame([record.row() for record in records], columns=list(RESULT_COLUMNS))

@@ -75,12 +75,16 @@ class Remembering(io.RawIOBase):
 class Readable(io.RawIOBase):
     """UTF-8 in which U+FFFD stands for the bytes that are none, so that Arrow can parse around it.
 
+    Args:
+        stream: of bytes.
+        look: is shown all of them.
+
     Attributes:
         replaced: there were such bytes in what was read so far.
     """
 
-    def __init__(self, stream: io.RawIOBase) -> None:
-        self._file, self.replaced = stream, False
+    def __init__(self, stream: io.RawIOBase, look: Callable[[bytes], None]) -> None:
+        self._file, self._look, self.replaced = stream, look, False
         self._left = self._begun = b""
 
     def readable(self) -> bool:
@@ -90,10 +94,12 @@ class Readable(io.RawIOBase):
     def readinto(self, buffer: Any) -> int:
         """Fill ``buffer`` with what comes next, and say how much that is; 0 at the end."""
         while not self._left:
-            part = self._file.read(len(buffer))
-            if not part and not self._begun:
-                return 0
-            self._left = self._whole(self._begun + (part or b""), final=not part)
+            count = self._file.readinto(buffer) or 0
+            part = bytes(memoryview(buffer)[:count])
+            self._look(part)
+            if not self._begun and part.isascii():  # as most are: quicker than decoding them
+                return count
+            self._left = self._whole(self._begun + part, final=not part)
         count = min(len(buffer), len(self._left))
         buffer[:count], self._left = self._left[:count], self._left[count:]
         return count

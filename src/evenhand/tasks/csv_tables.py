@@ -14,7 +14,7 @@ import numpy as np
 
 from evenhand.errors import InputError
 from evenhand.tasks.csv_streams import Dialect, Readable, Remembering, Respaced, let_go
-from evenhand.tasks.repeated_header import header_cells, left_out, repeats
+from evenhand.tasks.repeated_header import HeaderLook, header_cells, left_out, repeats
 from evenhand.tasks.table_file import HEAD, Batches, Content, TableFile
 from evenhand.tasks.total_row import without_total
 
@@ -24,8 +24,10 @@ DELIMITERS = ",;\t|"
 MAX_BAD_LINES = 0.05
 
 
-BLOCK = 8 << 20
-"""Bytes parsed at a time; no line may be longer."""
+BLOCK, LONGEST = 1 << 20, 8 << 20
+"""Bytes parsed at a time, and those where a line is longer; no line may be longer than them."""
+BEYOND_BLOCK = "straddl"
+"""Arrow's word for a line that is longer than a block."""
 
 
 def csv_table(content: Content, delimiter: str | None, encoding: str | None) -> TableFile:
@@ -123,14 +125,23 @@ class _Reader:
 
     def __init__(self, content: Content, dialect: Dialect, table: TableFile) -> None:
         self.content, self.dialect, self.table = content, dialect, table
-        self.wide = self.narrow = self.headers = 0
+        self.headers = 0
         self._unfit_lines: list[int] = []
         self._whole: set[int] | None = None
-        self._stream = Remembering(Respaced(content, dialect) if dialect.spaced else content.open())
         self._delimiter = "," if dialect.spaced else dialect.delimiter
         self._encoding = "utf8" if dialect.spaced else dialect.encoding
+        self._begin()
+
+    def _begin(self) -> None:
+        """Open the file at its start."""
+        content, dialect = self.content, self.dialect
+        self.wide = self.narrow = 0
+        self._stream = Remembering(Respaced(content, dialect) if dialect.spaced else content.open())
         utf8 = codecs.lookup(self._encoding).name == "utf-8"
-        self._checked = Readable(self._stream) if utf8 else None
+        self._look = HeaderLook(dialect.header, self._delimiter, dialect.lead)
+        self._checked = Readable(self._stream, self._look.at) if utf8 else None
+        if not utf8 or dialect.spaced or "\ufffd" in "".join(dialect.header):
+            self._look.seen = True  # in the bytes it may be written otherwise
 
     def last_row(self) -> list[str]:
         """The cells of the file's last line, once it is read; none where they do not fit."""
@@ -155,7 +166,7 @@ class _Reader:
 
         rows = 0
         try:
-            for batch in self._parsed(places):
+            for batch in self._rows(places):
                 first, rows = rows, rows + batch.num_rows
                 kept = self._without_headers(batch, places, first)
                 if kept.num_rows:
@@ -167,12 +178,14 @@ class _Reader:
                 raise self._not_of_its_encoding() from error
             raise InputError(
                 f"{self.content.label} cannot be read as CSV: its quotes do not match, or a line "
-                f"is longer than {BLOCK >> 20} MB"
+                f"is longer than {LONGEST >> 20} MB"
             ) from error
         self._judge(rows - self.headers)
 
     def _without_headers(self, batch: Any, places: Sequence[int], first: int) -> Any:
         """The rows that do not repeat the header; ``first`` is the number of the batch's first."""
+        if not self._look.seen:
+            return batch
         cells = header_cells(self.dialect.header)
         found = np.flatnonzero(repeats(batch, [cells[at] for at in places]))
         if len(found) and len(set(places)) < len(cells):
@@ -194,7 +207,7 @@ class _Reader:
             every = range(len(self.dialect.header))
             cells, first, self._whole = header_cells(self.dialect.header), 0, set()
             aside = TableFile(self.content.label, self.dialect.header, lambda _: iter(()))
-            for batch in _Reader(self.content, self.dialect, aside)._parsed(every):
+            for batch in _Reader(self.content, self.dialect, aside)._rows(every):
                 self._whole |= {first + int(at) for at in np.flatnonzero(repeats(batch, cells))}
                 first += batch.num_rows
         return self._whole
@@ -205,7 +218,28 @@ class _Reader:
             row += line <= row
         return row
 
-    def _parsed(self, places: Sequence[int]) -> Batches:
+    def _rows(self, places: Sequence[int]) -> Batches:
+        """Batches of all rows; in larger blocks where a line is longer than one."""
+        import pyarrow as arrow
+
+        rows = 0
+        if self.table.misfits is None:  # lines that do not fit are told once
+            try:
+                for batch in self._parsed(places, BLOCK):
+                    rows += batch.num_rows
+                    yield batch
+                return
+            except arrow.ArrowInvalid as error:
+                if BEYOND_BLOCK not in str(error):
+                    raise
+            self._begin()
+        for batch in self._parsed(places, LONGEST):
+            known = min(rows, batch.num_rows)
+            rows -= known
+            if known < batch.num_rows:
+                yield batch.slice(known)
+
+    def _parsed(self, places: Sequence[int], block: int) -> Batches:
         import pyarrow as arrow
         from pyarrow import csv as arrow_csv
 
@@ -221,7 +255,7 @@ class _Reader:
                     column_names=names,
                     skip_rows=dialect.lead if not dialect.spaced else 0,
                     skip_rows_after_names=1,
-                    block_size=BLOCK,
+                    block_size=block,
                     encoding=self._encoding,
                     use_threads=self.table.misfits is None,  # else no line has a number
                 ),

@@ -35,12 +35,51 @@ def repeats(batch: Any, cells: Sequence[str]) -> npt.NDArray[np.bool_]:
     return found
 
 
-def header_line(header: Sequence[str], mark: str) -> re.Pattern[bytes]:
-    """Finds the end of a line, and one that repeats the header, in the bytes of a CSV in UTF-8."""
-    around = '[ \\t"\ufeff]*'
-    cells = [re.escape(cell).replace('"', '"+') for cell in header_cells(header)]
+class HeaderLook:
+    """Whether the bytes of a CSV in UTF-8 may hold its header again, told while they are read.
+
+    A line that reads as the header is a row or the header; other bytes need no look as rows, which
+    takes as long as parsing them.
+
+    Args:
+        header: the names of the columns.
+        mark: between fields.
+        lead: lines before the header.
+
+    Attributes:
+        seen: there may be such a line in what was read so far.
+    """
+
+    def __init__(self, header: Sequence[str], mark: str, lead: int) -> None:
+        cells = header_cells(header)
+        self._lead, self._begun, self._before, self.seen = lead, False, b"", False
+        self._line = _line_of(cells, mark)
+        words = (word for cell in cells for word in cell.split('"'))
+        self._word = max(words, key=len).encode()  # is looked for far quicker than a whole line
+
+    def at(self, part: bytes) -> None:
+        """Look at what comes next."""
+        if self.seen:
+            return
+        if not self._begun:
+            *lead, part = part.split(b"\n", self._lead)
+            self._begun, self.seen = True, len(lead) < self._lead
+        seam = self._before + part[: len(self._word)]
+        if self._word in part or self._word in seam:
+            self.seen |= self._line.search(self._before + part) is not None
+        self._before = (self._before + part)[-OVERLAP:] if len(part) < OVERLAP else part[-OVERLAP:]
+
+
+OVERLAP = 1 << 16
+"""Bytes of a part that are looked at again with the next: no header is longer."""
+
+
+def _line_of(cells: Sequence[str], mark: str) -> re.Pattern[bytes]:
+    """Finds the end of a line, and cells in one after it."""
+    around = '[ \\t\r\n"\ufeff]*'
+    words = [re.escape(cell).replace('"', '"+') for cell in cells]
     between = f"{around}{re.escape(mark)}{around}"
-    return re.compile(f"\n{around}{between.join(cells)}".encode())
+    return re.compile(f"[\r\n]{around}{between.join(words)}".encode())
 
 
 def left_out(label: str, count: int) -> str:

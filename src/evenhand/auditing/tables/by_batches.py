@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
-
-import numpy as np
 
 from evenhand._base.text import visible
 from evenhand.auditing.request import AuditRequest
+from evenhand.auditing.tables.batch_values import keys_of, numbers_of, texts_of
 from evenhand.auditing.tables.embedded import Embedded
 from evenhand.auditing.tables.joining import (
     FOUND,
@@ -19,11 +19,10 @@ from evenhand.auditing.tables.joining import (
     partners,
     whole,
 )
-from evenhand.auditing.tables.parts import Part, described
+from evenhand.auditing.tables.parts import Part, described_meanwhile
 from evenhand.auditing.tables.relation import Relation, check_columns, quoted
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
-from evenhand.tasks.read_table import plain_values
 from evenhand.tasks.table_file import TableFile
 
 
@@ -35,8 +34,10 @@ def in_batches(
     Raises:
         InputError: a score that is no number, columns of nested values, no rows.
     """
-    engine = Embedded()
     reading = _Reading(parts, wanted, _numbered(wanted, wanted), score, missing)
+    made_from = described_meanwhile(parts)
+    reading.begin()  # Arrow reads on while the engine is loaded
+    engine = Embedded()
     names = ", ".join(map(quoted, reading.names))
     made = f"counted as select {names}, count(*) as n from batches group by all"
     try:
@@ -44,7 +45,7 @@ def in_batches(
     except InputError:
         engine.close()
         raise
-    return _relation(parts, wanted, engine, reading.number)
+    return _relation(parts, wanted, engine, reading.number, made_from)
 
 
 def in_batches_joined(
@@ -79,7 +80,8 @@ def in_batches_joined(
     ]
     found = [f"{FOUND}{at}" for at in range(1, len(tables))]
     kept = ", ".join([*map(quoted, _numbered(wanted, wanted)), *found])
-    engine = Embedded()
+    every = [part for parts in tables for part in parts]
+    made_from, engine = described_meanwhile(every), Embedded()
     try:
         for origin, reading in zip(origins[1:], readings[1:], strict=True):
             _make(engine, f"{origin} as select * from batches", reading)
@@ -87,8 +89,7 @@ def in_batches_joined(
         made = f"counted as select {kept}, count(*) as n from {whole(joined)} group by all"
         _make(engine, made, readings[0])
         number = next((each.number for each in readings if each.number), "")
-        every = [part for parts in tables for part in parts]
-        relation = _relation(every, wanted, engine, number)
+        relation = _relation(every, wanted, engine, number, made_from)
         relation.notes += partners(engine, "counted", "n", labels[1:], on)
     except InputError:
         engine.close()
@@ -105,17 +106,9 @@ def _make(engine: Embedded, made: str, reading: _Reading) -> None:
     """Make a table of the batches of some files."""
     import pyarrow as arrow
 
-    label, batches = reading.parts[0].table.label, reading.batches()
-    first = next(batches, None)
-    if first is None:
-        raise InputError(f"{label} has a header and no rows")
-
-    def every() -> Iterator[Any]:
-        yield first
-        yield from batches
-
+    label, (schema, batches) = reading.parts[0].table.label, reading.begin()
     try:
-        reader = arrow.RecordBatchReader.from_batches(first.schema, every())
+        reader = arrow.RecordBatchReader.from_batches(schema, batches)
         engine.connection.register("batches", reader)
         engine.connection.execute(f"create temp table {made}")
         engine.connection.unregister("batches")
@@ -126,7 +119,11 @@ def _make(engine: Embedded, made: str, reading: _Reading) -> None:
 
 
 def _relation(
-    parts: Sequence[Part], wanted: Sequence[str], engine: Embedded, number: str
+    parts: Sequence[Part],
+    wanted: Sequence[str],
+    engine: Embedded,
+    number: str,
+    made_from: Callable[[], dict[str, Any]],
 ) -> Relation:
     return Relation(
         parts[0].table.label,
@@ -136,7 +133,7 @@ def _relation(
         number,
         weight="n",
         notes=[note for part in parts for note in part.table.notes],
-        made_from=lambda: described(parts),
+        made_from=made_from,
         close=engine.close,
     )
 
@@ -162,6 +159,21 @@ class _Reading:
     keys: int = 0
     number: str = ""
     refused: InputError | None = None
+    _begun: tuple[Any, Iterator[Any]] | None = None
+
+    def begin(self) -> tuple[Any, Iterator[Any]]:
+        """The schema of the batches, and all of them; the first is read.
+
+        Raises:
+            InputError: there is none.
+        """
+        if self._begun is None:
+            batches = self.batches()
+            first = next(batches, None)
+            if first is None:
+                raise InputError(f"{self.parts[0].table.label} has a header and no rows")
+            self._begun = first.schema, chain([first], batches)
+        return self._begun
 
     def batches(self) -> Iterator[Any]:
         """Batches of keys, names and scores."""
@@ -188,9 +200,9 @@ class _Reading:
 
     def _taken(self, values: Any, column: str, table: TableFile, *, is_key: bool) -> Any:
         if is_key:
-            return _keys(values, column, table, self.missing)
+            return keys_of(values, column, table, self.missing)
         if column != self.score:
-            return _names(values, column, table, self.missing)
+            return texts_of(values, column, table, self.missing)
         kind = {"halffloat": "float16", "float": "float32"}.get(str(values.type), "float64")
         if self.number not in ("", kind):
             raise InputError(
@@ -198,66 +210,4 @@ class _Reading:
                 f"({table.label}): write it alike in all"
             )
         self.number = kind
-        return _numbers(values, column, table, self.missing)
-
-
-def _plain(column: Any, name: str, table: TableFile) -> Any:
-    import pyarrow as arrow
-
-    if arrow.types.is_dictionary(column.type):
-        column = column.dictionary_decode()
-    values = plain_values(column)
-    if values is None:
-        raise InputError(
-            f"column {visible(name)!r} of {table.label} holds {column.type}, not plain values: "
-            "take one value a row"
-        )
-    return values
-
-
-def _names(column: Any, name: str, table: TableFile, missing: Missing) -> Any:
-    """The names of the values, null where they are missing."""
-    import pyarrow as arrow
-
-    coded = _plain(column, name, table).dictionary_encode()
-    named = [missing.name(value) for value in coded.dictionary.to_pylist()]
-    words = list(dict.fromkeys(one for one in named if one is not None))
-    place = {one: at for at, one in enumerate(words)}
-    known = arrow.array([None if one is None else place[one] for one in named], arrow.int32())
-    codes = known.take(coded.indices)
-    # DuckDB below 2 crashes on a dictionary of nothing
-    return arrow.DictionaryArray.from_arrays(codes, arrow.array(words or [""], arrow.string()))
-
-
-def _keys(column: Any, name: str, table: TableFile, missing: Missing) -> Any:
-    """The names of keys, of which there may be as many as rows: whole numbers at once."""
-    import pyarrow as arrow
-
-    values = _plain(column, name, table)
-    if arrow.types.is_integer(values.type) and not missing.more:
-        return values.cast(arrow.string())
-    return _names(column, name, table, missing).dictionary_decode()
-
-
-def _numbers(column: Any, name: str, table: TableFile, missing: Missing) -> Any:
-    """Scores in the column's own precision, so that they are compared as they are kept."""
-    import pandas as pd
-    import pyarrow as arrow
-
-    values = _plain(column, name, table)
-    if arrow.types.is_floating(values.type):
-        return values
-    held = values.to_pandas()
-    numbers = pd.to_numeric(held, errors="coerce")
-    wrong = numbers.isna() & held.map(lambda value: missing.name(value) is not None)
-    if wrong.any():
-        raise not_a_number(held[wrong].iloc[0], name, table.label)
-    return arrow.array(numbers.to_numpy(dtype=np.float64, na_value=np.nan))
-
-
-def not_a_number(value: Any, name: str, label: str) -> InputError:
-    """The refusal of a score that is none."""
-    return InputError(
-        f"score column {visible(name)!r} of {label} holds {visible(value)!r}, "
-        "which is not a number (write decimals with a point)"
-    )
+        return numbers_of(values, column, table, self.missing)

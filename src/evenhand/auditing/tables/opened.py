@@ -23,8 +23,8 @@ def counted(
     """The relation that is asked for, and its cells; ``source`` and the tables that it is
     ``joined`` with in place of those that the request names.
 
-    The embedded engine reads files itself where it reads them as everybody else here does, which
-    is seen while they are counted; else they are read a batch at a time.
+    The embedded engine reads files itself where it reads them as everybody else here does; else
+    they are read a batch at a time.
 
     Raises:
         InputError: no such table, a column that is missing or unfit, no rows.
@@ -43,16 +43,9 @@ def counted(
     table = engine_reads(parts, wanted, asked.score)
     if table is not None:
         try:
-            cells = count(table, asked)
-            if table.checked():
-                return table, cells
-        except InputError:
-            if table.checked():
-                table.close()
-                raise
+            return _counted(table, asked)
         except table.error:  # it cannot read the file; what is wrong with it is told below
-            pass
-        table.close()
+            table.close()
     return _counted(in_batches(parts, wanted, asked.score, Missing(asked.missing)), asked)
 
 

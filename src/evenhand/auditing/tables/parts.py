@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -89,6 +90,20 @@ def _hidden(parts: Sequence[str]) -> bool:
 def _constants(folders: Sequence[str]) -> dict[str, str | None]:
     named = [unquote(folder).partition("=") for folder in folders if "=" in folder]
     return {name: None if value == NOTHING else value for name, _, value in named}
+
+
+def described_meanwhile(parts: Sequence[Part]) -> Callable[[], dict[str, Any]]:
+    """Asks for :func:`described`; the sums are made in a thread from now on."""
+    hashing = ThreadPoolExecutor(1)
+    digests = [hashing.submit(getattr, part.table, "digest") for part in parts]
+    hashing.shutdown(wait=False)
+
+    def told() -> dict[str, Any]:
+        for digest in digests:
+            digest.result()
+        return described(parts)
+
+    return told
 
 
 def described(parts: Sequence[Part]) -> dict[str, Any]:

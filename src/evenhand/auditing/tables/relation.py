@@ -28,8 +28,6 @@ class Relation:
         is_nan: whether a double is no number, around ``{}``.
         notes: what was left out; complete once the first query is answered.
         made_from: of what file or database, for the record.
-        checked: whether what was counted may be believed, asked after the first query; where it
-            may not, the table is to be read in another way.
         error: what the engine raises where it cannot answer.
         close: lets go of the engine.
     """
@@ -43,7 +41,6 @@ class Relation:
     is_nan: str = "isnan({})"
     notes: list[str] = field(default_factory=list)
     made_from: Callable[[], dict[str, Any]] = dict
-    checked: Callable[[], bool] = lambda: True
     error: type[Exception] = RuntimeError
     close: Callable[[], None] = lambda: None
 
