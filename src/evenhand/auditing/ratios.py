@@ -67,6 +67,11 @@ def ratios(
     return pd.DataFrame(ratio_columns(counts, hits, name, reference))
 
 
+def selected_columns(counts: Counts, reference: int | None) -> dict[str, Any]:
+    """The selection rate of every group of two classes, and its ratio to the reference's."""
+    return ratio_columns(counts, counts.table[..., 1].sum(axis=1), "selected", reference)
+
+
 def ratio_columns(
     counts: Counts, hits: npt.NDArray[Any], name: str, reference: int | None
 ) -> dict[str, Any]:

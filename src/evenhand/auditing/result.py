@@ -15,7 +15,7 @@ from evenhand.auditing import against, gate, sentences
 from evenhand.auditing.against import Difference
 from evenhand.auditing.grouping import Grouping
 from evenhand.auditing.page.about import About
-from evenhand.auditing.ratios import check_references, ratio_columns, ratios, reference_of
+from evenhand.auditing.ratios import check_references, ratios, reference_of, selected_columns
 from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.metrics.counts import Counts
@@ -133,12 +133,7 @@ class Audit:
         """How often each group was decided positive, and its ratio to the reference's."""
         import pandas as pd
 
-        return pd.DataFrame(self.ratio_columns(part))
-
-    def ratio_columns(self, part: Grouping) -> dict[str, Any]:
-        """The columns of :meth:`ratios`."""
-        hits = part.counts.table[..., 1].sum(axis=1)
-        return ratio_columns(part.counts, hits, "selected", self._reference(part.counts))
+        return pd.DataFrame(selected_columns(part.counts, self._reference(part.counts)))
 
     def _reference(self, counts: Counts) -> int | None:
         return reference_of(counts, self.request.reference)

@@ -11,6 +11,7 @@ import numpy.typing as npt
 from evenhand._base.text import columns, fitted, listed, number, plural, visible
 from evenhand.auditing.against import sentence
 from evenhand.auditing.grouping import Grouping
+from evenhand.auditing.ratios import reference_of, selected_columns
 from evenhand.auditing.result import Audit
 from evenhand.auditing.sentences import small
 from evenhand.criteria import Criterion
@@ -100,7 +101,8 @@ def _groups(part: Grouping, few: npt.NDArray[np.bool_]) -> list[str]:
 
 def _ratios(audit: Audit, part: Grouping, few: npt.NDArray[np.bool_]) -> list[str]:
     """How many of each group were decided positive, and what share that is of the reference's."""
-    table = audit.ratio_columns(part)
+    reference = reference_of(part.counts, audit.request.reference)
+    table = selected_columns(part.counts, reference)
     shown = [("rate", "select"), ("low", "from"), ("high", "to"), ("impact_ratio", "ratio")]
     shown += [("ratio_low", "from"), ("ratio_high", "to")]
     names = [MARK * int(rough) + visible(g) for g, rough in zip(table["group"], few, strict=True)]
