@@ -87,7 +87,7 @@ def test_weights_that_begin_as_a_pickle_does_are_none():
     assert _is_pickled(pickle.dumps({"a": [1, 2]}))
 
 
-@pytest.mark.parametrize("start", [pickle.dumps([1]), zipped()])
+@pytest.mark.parametrize("start", [pickle.dumps([1]), zipped()], ids=["pickle", "zip"])
 def test_a_program_that_an_older_torch_pickles_is_refused(
     model, rows, tmp_path, monkeypatch, start
 ):
