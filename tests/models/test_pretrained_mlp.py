@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from evenhand.models.features import cache_folder
+from evenhand._base import cache_folder
 from evenhand.models.mlp import MLP, mlp_head
 from evenhand.models.pretrained_mlp import cached_mlp, kept
 from evenhand.models.saving import SEAL, WEIGHTS

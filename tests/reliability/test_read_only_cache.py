@@ -7,10 +7,10 @@ import pytest
 import torch
 from torch import nn
 
+from evenhand._base import cache_folder as files_module
 from evenhand.cli.main import main
 from evenhand.groups import Groups
 from evenhand.models import wrap
-from evenhand.models.features import cache_folder as files_module
 from evenhand.models.features import extract, extract_task
 from evenhand.tasks.inputs import Texts, View
 from evenhand.tasks.task import Examples, Task

@@ -14,7 +14,8 @@ from evenhand.errors import ArtefactError, InputError
 CONFIG = "config.yaml"
 
 
-PATHS = ("data", "weights", "model", "file", "from_run", "about", "against")
+DATA = ("data", "file")
+PATHS = (*DATA, "weights", "model", "from_run", "about", "against")
 """Keys that may hold a path. One that was given relative is kept relative to the run's folder, as
 those of a task file are, so that the run and its data can move together."""
 
@@ -75,7 +76,8 @@ def read_asked(folder: Path) -> dict[str, Any]:
 def _from(folder: Path, key: str, value: Any) -> Any:
     if key not in PATHS or not isinstance(value, str) or Path(value).is_absolute():
         return value
-    return os.path.relpath(value, folder) if Path(value).exists() else value
+    there = Path(value).exists() or (key in DATA and "://" not in value)  # shards-{0000..0146}.tar
+    return os.path.relpath(value, folder) if there else value
 
 
 def _to(folder: Path, key: str, value: Any) -> Any:
@@ -83,4 +85,4 @@ def _to(folder: Path, key: str, value: Any) -> Any:
         return value
     # What is no path, such as the name of a model, stays as it is; data are always at a path.
     there = folder / value
-    return str(there) if there.exists() or key in ("data", "file") else value
+    return str(there) if there.exists() or key in DATA else value

@@ -21,9 +21,9 @@ app = typer.Typer(
 @app.command("list", cls=OnceCommand)
 def list_entries(root: Annotated[Path | None, ROOT] = None) -> None:
     """List the cached features: name, rows, size, and what they come from."""
+    from evenhand._base.cache_folder import cache_root
     from evenhand.errors import ArtefactError
     from evenhand.models.features.cache import entries, name_of, networks
-    from evenhand.models.features.cache_folder import cache_root
     from evenhand.models.features.store import Store
 
     found, kept = entries(root), networks(root)

@@ -13,7 +13,10 @@ from evenhand.cli.options import Json, Quiet
 def predict(
     run: Annotated[Path, typer.Argument(help="The folder of a run.")],
     data: Annotated[
-        Path, typer.Argument(help="New rows: a table of any format, or a folder or zip of images.")
+        Path,
+        typer.Argument(
+            help="New rows: a table of any format; of images also a folder, a zip or shards (.tar)."
+        ),
     ],
     output: Annotated[
         Path, typer.Option("--output", "-o", help="Where to write: a .csv or .parquet file.")

@@ -16,6 +16,7 @@ from evenhand.errors import ArtefactError, EvenhandError, InputError
 from evenhand.experiments.agreement import Difference, changed_inputs, differences
 from evenhand.finetuning.recipe import Recipe
 from evenhand.finetuning.request import FinetuneRequest
+from evenhand.tasks.shard_names import is_shards, shard_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,8 +152,15 @@ def _named_criteria(config: dict[str, Any]) -> list[str]:
 def _require_data(config: dict[str, Any], where: Where, folder: Path) -> None:
     for key in ("data", "file"):
         path = config.get(key)
-        if where.data is None and isinstance(path, str) and not Path(path).exists():
+        if where.data is None and isinstance(path, str) and not _is_there(path):
             raise InputError(f"{path} does not exist: the data of {folder} moved; give --data")
+
+
+def _is_there(path: str) -> bool:
+    try:
+        return Path(path).exists() or (is_shards(path) and bool(shard_files(path)))
+    except InputError:
+        return False
 
 
 def _recipe(asked: FinetuneRequest, where: Where) -> Recipe:

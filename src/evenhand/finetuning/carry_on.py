@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from evenhand._base.asked import CONFIG, read_asked
 from evenhand.errors import InputError
+from evenhand.tasks.shard_names import is_shards, shard_files
 
 if TYPE_CHECKING:
     from evenhand.finetuning.fair_model import FairModel
@@ -74,8 +75,11 @@ def _same_file(one: Any, other: Path | None) -> bool:
     if one is None or other is None:
         return one is other
     try:
+        if is_shards(one) and is_shards(other):
+            both = [{file.resolve() for file in shard_files(data)} for data in (one, other)]
+            return bool(both[0] & both[1])
         return Path(one).samefile(other)
-    except OSError:
+    except (OSError, InputError):
         return False
 
 

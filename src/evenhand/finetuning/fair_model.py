@@ -20,6 +20,7 @@ from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
 from evenhand.tasks.image_task import ImageFiles, ImagePaths
+from evenhand.tasks.images_at_hand import ImagesAtHand
 from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw, TextColumn
 from evenhand.tasks.table_encoder import TableEncoder
@@ -147,7 +148,7 @@ class FairModel:
         size = TABLE_BATCH if self.raw is None and _is_table(items) else BATCH
         for start in range(0, len(good), size):
             some = good[start : start + size]
-            lazily = isinstance(items, ImagePaths | ImageFiles)
+            lazily = isinstance(items, ImagePaths | ImageFiles | ImagesAtHand)
             part = View(items, some) if lazily else [items[row] for row in some]
             kept, found, bad = self._logits(part)
             logits[[some[place] for place in kept]] = found
@@ -209,7 +210,7 @@ class FairModel:
         Raises:
             InputError: the column of texts or files is missing.
         """
-        if self.raw is None or isinstance(rows, ImageFiles):
+        if self.raw is None or isinstance(rows, ImageFiles | ImagesAtHand):
             require_unmasked(rows, "rows to predict")
             return rows, {}
         if isinstance(rows, pd.DataFrame) or hasattr(rows, "__dataframe__"):

@@ -23,6 +23,7 @@ from evenhand.errors import InputError
 from evenhand.finetuning.artefact import load
 from evenhand.finetuning.drift import Drift
 from evenhand.finetuning.fair_model import Decisions, FairModel
+from evenhand.finetuning.predict_shards import first_images, image_parts, opened_shards
 from evenhand.finetuning.scored_file import ScoredFile
 from evenhand.finetuning.weighted_shares import WeightedShares
 from evenhand.tasks.archive import Archive, FolderArchive, open_archive
@@ -31,6 +32,7 @@ from evenhand.tasks.image_task import ImageFiles, resolve
 from evenhand.tasks.open_table import open_table
 from evenhand.tasks.raw import ImageColumn, Raw
 from evenhand.tasks.raw_batches import RawBatch, raw_batches
+from evenhand.tasks.shard_names import is_shards
 from evenhand.tasks.table_file import TableFile
 
 IMAGE_BATCH = 256
@@ -100,7 +102,8 @@ def predict(
 
     Args:
         run: the folder of a run, or its model.
-        data: a table of any format that tasks read; for images also a folder or zip of them.
+        data: a table of any format that tasks read; for images also a folder or zip of them, or
+            WebDataset shards.
         output: a file that ends with ``.csv`` or ``.parquet``.
         columns: of the data, carried through as they are.
         device: where the model runs: ``"auto"``, a GPU where there is one; ``"cpu"``, ``"cuda:1"``.
@@ -193,6 +196,11 @@ def _opened(
     encoding: str | None = None,
 ) -> tuple[TableFile | None, Parts]:
     """The table, where there is one, and its rows with what is decided of them."""
+    if is_shards(source):
+        found = opened_shards(source)
+        if isinstance(raw, ImageColumn):
+            return None, image_parts(model, found, raw.name, columns)
+        return found.table, _table_parts(model, raw, found.table, source, columns)
     if isinstance(raw, ImageColumn) and _holds_images(source):
         return None, _image_parts(model, _images_of(source), columns)
     listing = open_table(source, delimiter=delimiter, encoding=encoding)
@@ -207,6 +215,8 @@ def first_rows(model: FairModel, data: str | Path, most: int = 1000) -> Any:
     """
     if model.raw is None:
         raise InputError("the run was made from arrays: export it from Python, with some of them")
+    if isinstance(model.raw, ImageColumn) and is_shards(data):
+        return first_images(opened_shards(Path(data)), model.raw.name, most)
     _, parts = _opened(model, model.raw, Path(data))
     frames: list[pd.DataFrame] = []
     left = most

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from evenhand._base.distributed import ALONE, World
 from evenhand._base.seals import content_digest
 from evenhand.errors import InputError
+from evenhand.tasks.image_places import digest_of_tars
+from evenhand.tasks.shard_names import is_shards, shard_files
 
 if TYPE_CHECKING:
     from evenhand.finetuning.fair_model import FairModel
@@ -49,6 +51,8 @@ class Recipe:
     def inputs(self) -> dict[str, str]:
         """sha256 of each file or folder the user gave: ``data``, ``weights`` and ``model``.
 
+        Of shards, of their names, sizes and times.
+
         Raises:
             InputError: one is not there any more, or cannot be read.
         """  # noqa: DOC502
@@ -60,9 +64,7 @@ class Recipe:
         }
         there = {name: Path(value) for name, value in given.items() if value}
         return {
-            name: content_digest(path)
-            for name, path in there.items()
-            if name == "data" or path.exists()
+            name: _digest(path) for name, path in there.items() if name == "data" or path.exists()
         }
 
     def stage(self, seed: int, world: World = ALONE) -> Stage:
@@ -213,3 +215,9 @@ def recipe(
     if not several:
         _ = made.config.one_label  # an InputError where there are more
     return made
+
+
+def _digest(given: Path) -> str:
+    if not is_shards(given):
+        return content_digest(given)
+    return digest_of_tars(shard_files(given))

@@ -55,7 +55,7 @@ class FinetuneRequest:
 
     task: str = option("adult", of_task.kind, "adult, celeba, lfwa, table, images or text.")
     data: Path | None = option(
-        None, check.path, "The task's data: a file, folder or zip.", only=NEEDS_DATA
+        None, check.path, "The task's data: a file, folder, zip or shards (*.tar).", only=NEEDS_DATA
     )
     label: str | tuple[str, ...] | None = option(
         None,

@@ -10,9 +10,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from evenhand._base.cache_folder import cache_root, not_own, private_folder
 from evenhand._base.seals import unsealed
 from evenhand.errors import EvenhandError, InputError
-from evenhand.models.features.cache_folder import cache_root, not_own, private_folder
 
 if TYPE_CHECKING:
     from evenhand.models.mlp import MLP

@@ -23,6 +23,7 @@ from evenhand.tasks.open_table import open_table
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.raw import ImageColumn
 from evenhand.tasks.read_table import frame_of
+from evenhand.tasks.shard_names import is_shards
 from evenhand.tasks.task import Task
 
 MAX_MISSING = 0.05
@@ -100,11 +101,16 @@ def images(
 
     Args:
         data: the folder or zip file; or the CSV itself, its files relative to its own folder; or
-            rows in memory as ``table`` takes them, whose column ``file`` holds paths or images.
+            rows in memory as ``table`` takes them, or a streamed ``datasets.IterableDataset``,
+            whose column ``file`` holds paths or images; or WebDataset shards: a tar,
+            ``"shards-{0000..0146}.tar"``, ``"shards/*.tar"``, a list of these, or a mapping of
+            splits to these. Their columns are the keys of each ``.json``, ``cls``, ``txt``,
+            ``__key__``, ``__shard__`` and ``__split__``, the part that a shard's name tells.
         metadata: the CSV's name inside ``data``; None: the only CSV there, or ``metadata.csv``;
             where there is none, the folders: ``folder`` is the one an image lies in, ``folder 2``
             the one above, and so on, to be named as ``label``, ``groups`` and ``split``.
-        file: its column of file names, relative to the CSV or to the top.
+        file: its column of file names, relative to the CSV or to the top; of shards the image's
+            ending, where a sample has several.
         label, groups, options: as for ``table``.
 
     Raises:
@@ -116,7 +122,7 @@ def images(
         (36, (24, 20))
     """
     how = with_defaults(FILE_OPTIONS, options, "tasks.images")
-    if not isinstance(data, str | Path):
+    if is_shards(data) or not isinstance(data, str | Path):
         at_hand, made, notes = images_and_labels(
             data, label=label, groups=groups, file=file, how=how
         )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,9 +11,13 @@ from typing import Any
 import pandas as pd
 
 from evenhand.errors import InputError
+from evenhand.tasks.image_places import place_type
 from evenhand.tasks.memory_tables import as_arrow, memory_table
 from evenhand.tasks.open_table import open_table
+from evenhand.tasks.shard_names import is_shards, shards_name
+from evenhand.tasks.shards import shard_table
 from evenhand.tasks.split import part_of
+from evenhand.tasks.streamed_rows import HashedFile, is_streamed, spilled
 from evenhand.tasks.table_file import TableFile
 
 PART = "evenhand: part of the split"
@@ -28,41 +32,74 @@ class RowsAtHand:
         table: of them all.
         name: what the results call the task, where nobody says.
         split: how they are parted, where they came in parts; else as it was asked.
+        images: the columns that say where images lie in shards.
     """
 
     table: TableFile
     name: str
     split: Any
+    images: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Part:
+    """Some of the rows, as an Arrow table.
+
+    Attributes:
+        table: the rows.
+        digest: sha256 of them, where they are too many to be hashed in one piece.
+        notes: what was passed over.
+    """
+
+    table: Any
+    digest: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 def opened_rows(data: Any, how: Mapping[str, Any]) -> RowsAtHand:
     """The rows of a task.
 
     Args:
-        data: a file; a frame of pandas, polars or Arrow; a ``datasets.Dataset``; or a mapping of
-            splits to such, as a ``datasets.DatasetDict`` is.
+        data: a file; a frame of pandas, polars or Arrow; a ``datasets.Dataset``, or one that is
+            streamed; shards, see :func:`evenhand.tasks.shards.shard_table`; or a mapping of splits
+            to such, as a ``datasets.DatasetDict`` is.
         how: options, see :data:`evenhand.tasks.options.FILE_OPTIONS`.
 
     Raises:
         InputError: something else, or splits that are called otherwise.
-    """  # noqa: DOC502
+    """
+    if is_shards(data):
+        return _opened([(None, part_of_rows(data, "the shards"))], shards_name(data), how["split"])
     if isinstance(data, str | Path):
         path = Path(data)
         table = open_table(path, delimiter=how["delimiter"], encoding=how["encoding"])
         return RowsAtHand(table, path.name.split(".")[0], how["split"])
-    if isinstance(data, Mapping):
-        return RowsAtHand(_in_splits(data), "task", PART)
-    return RowsAtHand(_opened(arrow_of(data, "the rows")), "task", how["split"])
+    if not isinstance(data, Mapping):
+        return _opened([(None, part_of_rows(data, "the rows"))], "task", how["split"])
+    if not data:
+        raise InputError("a mapping of splits holds none: give train, valid and test")
+    parts = [(part_of(name), part_of_rows(rows, f"split {name!r}")) for name, rows in data.items()]
+    return _opened(parts, "task", PART)
 
 
-def arrow_of(rows: Any, what: str) -> Any:
-    """A frame of any library as an Arrow table.
+def part_of_rows(rows: Any, what: str) -> Part:
+    """Shards, a frame of any library, or a ``datasets.Dataset``, as an Arrow table.
+
+    Args:
+        rows: such rows.
+        what: they are, for errors.
 
     Raises:
         InputError: something else.
     """
     import pyarrow as arrow
 
+    if is_shards(rows):
+        table, notes = shard_table(rows)
+        told = table.drop_columns([f.name for f in table.schema if f.type == place_type()])
+        return Part(table, _digest(told), tuple(notes))
+    if is_streamed(rows):
+        return Part(*spilled(rows, what))
     if hasattr(rows, "with_format") and hasattr(rows, "features"):  # datasets: its own order
         found = rows.with_format("arrow")[:]
     elif isinstance(rows, pd.DataFrame):
@@ -72,10 +109,10 @@ def arrow_of(rows: Any, what: str) -> Any:
         found = arrow.table(rows)
     else:
         raise InputError(
-            f"{what} must be a file, a frame of pandas, polars or Arrow, a datasets.Dataset, or a "
-            f"mapping of splits to such; found {type(rows).__name__}"
+            f"{what} must be a file, a frame of pandas, polars or Arrow, a datasets.Dataset, "
+            f"shards, or a mapping of splits to such; found {type(rows).__name__}"
         )
-    return found.replace_schema_metadata(None)
+    return Part(found.replace_schema_metadata(None))
 
 
 def is_table(rows: Any) -> bool:
@@ -87,54 +124,33 @@ def is_table(rows: Any) -> bool:
     )
 
 
-def _in_splits(splits: Mapping[Any, Any]) -> TableFile:
+def _opened(parts: Sequence[tuple[str | None, Part]], name: str, split: Any) -> RowsAtHand:
     import pyarrow as arrow
 
-    if not splits:
-        raise InputError("a mapping of splits holds none: give train, valid and test")
-    parts = []
-    for name, rows in splits.items():
-        table = arrow_of(rows, f"split {name!r}")
-        part = arrow.array([part_of(name)] * table.num_rows, arrow.string())
-        parts.append(table.append_column(PART, part))
+    tables = []
+    for part, rows in parts:
+        column = arrow.array([part] * rows.table.num_rows, arrow.string())
+        tables.append(rows.table if part is None else rows.table.append_column(PART, column))
     try:
-        whole = arrow.concat_tables(parts, promote_options="permissive")
+        whole = arrow.concat_tables(tables, promote_options="permissive")
     except arrow.ArrowException as error:
         raise InputError(f"the splits' columns do not go together: {error}") from error
-    return _opened(whole)
-
-
-def _opened(table: Any) -> TableFile:
-    opened = memory_table(table, "the rows")
-    opened.digest = _digest(table)
-    return opened
+    opened = memory_table(whole, "the rows")
+    opened.notes += [note for _, rows in parts for note in rows.notes]
+    if all(rows.digest is None for _, rows in parts):
+        opened.digest = _digest(whole)
+    else:
+        told = [f"{part} {rows.digest or _digest(rows.table)}" for part, rows in parts]
+        opened.digest = hashlib.sha256("\n".join(told).encode()).hexdigest()
+    images = tuple(field.name for field in whole.schema if field.type == place_type())
+    return RowsAtHand(opened, name, split, images)
 
 
 def _digest(table: Any) -> str:
     """sha256 of an Arrow table's types and values."""
     import pyarrow as arrow
 
-    found = _Hashing()
+    found = HashedFile()
     with arrow.ipc.new_stream(arrow.PythonFile(found, mode="w"), table.schema) as stream:
         stream.write_table(table.combine_chunks())
     return found.sha256.hexdigest()
-
-
-class _Hashing:
-    """A file that keeps only the hash of what is written."""
-
-    closed = False
-
-    def __init__(self) -> None:
-        self.sha256 = hashlib.sha256()
-
-    def write(self, some: Any) -> int:
-        """Take more bytes."""
-        self.sha256.update(some)
-        return len(some)
-
-    def flush(self) -> None:
-        """Nothing waits."""
-
-    def close(self) -> None:
-        """Nothing is held."""

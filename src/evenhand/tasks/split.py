@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from operator import index
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -119,6 +121,18 @@ def part_of(name: Any) -> str:
     if text not in PARTS:
         raise InputError(f"unknown part {str(name)!r} of a split; the parts are {', '.join(PARTS)}")
     return text
+
+
+def part_in(path: Path) -> str | None:
+    """The part that one word of a file's name tells, or else the whole name of its folder.
+
+    None where neither does, or words tell several.
+    """
+    for words in (re.findall("[a-z]+", path.name.lower()), [path.parent.name.lower()]):
+        found = {ALIASES.get(word, word) for word in words} & set(PARTS)
+        if found:
+            return found.pop() if len(found) == 1 else None
+    return None
 
 
 def _by_column(column: pd.Series[Any], name: str, seed: int) -> dict[str, IntArray]:

@@ -19,6 +19,7 @@ from evenhand.tasks.labels import column_of, group_columns
 from evenhand.tasks.options import FILE_OPTIONS, LABELLING, FileOptions
 from evenhand.tasks.read_table import frame_of
 from evenhand.tasks.rows_at_hand import opened_rows
+from evenhand.tasks.shard_names import is_shards
 from evenhand.tasks.table_encoder import TableEncoder
 from evenhand.tasks.task import Task
 
@@ -70,8 +71,8 @@ def table(
 
     Args:
         data: CSV (the delimiter is found), Parquet, Arrow, JSON lines or Excel, packed or not; or
-            rows in memory: a frame of pandas, polars or Arrow, a ``datasets.Dataset``, or a mapping
-            of ``train``, ``valid`` and ``test`` to such.
+            rows in memory: a frame of pandas, polars or Arrow, a ``datasets.Dataset``, also a
+            streamed one, or a mapping of ``train``, ``valid`` and ``test`` to such.
         label: the column to predict: texts or numbers, two classes or more.
         groups: one or more columns, crossed; rows without a value train the task and enter no gap.
         features: the columns to predict from; None: all but the label, the groups and the split;
@@ -100,6 +101,11 @@ def table(
     old = features if isinstance(features, TableEncoder) else None
     named = features.needs if isinstance(features, TableEncoder) else features
     how = with_defaults(FILE_OPTIONS, options, "tasks.table")
+    if is_shards(data):
+        raise InputError(
+            "shards hold images or texts, which a model must read: take task images or text, and "
+            "give a model"
+        )
     found = opened_rows(data, how)
     opened, how = found.table, how | {"split": found.split}
     label = str(label) if isinstance(label, int) else label  # as pandas calls such columns

@@ -27,7 +27,8 @@ def text(
     """A file (see ``table``) with a text column as a task.
 
     Args:
-        data: the file, or rows in memory as ``table`` takes them.
+        data: the file, or rows in memory as ``table`` takes them; or WebDataset shards as
+            ``images`` takes them, whose texts are ``txt``, or a key of their ``.json``.
         text: the column of texts; a missing one becomes an empty text, counted in the notes.
         label, groups, options: as for ``table``.
 

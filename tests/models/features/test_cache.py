@@ -13,15 +13,16 @@ from filelock import FileLock
 from torch import nn
 from typer.testing import CliRunner
 
+from evenhand._base import cache_folder
+from evenhand._base.cache_folder import private_folder
 from evenhand.cli.cache import app
 from evenhand.cli.init import init
 from evenhand.errors import ArtefactError, InputError
 from evenhand.finetuning.task_file import parse_config
 from evenhand.groups import Groups
 from evenhand.models import wrap
-from evenhand.models.features import cache_folder, cache_root, clear, entries, extract, extract_task
+from evenhand.models.features import cache_root, clear, entries, extract, extract_task
 from evenhand.models.features.cache import networks
-from evenhand.models.features.cache_folder import private_folder
 from evenhand.models.features.extract import origin_of
 from evenhand.models.features.store import LOCK, MANIFEST, is_whole
 from evenhand.models.mlp import MLP

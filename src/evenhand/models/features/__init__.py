@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from evenhand._base.cache_folder import cache_root
 from evenhand.models.features.cache import clear, entries
-from evenhand.models.features.cache_folder import cache_root
 from evenhand.models.features.extract import Extraction, extract
 from evenhand.models.features.task_features import TaskFeatures, extract_task, pretrained_head
 

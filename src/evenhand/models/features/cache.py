@@ -11,10 +11,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from evenhand._base.cache_folder import cache_root
 from evenhand._base.text import listed
 from evenhand.errors import ArtefactError, InputError
 from evenhand.models import pretrained_mlp
-from evenhand.models.features.cache_folder import cache_root
 from evenhand.models.features.origin import NAME, Origin
 from evenhand.models.features.store import LOCK, MANIFEST, OWN, Store
 

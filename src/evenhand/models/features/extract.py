@@ -19,12 +19,12 @@ from filelock import FileLock
 from tqdm import tqdm
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.cache_folder import unwritable
 from evenhand._base.devices import Precision, device_of, precision_of
 from evenhand._base.distributed import ALONE, World
 from evenhand._base.options import with_defaults
 from evenhand.errors import InputError
 from evenhand.models.backbone import Backbone
-from evenhand.models.features.cache_folder import unwritable
 from evenhand.models.features.many_processes import fill_together, run_together
 from evenhand.models.features.origin import Origin
 from evenhand.models.features.runner import Runner, Watch

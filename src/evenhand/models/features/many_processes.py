@@ -19,10 +19,10 @@ import numpy as np
 from filelock import FileLock
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.cache_folder import private_folder
 from evenhand._base.distributed import World
 from evenhand._base.files import write_atomically
 from evenhand.errors import EvenhandError, InputError
-from evenhand.models.features.cache_folder import private_folder
 from evenhand.models.features.origin import Origin
 from evenhand.models.features.store import LOCK, ROWS_PER_SHARD, Shard, Store
 

@@ -14,10 +14,10 @@ import numpy as np
 from safetensors.numpy import save
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.cache_folder import not_own, private_folder
 from evenhand._base.files import write_atomically
 from evenhand._base.seals import sealed, unsealed
 from evenhand.errors import ArtefactError
-from evenhand.models.features.cache_folder import not_own, private_folder
 from evenhand.models.features.disk_array import Stored
 from evenhand.models.features.origin import FORMAT, Origin
 

@@ -10,12 +10,12 @@ from typing import Any, Unpack
 import numpy as np
 
 from evenhand._base.arrays import IntArray
+from evenhand._base.cache_folder import cache_root, unwritable
 from evenhand._base.devices import device_of, precision_of
 from evenhand._base.options import with_defaults
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
 from evenhand.models.features.cache import changed_since
-from evenhand.models.features.cache_folder import cache_root, unwritable
 from evenhand.models.features.extract import (
     RUNNING,
     Running,
