@@ -268,6 +268,7 @@ class _Reader:
                     include_columns=wanted,
                     column_types={name: arrow.string() for name in wanted},
                     strings_can_be_null=False,
+                    check_utf8=self._checked is None,  # else it was seen to be, or made so
                 ),
             )
             for batch in reader:
