@@ -104,6 +104,80 @@ def test_tables_of_postgresql_joined_on_a_key(postgres, tables, whole, tmp_path)
         audit(postgres, table="j.decided", **others, **ASKED)
 
 
+@pytest.fixture(scope="module")
+def in_postgres(postgres, tables):
+    """The three tables in a schema of their own."""
+    import psycopg
+
+    with psycopg.connect(postgres) as connection, connection.cursor() as cursor:
+        cursor.execute("create schema s")
+        cursor.execute("create table s.decided (id numeric, p int, s double precision)")
+        cursor.execute("create table s.people (id bigint, sex text, region text)")
+        cursor.execute("create table s.labels (id text, y smallint, more int[])")
+        for name, table in zip(("decided", "people", "labels"), tables, strict=True):
+            marks = ", ".join(["%s"] * table.shape[1])
+            columns = ", ".join(table.columns)
+            values = table.astype({"id": str}).astype(object).values.tolist()
+            cursor.executemany(f"insert into s.{name} ({columns}) values ({marks})", values)
+    return postgres
+
+
+def test_decisions_of_a_database_joined_with_files_and_frames(
+    in_postgres, tables, whole, tmp_path, monkeypatch
+):
+    monkeypatch.chdir(tmp_path)
+    _, people, labels = tables
+    people.astype({"id": float}).to_csv("people.csv", index=False)
+    found = audit(in_postgres, table="s.decided", join=["people.csv", labels], on="id", **ASKED)
+    same(found, whole)
+    query = "select * from s.decided where id >= 0;"
+    others = ["people.csv", "s.labels"]
+    found = audit(in_postgres, query=query, join=others, on="id", **ASKED)
+    same(found, whole)
+    assert found.provenance["database"].startswith("postgresql://owner@")
+    assert found.provenance["files"] == 1
+    found.write(tmp_path / "out")
+    assert not any("secret" in path.read_text() for path in (tmp_path / "out").iterdir())
+
+
+def test_decisions_of_a_file_joined_with_tables_of_databases(
+    in_postgres, tables, whole, tmp_path, monkeypatch
+):
+    from evenhand.auditing.tables import asking
+
+    monkeypatch.setattr(asking, "BATCH_ROWS", 7)
+    decided, _, labels = tables
+    decided.to_parquet(tmp_path / "d.parquet")
+    with duckdb.connect(str(tmp_path / "kept.db")) as connection:
+        connection.register("frame", labels)
+        connection.execute("create table labels as select * from frame")
+    others = [f"{in_postgres}#s.people", f"{tmp_path}/kept.db#labels"]
+    words = [word for other in others for word in ("--join", other)]
+    flags = [f"--{k}={v}" for k, v in ASKED.items() if k != "groups"]
+    flags += ["--group", "sex", "--group", "region", "--on", "id", "--json"]
+    done = CliRunner().invoke(app, ["audit", str(tmp_path / "d.parquet"), *flags, *words])
+    assert done.exit_code == 0, done.output
+    assert "secret" not in done.stdout
+    document = json.loads(done.stdout)
+    assert document["before"]["counts"]["table"] == whole.counts["sex"].table.tolist()
+    assert document["config"]["join"][0].endswith("#s.people")
+
+
+@pytest.mark.parametrize(
+    ("other", "message"),
+    [
+        ("{url}", r"is a database: name the table that is joined, as postgresql://owner@.*#TABLE"),
+        ("{url}#s.nobody", r"postgresql://owner@.*nobody"),
+        ("{url}#s.decided", r"s\.decided of postgresql:.* has no column 'y'; it has 5"),
+        ("postgresql://me:secret@127.0.0.1:1/x#t", r"postgresql://me@127\.0\.0\.1:1/x cannot"),
+    ],
+)
+def test_what_cannot_be_joined_of_a_database_is_named(in_postgres, tables, other, message):
+    with pytest.raises(InputError, match=message) as said:
+        audit(tables[0], join=[other.format(url=in_postgres)], on="id", **ASKED)
+    assert "secret" not in str(said.value)
+
+
 def test_decisions_without_a_partner_are_counted_and_told(tables):
     decided, people, labels = tables
     few = people[people["id"] < 350]

@@ -20,7 +20,10 @@ def query_option() -> Any:
 
 def join_option() -> Any:
     """Further tables."""
-    words = "Another file, or table of the database, that holds groups or labels; repeatable."
+    words = (
+        "Another file, or table of the database or of another (URL#TABLE), that holds groups or "
+        "labels; repeatable."
+    )
     return option((), check.words, words, many=True)
 
 

@@ -274,6 +274,7 @@ class AuditRequest:
         for key in ("file", "against"):
             if asked[key] is not None:
                 asked[key] = without_password(asked[key])
+        asked["join"] = [without_password(other) for other in asked["join"]]
         return {key: value for key, value in asked.items() if value not in (None, [], {})}
 
     @classmethod

@@ -91,7 +91,8 @@ def audit(
             groups with fewer rows, or a label cell with fewer but some, are not shown.
             ``missing``: words that mean "no value" beside the usual ones. ``delimiter``,
             ``encoding``: of a CSV. ``table``, ``query``: of a database. ``join``, ``on``: other
-            files, tables in memory or tables of the database that hold groups or labels, and the
+            files, tables in memory or tables of the database (or of another one, as
+            ``postgresql://host/bank#people``) that hold groups or labels, and the
             key columns they are matched by; each decision is counted once.
             ``fail_above``, ``fail_below``, ``by_upper``: the gate, see ``Audit.failures``.
             ``against``, ``against_prediction``: decisions to compare with, of the same columns, and

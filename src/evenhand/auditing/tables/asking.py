@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, time
 from decimal import Decimal
@@ -9,6 +10,8 @@ from typing import Any
 
 from evenhand.auditing.tables.relation import TEXT, WHOLE
 
+BATCH_ROWS = 100_000
+"""Rows of an answer that are taken together where it is streamed."""
 PLAIN = (str, int, float, bool, Decimal, date, time, bytes)
 """Values that Arrow keeps as they are; dates are with and without a time."""
 POSTGRES = {
@@ -35,6 +38,11 @@ class Asking:
         """The answer, as an Arrow table."""
         return self.connection.sql(query, dialect=self.dialect).to_pyarrow()
 
+    def stream(self, query: str) -> Iterator[Any]:
+        """The answer, in Arrow batches."""
+        asked = self.connection.sql(query, dialect=self.dialect)
+        yield from asked.to_pyarrow_batches(chunk_size=BATCH_ROWS)
+
     def kinds(self, query: str) -> dict[str, str | None]:
         """Each column of the answer to what scores are kept as in it; None for nested values."""
         schema = self.connection.sql(query, dialect=self.dialect).schema()
@@ -53,14 +61,24 @@ class Postgres(Asking):
 
         with self.connection.raw_sql(query) as cursor:
             names = [column.name for column in cursor.description]
-            rows = cursor.fetchall()
-        columns = list(zip(*rows, strict=True)) if rows else [()] * len(names)
-        return arrow.table(
-            {
-                name: arrow.array([_plain(value) for value in column])
-                for name, column in zip(names, columns, strict=True)
-            }
-        )
+            columns = _columns(cursor.fetchall(), len(names))
+        return arrow.table(dict(zip(names, columns, strict=True)))
+
+    def stream(self, query: str) -> Iterator[Any]:
+        """The answer in Arrow batches, by a cursor of the server's."""
+        import pyarrow as arrow
+
+        kinds = list(self.kinds(query).values())
+        held = self.connection.con
+        with held.transaction(), held.cursor(name="evenhand") as cursor:
+            cursor.execute(query)
+            while rows := cursor.fetchmany(BATCH_ROWS):
+                columns = [
+                    column.cast(arrow.float32()) if kind == "float32" else column
+                    for column, kind in zip(_columns(rows, len(kinds)), kinds, strict=True)
+                ]
+                names = [str(at) for at in range(len(columns))]
+                yield arrow.RecordBatch.from_arrays(columns, names)
 
     def kinds(self, query: str) -> dict[str, str | None]:
         """Each column of the answer to what scores are kept as in it; None for nested values."""
@@ -68,6 +86,14 @@ class Postgres(Asking):
             described = {column.name: column.type_code for column in cursor.description}
         types = self.connection.con.adapters.types
         return {name: _of_postgres(types.get(code), code) for name, code in described.items()}
+
+
+def _columns(rows: Sequence[Sequence[Any]], width: int) -> list[Any]:
+    """Rows as columns of Arrow."""
+    import pyarrow as arrow
+
+    columns = list(zip(*rows, strict=True)) if rows else [()] * width
+    return [arrow.array([_plain(value) for value in column]) for column in columns]
 
 
 def _plain(value: Any) -> Any:

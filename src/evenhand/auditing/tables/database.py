@@ -5,7 +5,7 @@ One query is pushed to the engine, so that nothing but counts comes back; it is 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,31 +58,8 @@ def database_file(source: str | Path, asked: AuditRequest) -> Relation:
     Raises:
         InputError: it cannot be opened, there is no such table, the query is wrong, or a column is
             missing or unfit.
-    """
-    import duckdb
-
-    label = visible(Path(source).name)
-    try:
-        engine = Embedded(str(source))
-    except duckdb.Error as error:
-        raise InputError(f"{label} cannot be opened: {_line(error)}") from error
-
-    def kinds_of(query: str) -> dict[str, str | None]:
-        described = engine(f"describe {query}")
-        names, types = (described.column(f"column_{what}").to_pylist() for what in ("name", "type"))
-        return {name: _of_duckdb(kind) for name, kind in zip(names, types, strict=True)}
-
-    opened = _Opened(label, engine, kinds_of, _tables(engine), engine.asks_only)
-    try:
-        relation = _relation(asked, opened)
-    except duckdb.Error as error:
-        engine.close()
-        raise InputError(f"{label}: {_line(error)}") from error
-    except InputError:
-        engine.close()
-        raise
-    relation.error, relation.close = engine.Error, engine.close
-    return relation
+    """  # noqa: DOC502
+    return _asked_of(asked, opened_file(source))
 
 
 def database(url: str, asked: AuditRequest) -> Relation:
@@ -91,6 +68,59 @@ def database(url: str, asked: AuditRequest) -> Relation:
     Raises:
         InputError: it cannot be reached, there is no such table, the query is no single SELECT, or
             a column is missing or unfit.
+        MissingExtraError: ibis, or its part for this database, is not installed.
+    """  # noqa: DOC502
+    relation = _asked_of(asked, opened_url(url, asked.query))
+    relation.is_nan = "({0} = cast('NaN' as double) or {0} <> {0})"
+    return relation
+
+
+def _asked_of(asked: AuditRequest, opened: Opened) -> Relation:
+    try:
+        relation = _relation(asked, opened)
+    except InputError:
+        opened.close()
+        raise
+    except opened.error as error:
+        opened.close()
+        raise InputError(f"{opened.label}: {first_line(error)}") from error
+    relation.error, relation.close = opened.error, opened.close
+    return relation
+
+
+def opened_file(source: str | Path) -> Opened:
+    """A file of DuckDB.
+
+    Raises:
+        InputError: it cannot be opened.
+    """
+    import duckdb
+
+    label = visible(Path(source).name)
+    try:
+        engine = Embedded(str(source))
+    except duckdb.Error as error:
+        raise InputError(f"{label} cannot be opened: {first_line(error)}") from error
+
+    def kinds_of(query: str) -> dict[str, str | None]:
+        described = engine(f"describe {query}")
+        names, types = (described.column(f"column_{what}").to_pylist() for what in ("name", "type"))
+        return {name: _of_duckdb(kind) for name, kind in zip(names, types, strict=True)}
+
+    tables = _tables(engine)
+    return Opened(
+        label,
+        *(engine, engine.stream, kinds_of, tables, engine.asks_only),
+        error=engine.Error,
+        close=engine.close,
+    )
+
+
+def opened_url(url: str, query: str | None) -> Opened:
+    """A database that ibis reaches; ``query`` is what the user asks of it.
+
+    Raises:
+        InputError: it cannot be reached.
         MissingExtraError: ibis, or its part for this database, is not installed.
     """
     scheme = urlsplit(url).scheme
@@ -105,66 +135,63 @@ def database(url: str, asked: AuditRequest) -> Relation:
     except ImportError as error:
         raise MissingExtraError(str(error.name), "postgres", f"auditing {scheme}") from error
     except Exception as error:  # every backend has errors of its own
-        raise InputError(f"{label} cannot be reached: {_line(error)}") from error
+        raise InputError(f"{label} cannot be reached: {first_line(error)}") from error
     dialect = str(connection.dialect.__name__).lower()
 
     engine: Asking = (Postgres if dialect == "postgres" else Asking)(connection, dialect)
 
-    def written(query: str) -> str:
-        own = sqlglot.transpile(query, read="duckdb", write=dialect)[0]
-        return own.replace(SOURCE, f"({(asked.query or '').strip().rstrip(';')})")
+    def written(ours: str) -> str:
+        own = sqlglot.transpile(ours, read="duckdb", write=dialect)[0]
+        return own.replace(SOURCE, f"({(query or '').strip().rstrip(';')})")
 
-    def asks_only(query: str) -> bool:
+    def asks_only(theirs: str) -> bool:
         try:
-            statements = sqlglot.parse(query, read=dialect)
+            statements = sqlglot.parse(theirs, read=dialect)
         except sqlglot.errors.SqlglotError as error:
-            raise InputError(f"--query is no query of {dialect}: {_line(error)}") from error
+            raise InputError(f"--query is no query of {dialect}: {first_line(error)}") from error
         return len(statements) == 1 and isinstance(statements[0], sqlglot.exp.Query)
 
-    opened = _Opened(
+    return Opened(
         label,
-        lambda query: engine.answer(written(query)),
-        lambda query: engine.kinds(written(query)),
+        lambda ours: engine.answer(written(ours)),
+        lambda ours: engine.stream(written(ours)),
+        lambda ours: engine.kinds(written(ours)),
         connection.list_tables,
         asks_only,
         SOURCE,
+        close=connection.disconnect,
     )
-    try:
-        relation = _relation(asked, opened)
-    except InputError:
-        connection.disconnect()
-        raise
-    except Exception as error:
-        connection.disconnect()
-        raise InputError(f"{label}: {_line(error)}") from error
-    relation.is_nan = "({0} = cast('NaN' as double) or {0} <> {0})"
-    relation.error, relation.close = Exception, connection.disconnect
-    return relation
 
 
 @dataclass(frozen=True)
-class _Opened:
+class Opened:
     """A database that answers, asked in the words of DuckDB's SQL.
 
     Attributes:
         label: what errors call it.
         run: a query to its answer.
+        stream: a query to its answer a batch at a time.
         kinds: a query to its columns, and what scores are kept as in each; None for nested values.
         tables: the names of all tables.
         asks_only: whether what the user wrote is one SELECT.
         source: what stands for the user's query; None: it is written as it is.
+        error: what it raises where it cannot answer.
+        close: lets go of it.
     """
 
     label: str
     run: Callable[[str], Any]
+    stream: Callable[[str], Iterator[Any]]
     kinds: Callable[[str], Mapping[str, str | None]]
     tables: Callable[[], Sequence[str]]
     asks_only: Callable[[str], bool]
     source: str | None = None
+    error: type[Exception] = Exception
+    close: Callable[[], None] = lambda: None
 
 
-def _relation(asked: AuditRequest, opened: _Opened) -> Relation:
-    label, origins = opened.label, [_origin(asked, opened), *map(_named, asked.join)]
+def _relation(asked: AuditRequest, opened: Opened) -> Relation:
+    label, origins = opened.label, [origin_of(asked, opened), *map(named_table, asked.join)]
     every = [opened.kinds(f"select * from {origin} as t") for origin in origins]
     labels = [asked.table or "the query", *map(visible, asked.join)]
     if asked.on:
@@ -208,7 +235,7 @@ def _relation(asked: AuditRequest, opened: _Opened) -> Relation:
     )
 
 
-def _origin(asked: AuditRequest, opened: _Opened) -> str:
+def origin_of(asked: AuditRequest, opened: Opened) -> str:
     """What the user names, as it stands after FROM."""
     if asked.query is not None:
         if not opened.asks_only(asked.query):
@@ -220,10 +247,10 @@ def _origin(asked: AuditRequest, opened: _Opened) -> str:
             f"{opened.label} is a database: name a table (--table) or give a query (--query); "
             f"its tables are {shown or 'none'}"
         )
-    return _named(asked.table)
+    return named_table(asked.table)
 
 
-def _named(table: str) -> str:
+def named_table(table: str) -> str:
     """A table, or SCHEMA.TABLE, as SQL writes it."""
     return ".".join(quoted(part) for part in table.split("."))
 
@@ -242,6 +269,6 @@ def _of_duckdb(kind: str) -> str | None:
     return {"FLOAT": "float32", "DOUBLE": "float64"}.get(kind, kind)
 
 
-def _line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
     """What a library says is wrong, in a line."""
     return visible((str(error) or type(error).__name__).strip().splitlines()[0][:200])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from typing import Any
 
 MEMORY = "600MB"
@@ -36,6 +37,12 @@ class Embedded:
     def __call__(self, query: str) -> Any:
         """The answer to a query, as an Arrow table."""
         return self.connection.sql(query).to_arrow_table()
+
+    def stream(self, query: str) -> Iterator[Any]:
+        """The answer to a query, in Arrow batches."""
+        import pyarrow as arrow
+
+        yield from arrow.RecordBatchReader.from_stream(self.connection.sql(query))
 
     def asks_only(self, query: str) -> bool:
         """Whether a query is one SELECT."""

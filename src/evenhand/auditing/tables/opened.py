@@ -13,6 +13,7 @@ from evenhand.auditing.tables.by_engine import engine_reads
 from evenhand.auditing.tables.database import database, database_file, is_database, is_url
 from evenhand.auditing.tables.parts import files
 from evenhand.auditing.tables.relation import Relation, check_columns
+from evenhand.auditing.tables.streamed import is_elsewhere, parts_joined, parts_of
 from evenhand.errors import InputError
 from evenhand.tasks.missing import Missing
 
@@ -30,12 +31,15 @@ def counted(
         InputError: no such table, a column that is missing or unfit, no rows.
     """
     source = asked.file if source is None else source
+    others = list(joined or asked.join)
     if is_url(source) or is_database(source):
+        if any(map(is_elsewhere, others)):
+            return _of_joined(asked, source, others)
         return _of_database(asked, source)
     if asked.table or asked.query:
         raise InputError("a table or query is of a database, which is at a URL or a DuckDB file")
     if asked.on:
-        return _of_joined(asked, [source, *(joined or asked.join)])
+        return _of_joined(asked, source, others)
     wanted = list(asked.columns)
     parts = files(source, asked.delimiter, asked.encoding)
     for part in parts:
@@ -49,8 +53,9 @@ def counted(
     return _counted(in_batches(parts, wanted, asked.score, Missing(asked.missing)), asked)
 
 
-def _of_joined(asked: AuditRequest, sources: Sequence[Any]) -> tuple[Relation, Cells]:
-    tables = [files(source, asked.delimiter, asked.encoding) for source in sources]
+def _of_joined(asked: AuditRequest, source: Any, others: Sequence[Any]) -> tuple[Relation, Cells]:
+    joined = [parts_joined(other, source, asked) for other in others]
+    tables = [parts_of(source, asked), *joined]
     return _counted(in_batches_joined(tables, asked, Missing(asked.missing)), asked)
 
 

@@ -25,10 +25,12 @@ class Part:
     Attributes:
         table: it, opened.
         constants: columns that hold one value all through it, None where that is missing.
+        database: what it is of, where it is no file but a table of a database.
     """
 
     table: TableFile
     constants: Mapping[str, str | None] = field(default_factory=dict)
+    database: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -107,14 +109,16 @@ def described_meanwhile(parts: Sequence[Part]) -> Callable[[], dict[str, Any]]:
 
 
 def described(parts: Sequence[Part]) -> dict[str, Any]:
-    """What files they are, by name, size and sha256."""
+    """What files they are, by name, size and sha256, and of which databases."""
     tables = [part.table for part in parts if part.table.size is not None]
+    names = list(dict.fromkeys(part.database for part in parts if part.database))
+    databases = {"database": ", ".join(names)} if names else {}
     if not tables:
-        return {}
-    if len(tables) == 1:
+        return databases
+    if len(tables) == 1 and not databases:
         (one,) = tables
         return {"file": Path(one.label).name, "bytes": one.size, "sha256": one.digest}
-    return {
+    return databases | {
         "files": len(tables),
         "bytes": sum(one.size or 0 for one in tables),
         "sha256": {one.label: one.digest for one in tables},
