@@ -127,7 +127,7 @@ def count(table: Relation, asked: AuditRequest) -> Cells:
     if score is None:
         none = nothing.astype(np.int64)
         return Cells(names, codes, rows, nothing.astype(bool), nothing, none, *weights)
-    _checkfloats(answer, missing, asked, table)
+    _check_numbers(answer, missing, asked, table)
     if asked.prediction is None:
         codes[MADE] = floats(answer.column("decided")).astype(np.int64)
     return Cells(
@@ -259,7 +259,7 @@ def _check_values(found: int, most: int, column: str, asked: AuditRequest) -> No
     )
 
 
-def _checkfloats(answer: Any, missing: Missing, asked: AuditRequest, table: Relation) -> None:
+def _check_numbers(answer: Any, missing: Missing, asked: AuditRequest, table: Relation) -> None:
     """Refuse texts of the score column that are neither numbers nor missing."""
     for text in answer.column("stray").unique().to_pylist():
         if missing.name(text) is not None:
