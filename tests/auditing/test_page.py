@@ -10,11 +10,11 @@ import pytest
 from typer.testing import CliRunner
 
 from evenhand.auditing import audit
-from evenhand.auditing.page.about import About, read_about
 from evenhand.auditing.page.people import headline, left_out, words_of
 from evenhand.auditing.page.render import fragment, render
 from evenhand.cli.main import app
 from evenhand.errors import InputError
+from evenhand.report.about import About, read_about
 from evenhand.report.people import sentences
 
 WORDS = """

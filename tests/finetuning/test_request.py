@@ -52,6 +52,9 @@ TABLES = st.fixed_dictionaries(
         "card": st.fixed_dictionaries(
             {"license": WORDS}, optional={"language": SOME.map(list), "intended": WORDS}
         ),
+        "about": st.fixed_dictionaries(
+            {"title": WORDS}, optional={"period": WORDS, "groups": st.dictionaries(WORDS, WORDS)}
+        ),
         "rare": st.sampled_from(["other", "exclude", "error"]),
         "device": st.sampled_from(["auto", "cpu", "cuda:1"]),
         "precision": st.sampled_from(["auto", "float32", "bfloat16"]),

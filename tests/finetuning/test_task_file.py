@@ -112,3 +112,17 @@ def test_a_task_file_that_is_no_task_file_is_refused(tmp_path):
     path.write_text("#" * 1_000_001)
     with pytest.raises(InputError, match="1,000,001 bytes: a task file is small"):
         read_config(path)
+
+
+def test_what_the_report_tells_of_itself_is_a_file_beside_or_a_mapping(tmp_path):
+    (tmp_path / "about.yaml").write_text("title: Loans\nversion: 2\ngroups: {F: women}\n")
+    (tmp_path / "task.yaml").write_text(GOOD + "about: about.yaml\n")
+    told = {"title": "Loans", "version": "2", "groups": {"F": "women"}}
+    assert read_config(tmp_path / "task.yaml").about == told
+    assert (
+        parse_config(GOOD + "about: {title: Loans, groups: {F: women}, version: 2}").about == told
+    )
+    with pytest.raises(InputError, match=r"line 5, about: .*no key 'titel'; did you mean 'title'"):
+        parse_config(GOOD + "about: {titel: x}\n")
+    with pytest.raises(InputError, match=r"line 5, about: .*cannot be read"):
+        parse_config(GOOD + "about: nowhere.yaml\n")

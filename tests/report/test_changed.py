@@ -1,5 +1,6 @@
 """Page 1 of a fine-tuning run: counts of people, told against a plain loop over the rows."""
 
+import re
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -118,3 +119,26 @@ def test_the_frontier_is_the_least_cross_fitted_error_at_each_gap_with_its_band(
     assert band[:3] == line
     assert all(a[0] > b[0] and a[1] == b[1] for a, b in zip(band[:2:-1], line, strict=True))
     assert '<polyline class="curve"' in html.render(run)
+
+
+def test_the_first_page_tells_what_its_owner_tells_in_its_readers_words(rows):
+    about = {
+        "title": "Loans <b>2025</b>",
+        "author": "Lending",
+        "period": "2025",
+        "decided": "got a loan",
+        "positive": "who repaid",
+        "groups": {"F": "women", "M": "men"},
+    }
+    page = html.render(run_of(*rows, config={"label": "repaid", "about": about}))
+    head = page.partition("<header>")[2].partition("</header>")[0]
+    assert "<h1><bdi>Loans &lt;b&gt;2025&lt;/b&gt;</bdi></h1>" in head
+    assert "Fine-tuning report · <bdi>loans</bdi>" in head
+    facts = dict(re.findall(r"<dt>(.*?)</dt><dd><bdi>(.*?)</bdi>", head))
+    assert facts == {"Author": "Lending", "Period": "2025"}
+    assert re.search(r"Of 100 women who repaid, \d+ got a loan before, and \d+ now", head)
+    assert re.search(r"\(women [\d,]+ of [\d,]+; men", head)
+    assert "about" not in page.partition("</header>")[2].partition("<dl>")[2]
+    plain = html.render(run_of(*rows))
+    assert "<h1><bdi>loans</bdi></h1>" in plain
+    assert 'class="facts"' not in plain

@@ -14,11 +14,11 @@ from evenhand._base.text import listed, visible
 from evenhand.auditing.classes import classes_of
 from evenhand.auditing.counting import MADE, MISSING, Cells, count_scores
 from evenhand.auditing.grouping import Groupings
-from evenhand.auditing.page.about import About
 from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.result import Audit
 from evenhand.auditing.tables.relation import Relation
 from evenhand.errors import InputError
+from evenhand.report.about import About
 
 
 def judged(asked: AuditRequest, table: Relation, cells: Cells, about: About, began: float) -> Audit:

@@ -14,7 +14,6 @@ from evenhand._base.text import plural
 from evenhand.auditing import against, gate, sentences
 from evenhand.auditing.against import Difference
 from evenhand.auditing.grouping import Grouping
-from evenhand.auditing.page.about import About
 from evenhand.auditing.ratios import check_references, ratios, reference_of, selected_columns
 from evenhand.auditing.request import AuditRequest
 from evenhand.criteria import STANDARD, Criterion
@@ -22,6 +21,7 @@ from evenhand.metrics.counts import Counts
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval
 from evenhand.report import comparisons
+from evenhand.report.about import About
 from evenhand.report.group_table import group_table
 from evenhand.report.people import enough_rows
 from evenhand.report.record import Record, Run, now

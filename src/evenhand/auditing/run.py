@@ -11,9 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypedDict, Unpack
 
-from evenhand.auditing.page.about import read_about
 from evenhand.auditing.request import AuditRequest
 from evenhand.auditing.tables.opened import counted
+from evenhand.report.about import read_about
 
 if TYPE_CHECKING:
     import pandas as pd

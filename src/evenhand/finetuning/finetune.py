@@ -88,6 +88,7 @@ class Asked(TypedDict, total=False):
     seed: int
     name: str
     card: Mapping[str, Any]
+    about: str | Mapping[str, Any]
     label: str
     positive: Any
     features: Sequence[str]
@@ -153,8 +154,11 @@ def finetune(
             model is run for its features: on a GPU where there is one, in bfloat16 where that has
             it, as many inputs at a time as its memory holds. ``seed``: of every random choice.
             ``name``: of the task, in the results. ``card``: what the model card says of
-            ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``. ``on_event``:
-            told what is asked, measured and chosen; see :mod:`evenhand.integrations.trackers`.
+            ``license``, ``language``, ``datasets``, ``base_model`` and ``intended``. ``about``:
+            what the report tells of itself, a mapping or the path of an about.yaml: ``title``,
+            ``author``, ``purpose``, ``period``, ``model``, ``date``, ``version``, and its readers'
+            words for ``groups`` and decisions. ``on_event``: told what is asked, measured and
+            chosen; see :mod:`evenhand.integrations.trackers`.
 
     Returns:
         The model with its new head, and the evidence.

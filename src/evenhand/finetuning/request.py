@@ -209,6 +209,11 @@ class FinetuneRequest:
         "What the model card says, as license=mit; also language, datasets, base_model, intended.",
         many=True,
     )
+    about: dict[str, Any] | None = option(
+        None,
+        of_task.about,
+        "A file of what the report tells of itself, and its readers' words: about.yaml.",
+    )
     depth: int | str = option(
         "auto",
         of_task.depth,

@@ -75,6 +75,8 @@ def parse_config(text: str, *, source: str = "task.yaml", folder: Path = Path())
     for key, value in values.items():
         if value is None:
             continue
+        if key == "about" and isinstance(value, str):
+            value = str(folder / value)
         try:
             read[key] = OPTIONS[key].metadata["reads"](value)
         except InputError as error:

@@ -87,6 +87,13 @@ def card(value: Any) -> dict[str, str | list[str]]:
     }
 
 
+def about(value: Any) -> dict[str, Any]:
+    """What a run's report tells of itself: the path of about.yaml, or what that would hold."""
+    from evenhand.report.about import About, read_about
+
+    return (About.of(value) if isinstance(value, Mapping) else read_about(text(value))).told
+
+
 def numbers(value: Any) -> tuple[float, ...]:
     """Ascending numbers: a list, or a text with commas."""
     listed = texts(value if isinstance(value, str | list | tuple) else [value])

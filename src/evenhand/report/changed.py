@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from evenhand._base.text import listed
 from evenhand.metrics.counts import Counts
+from evenhand.report.about import About
 from evenhand.report.people import Words, comparison, headline_of
 from evenhand.report.record import Record, Run
 
@@ -23,6 +24,19 @@ def sentences(run: Run) -> list[str]:
     return [*_before_and_now(run, run.after), *_changed(run), *_worse(run)]
 
 
+def _words(run: Run) -> Words:
+    """How the run's people, labels and decisions are called."""
+    about = About.of(run.config.get("about") or {})
+    return Words(
+        str(run.config.get("label") or "label"),
+        run.before.counts.class_names,
+        about.groups,
+        about.decided,
+        about.positive,
+        about.negative,
+    )
+
+
 def _before_and_now(run: Run, after: Record) -> list[str]:
     """The two groups that were furthest apart before, and how they fare now."""
     from evenhand.report.uncertainty import SMALL
@@ -31,8 +45,7 @@ def _before_and_now(run: Run, after: Record) -> list[str]:
     found = headline_of([before], run.criterion, SMALL)
     if found is None:
         return ["No two groups have enough people to be compared."]
-    words = Words(str(run.config.get("label") or "label"), before.class_names)
-    said = []
+    words, said = _words(run), []
     for old in found.comparisons:
         new = comparison(after.counts, old.kind, found.label)
         one, other = sorted(found.pair, key=lambda g: old.shares[g].share)
@@ -90,7 +103,7 @@ def _changed(run: Run) -> list[str]:
         return [f"Of the {rows} in the test, at least {least:,} are decided otherwise than before."]
     gained = int(((both.old == 0) & (both.new == 1)).sum())
     lost = int(((both.old == 1) & (both.new == 0)).sum())
-    names, parts = run.before.counts.group_names, []
+    names, parts = [_words(run).short(name) for name in run.before.counts.group_names], []
     for g, name in enumerate(names[:8]):
         own = both.group == g
         moved = int((both.old != both.new)[own].sum())
@@ -117,7 +130,7 @@ def _worse(run: Run) -> list[str]:
     before, both = run.before.counts, paired(run)
     after = run.after.counts if run.after is not None else before
     shares, better, worse = [], [], []
-    for g, name in enumerate(before.group_names):
+    for g, name in enumerate(map(_words(run).short, before.group_names)):
         rows = float(before.sizes[g])
         if rows < SMALL:
             continue

@@ -13,6 +13,7 @@ from evenhand._base.text import number
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import Interval, error_interval
 from evenhand.report import changed, charts
+from evenhand.report.about import About
 from evenhand.report.environment import environment
 from evenhand.report.group_table import RATES, group_table, score_columns
 from evenhand.report.record import Record, Run
@@ -44,10 +45,11 @@ def render(run: Run) -> str:
     Every text that comes from data is escaped, and control characters are written out.
     """
     label, drawn = bars(run)
-    frontier = _frontier(run)
+    frontier, about = _frontier(run), About.of(run.config.get("about") or {})
     page = environment().get_template("report.html.j2")
     return page.render(
         run=run,
+        about=about,
         title=TITLES.get(run.command, "Report"),
         symbol=run.criterion.symbol,
         meaning=run.criterion.meaning,
@@ -69,7 +71,7 @@ def render(run: Run) -> str:
         doubts=doubts(run),
         limits=LIMITS,
         provenance=_flat(run.provenance),
-        config=_flat(run.config),
+        config=_flat({key: value for key, value in run.config.items() if key != "about"}),
         script=_script_data(run, frontier, _bar_limit(drawn)),
     )
 

@@ -27,6 +27,7 @@ from evenhand.criteria import Criterion, in_words
 from evenhand.metrics.gap_intervals import gap_interval
 from evenhand.metrics.intervals import error_interval
 from evenhand.metrics.together import each_confidence, holm, kept_p_value
+from evenhand.report.about import About
 from evenhand.report.environment import environment
 from evenhand.report.files import plain, to_json
 from evenhand.report.record import Run, now
@@ -277,6 +278,7 @@ def _page(all_of: LabelRuns) -> str:
     page = environment().get_template("labels.html.j2")
     return page.render(
         runs=all_of,
+        about=About.of(all_of.first.config.get("about") or {}),
         lines=lines,
         limit=limit,
         most=next((end for end in (0.1, 0.25, 0.5, 1.0) if max(ends) <= end), 2.0),
