@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 import torch
 from tiny_models import text_classifier, tokenizer, written
+from tiny_shards import faces, shard
 from users_files import write_users_files
 
 import evenhand as eh
@@ -160,6 +161,16 @@ def models(page, folder):
             torchvision = pytest.importorskip("torchvision")
             network = torchvision.models.resnet18()
             save_file(network.state_dict(), folder / "resnet18.safetensors")
+            shards(page, folder)
+
+
+def shards(page, folder):
+    """The task file that a page shows of shards, and such shards."""
+    (asked,) = re.findall(r"```yaml\n([^`]*__split__[^`]*)```", (ROOT / page).read_text())
+    (folder / "faces.yaml").write_text(asked, encoding="utf-8")
+    for at, (part, number) in enumerate((("train", 60), ("val", 24), ("test", 24))):
+        shard(folder / f"shards/faces-{part}-0000.tar", faces(number, 100 * at, groups="gender"))
+    shard(folder / "new" / "0000.tar", faces(5, 900))
 
 
 def blocks(page):

@@ -26,9 +26,9 @@ def sample(key, seed, label=None, form="JPEG", **values):
     return files | ({} if label is None else {f"{key}.cls": str(label)})
 
 
-def faces(number, start=0):
+def faces(number, start=0, groups="who"):
     """Samples of two classes and two groups in turn."""
     files = {}
     for at in range(start, start + number):
-        files |= sample(f"{at:05d}", at, at % 2, who="AB"[at // 2 % 2], age=20 + at)
+        files |= sample(f"{at:05d}", at, at % 2, **{groups: "AB"[at // 2 % 2]}, age=20 + at)
     return files

@@ -110,16 +110,20 @@ def test_training_inside_the_model_tells_each_epoch():
             (inputs, labels, sexes),
             target_modules=["0"],
             epochs=2,
+            validate=lambda _, epoch: {"gap": 0.5 / epoch},
             on_event=events.append,
         )
     assert [event.name for event in events] == ["started", "epoch", "epoch", "finished"]
     found = [metric for event in events for metric in trackers.metrics(event)]
-    assert [(name, step) for name, _, step in found[:4]] == [
+    assert [(name, step) for name, _, step in found[:6]] == [
         ("adapt/log_loss", 1),
         ("adapt/gap", 1),
+        ("adapt/valid/gap", 1),
         ("adapt/log_loss", 2),
         ("adapt/gap", 2),
+        ("adapt/valid/gap", 2),
     ]
+    assert found[5][1] == 0.25
 
 
 def test_a_comparison_tells_its_progress(tmp_path, monkeypatch):

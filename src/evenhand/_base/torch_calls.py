@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -29,7 +29,7 @@ def evaluating(model: nn.Module) -> Iterator[None]:
             module.training = training
 
 
-def call(model: nn.Module, batch: Any) -> Any:
+def call(model: Callable[..., Any], batch: Any) -> Any:
     """The model on a batch: a mapping by keyword, a tuple by position, anything else as it is."""
     if isinstance(batch, Mapping):
         return model(**batch)

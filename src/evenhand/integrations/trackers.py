@@ -136,6 +136,8 @@ def metrics(event: Event) -> Iterator[tuple[str, float, int]]:
     elif event.name == "epoch":
         for key in ("log_loss", "gap"):
             yield f"{event.work}/{key}", float(values[key]), int(values["number"])
+        for key, value in values["valid"].items():
+            yield _name(f"{event.work}/valid/{key}"), float(value), int(values["number"])
     elif event.name in ("chosen", "progress", "finished"):
         for key, value in _flat(values):
             if _is_number(value):

@@ -98,9 +98,12 @@ def adapt(
             removed at the end. ``world``: the processes that
             train together (:func:`evenhand.heads.together`), each called with all rows and working
             on its part of every batch; all get the same model.
-            ``seed``: of batches and of the adapters' first directions. ``on_epoch``: called after
-            each epoch. ``on_event``: told of each epoch; see
-            :mod:`evenhand.integrations.trackers`.
+            ``seed``: of batches and of the adapters' first directions. ``compile``: run training
+            by :func:`torch.compile`, which takes a minute first and needs a C++ compiler on a
+            processor. ``validate``: called with the model and the epoch's number after each epoch,
+            the whole model, in eval mode and without gradient; the numbers by name that it gives
+            are the epoch's ``valid``. ``on_epoch``: called after each epoch, after that.
+            ``on_event``: told of each epoch; see :mod:`evenhand.integrations.trackers`.
 
     Returns:
         A module of the class given, adapters merged, in the mode the model was in.
@@ -165,6 +168,8 @@ def adapt(
         how["accumulate"],
         _checkpoint(given, rows, how | {"targets": targets, "strength": strength, "ridge": ridge}),
         _both(how["on_epoch"], tell),
+        how["compile"],
+        how["validate"],
     )
     tell("started", strength=strength, **_plain(how | {"ridge": ridge}))
     source = passed.again(batches, rows.groups.names)
@@ -188,7 +193,7 @@ def _checkpoint(given: Backbone, rows: Rows, how: Mapping[str, Any]) -> Checkpoi
     """Where training is kept: it belongs to this model, these rows and these settings."""
     if how["checkpoint"] is None:
         return None
-    left = ("checkpoint", "on_epoch", "on_event", "prepare", "world")
+    left = ("checkpoint", "compile", "validate", "on_epoch", "on_event", "prepare", "world")
     settings = sorted((name, repr(value)) for name, value in how.items() if name not in left)
     digest = hashlib.sha256(f"{given.fingerprint} {rows.world.size} {settings}".encode())
     labels, codes = (rows.world.gather(part) for part in (rows.labels, rows.groups.codes))

@@ -42,6 +42,17 @@ class Feed:
     """What the modules below the cut hand on: set before each forward pass."""
 
     current: Tensor | None = None
+    whole = False
+    """They compute as they do without a feed."""
+
+    @contextmanager
+    def left_out(self) -> Iterator[None]:
+        """Inside the block the whole model runs, on inputs of any rows."""
+        before, self.whole = self.whole, True
+        try:
+            yield
+        finally:
+            self.whole = before
 
 
 def find_cut(model: nn.Module, targets: Sequence[str], batch: Any) -> Cut | None:
@@ -119,7 +130,7 @@ def fed(model: nn.Module, cut: Cut | None) -> Iterator[Feed]:
             module = model.get_submodule(path)
             own[module] = module.__dict__.get("forward")
             # An instance's own forward comes before its class's, and all else stays as it is.
-            module.forward = _hand_on(feed, returned)
+            module.forward = _hand_on(feed, returned, module.forward)
         yield feed
     finally:
         for module, before in own.items():
@@ -128,8 +139,12 @@ def fed(model: nn.Module, cut: Cut | None) -> Iterator[Feed]:
                 module.forward = before
 
 
-def _hand_on(feed: Feed, returned: Callable[[Tensor], Any]) -> Callable[..., Any]:
-    def forward(*_: Any, **__: Any) -> Any:
+def _hand_on(
+    feed: Feed, returned: Callable[[Tensor], Any], own: Callable[..., Any]
+) -> Callable[..., Any]:
+    def forward(*args: Any, **kwargs: Any) -> Any:
+        if feed.whole:
+            return own(*args, **kwargs)
         if feed.current is None:
             raise ModelError("the feed is empty: set it before the forward pass")
         return returned(feed.current)

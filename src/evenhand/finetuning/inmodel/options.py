@@ -10,6 +10,7 @@ from evenhand._base.distributed import ALONE, World
 from evenhand._base.events import OnEvent
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.training import OnEpoch
+from evenhand.finetuning.inmodel.validating import Validate
 from evenhand.models.backbone import Prepare
 
 
@@ -33,6 +34,8 @@ class AdaptOptions(TypedDict, total=False):
     refit: bool
     checkpoint: str | Path | None
     world: World
+    compile: bool
+    validate: Validate | None
     on_epoch: OnEpoch | None
     on_event: OnEvent | None
 
@@ -55,6 +58,8 @@ OPTIONS: dict[str, Any] = {
     "refit": True,
     "checkpoint": None,
     "world": ALONE,
+    "compile": False,
+    "validate": None,
     "on_epoch": None,
     "on_event": None,
 }

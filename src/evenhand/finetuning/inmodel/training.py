@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,9 @@ from evenhand._base.torch_calls import call, class_logits
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
 from evenhand.finetuning.inmodel.checkpoints import Checkpoint, restore, state_of
+from evenhand.finetuning.inmodel.compiled import compiling, forward_of
 from evenhand.finetuning.inmodel.frozen import Feed
+from evenhand.finetuning.inmodel.validating import Validate, validated
 from evenhand.heads.gap_loss import GapLoss
 from evenhand.models.backbone import Backbone
 
@@ -38,12 +40,14 @@ class Epoch:
         number, of: which epoch, from 1.
         log_loss: mean over its rows.
         gap: mean over its batches of the soft-gap penalty.
+        valid: what the caller's ``validate`` said of the model after it.
     """
 
     number: int
     of: int
     log_loss: float
     gap: float
+    valid: Mapping[str, float] = field(default_factory=dict)
 
 
 OnEpoch = Callable[[Epoch], None]
@@ -54,7 +58,8 @@ class Training:
     """How to train; the head's own learning rate suits the size of what it reads.
 
     ``accumulate``: batches whose gradients make one step. ``checkpoint``: where each epoch's end is
-    kept, and gone on from.
+    kept, and gone on from. ``compile``: run forward and backward passes compiled. ``validate``:
+    looks at the model after each epoch.
     """
 
     epochs: int
@@ -68,6 +73,8 @@ class Training:
     accumulate: int = 1
     checkpoint: Checkpoint | None = None
     on_epoch: OnEpoch | None = None
+    compile: bool = False
+    validate: Validate | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,6 +151,7 @@ def train_parts(
         enabled=how.precision != "float32",
     )
     moved = [*adapters, *head]
+    forward = forward_of(own.model, compile=how.compile)
     begun, state = how.checkpoint.read() if how.checkpoint else (0, {})
     if state:
         restore(state, moved, optimizer, draw, gap)
@@ -155,8 +163,8 @@ def train_parts(
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * _rate(done / how.epochs)
             feed.current = step.current(own)
-            with mixed:
-                logits = class_logits(call(own.model, own.placed(step.inputs)))
+            with mixed, compiling(how.compile):
+                logits = class_logits(call(forward, own.placed(step.inputs)))
             if how.precision != "float32":
                 logits = logits.float()
             labels = step.labels.to(logits.device)
@@ -164,7 +172,8 @@ def train_parts(
             log_loss = sum_of * (gap.world.size / step.total)
             penalty = gap(logits, labels, step.groups)
             loss = log_loss + how.strength * penalty + _ridge(head[0], how.ridge)
-            (loss / how.accumulate).backward()
+            with compiling(how.compile):
+                (loss / how.accumulate).backward()
             loss, batches = loss.detach(), batches + 1
             if batches % how.accumulate == 0 or batches == len(source):
                 loss = _averaged(moved, loss, gap.world)
@@ -182,9 +191,10 @@ def train_parts(
         total, count = gap.world.sum(np.array([float(losses), float(rows)]))
         if how.checkpoint and gap.world.first:
             how.checkpoint.write(number + 1, state_of(moved, optimizer, draw, gap))
+        valid = validated(how.validate, own.model, feed, number + 1)
         if how.on_epoch:
             means = float(total / max(count, 1)), float(gaps) / max(batches, 1)
-            how.on_epoch(Epoch(number + 1, how.epochs, *means))
+            how.on_epoch(Epoch(number + 1, how.epochs, *means, valid))
     optimizer.zero_grad()
 
 
