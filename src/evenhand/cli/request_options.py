@@ -14,20 +14,19 @@ import typer
 
 from evenhand._base.requests import Options
 from evenhand.cli.settings import settled
-from evenhand.finetuning.request import FinetuneRequest
 
 SHORT = {"output": ("--output", "-o")}
 
 
 def takes(
-    *names: str, request: type = FinetuneRequest
+    *names: str, request: type | None = None
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """A decorator: the command has a flag for each option of ``request`` called ``names``.
 
     What the flags say is given to it as ``given``; of a fine-tuning's options, what ``--set`` and
     the environment say as well.
     """
-    settable = request is FinetuneRequest
+    settable, request = request is None, request or _finetune_request()
 
     def decorate(command: Callable[..., None]) -> Callable[..., None]:
         hints = get_type_hints(command, include_extras=True)
@@ -86,9 +85,15 @@ def _flag(name: str, request: type) -> inspect.Parameter:
     )
 
 
-def taken(name: str, request: type = FinetuneRequest) -> type:
+def _finetune_request() -> type:
+    from evenhand.finetuning.request import FinetuneRequest
+
+    return FinetuneRequest
+
+
+def taken(name: str, request: type | None = None) -> type:
     """What a flag takes: the option's own type where that is one typer reads, else a text."""
-    hint = _hints(request)[name]
+    hint = _hints(request or _finetune_request())[name]
     kinds = {kind for kind in get_args(hint) or (hint,) if kind is not NoneType}
     return kinds.pop() if len(kinds) == 1 and kinds <= {bool, int, float, Path} else str
 

@@ -56,6 +56,7 @@ class HeaderLook:
         self._line = _line_of(cells, mark)
         words = (word for cell in cells for word in cell.split('"'))
         self._word = max(words, key=len).encode()  # is looked for far quicker than a whole line
+        self._letters = [bytes([letter]) for letter in set(self._word)]  # and each of these so
 
     def at(self, part: bytes) -> None:
         """Look at what comes next."""
@@ -65,7 +66,9 @@ class HeaderLook:
             *lead, part = part.split(b"\n", self._lead)
             self._begun, self.seen = True, len(lead) < self._lead
         seam = self._before + part[: len(self._word)]
-        if self._word in part or self._word in seam:
+        if self._word in seam or (
+            all(letter in part for letter in self._letters) and self._word in part
+        ):
             self.seen |= self._line.search(self._before + part) is not None
         self._before = (self._before + part)[-OVERLAP:] if len(part) < OVERLAP else part[-OVERLAP:]
 
