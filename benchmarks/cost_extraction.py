@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import io
+import tarfile
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+
+FACE, PHOTO = (178, 218), (500, 375)
+"""Sides of CelebA's images, and of ImageNet's as most are."""
 
 
 @dataclass(frozen=True)
@@ -21,6 +27,8 @@ class Extraction:
         flops_per_second: the rate.
         flops_at_224: operations of one image of 224 pixels, counted.
         decode_seconds: of reading and preparing one JPEG of CelebA's size, on one thread.
+        photo_seconds: of one of ImageNet's usual size.
+        listing_seconds: of finding one sample, an image with its class, in a WebDataset shard.
     """
 
     what: str
@@ -29,6 +37,8 @@ class Extraction:
     flops_per_second: float
     flops_at_224: float
     decode_seconds: float
+    photo_seconds: float
+    listing_seconds: float
 
 
 def extraction(quick: bool) -> Extraction | None:
@@ -49,7 +59,9 @@ def extraction(quick: bool) -> Extraction | None:
         images * flops[large] / rate,
         rate,
         flops[224],
-        _decode(8 if quick else 100),
+        _decode(FACE, 8 if quick else 100),
+        _decode(PHOTO, 8 if quick else 100),
+        _listing(50 if quick else 10_000),
     )
 
 
@@ -72,17 +84,34 @@ def _forward(model: Any, side: int, images: int) -> float:
     return min(seconds[1:])
 
 
-def _decode(images: int) -> float:
+def _decode(sides: tuple[int, int], images: int) -> float:
     from PIL import Image
 
     from evenhand.models.prepare import PrepareImages
 
     rng = np.random.default_rng(0)
-    coarse = rng.integers(0, 255, (28, 23, 3), dtype=np.uint8)
+    coarse = rng.integers(0, 255, (sides[1] // 8, sides[0] // 8, 3), dtype=np.uint8)
     file = io.BytesIO()
-    Image.fromarray(coarse).resize((178, 218)).save(file, "JPEG", quality=90)
+    Image.fromarray(coarse).resize(sides).save(file, "JPEG", quality=90)
     prepare = PrepareImages(224)
     began = time.perf_counter()
     for _ in range(images):
         prepare([Image.open(io.BytesIO(file.getvalue())).convert("RGB")])
     return (time.perf_counter() - began) / images
+
+
+def _listing(samples: int) -> float:
+    """Seconds a sample, of a tar whose times have fractions, as WebDataset's have."""
+    from evenhand.tasks.shards import shard_table
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "shard-0000.tar"
+        with tarfile.open(path, "w") as tar:
+            for name in (f"{at:08d}.{end}" for at in range(samples) for end in ("cls", "jpg")):
+                member = tarfile.TarInfo(name)
+                content = b"3" if name.endswith("cls") else bytes(5_000)
+                member.size, member.mtime = len(content), 1_700_000_000.25
+                tar.addfile(member, io.BytesIO(content))
+        began = time.perf_counter()
+        shard_table(path)
+        return (time.perf_counter() - began) / samples

@@ -5,11 +5,14 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from benchmarks.cost_extraction import Extraction
 from benchmarks.cost_measured import Measured
 from benchmarks.machine import describe
 from evenhand._base.markdown import markdown_table
 
-FACES, WIDTH = 202_599, 512
+FACES, PHOTOS, WIDTH = 202_599, 1_281_167, 512
+PHOTO_BYTES = 110_000
+"""Assumed: of a photo of ImageNet, in the mean."""
 GPU_FLOPS, DECODERS = 20e12, 8
 """Assumed: what one GPU reaches on convolutions in half precision, and cores that read images."""
 ROWS, MACHINES, DISK, NETWORK, LATENCY = 10**8, 8, 2e9, 1.25e9, 1e-3
@@ -66,42 +69,30 @@ def _steps(measured: Measured) -> str:
 
 
 def _predictions(measured: Measured) -> list[str]:
-    if measured.extraction is None:
+    found = measured.extraction
+    if found is None:
         return ["Without torchvision nothing was measured of images, so nothing is predicted."]
-    found, read = measured.extraction, measured.model.bytes_per_second
-    flops = measured.model.flops_per_second
-    features = FACES * WIDTH * 4
-    celeba = [
+    faces = _one_gpu(measured, found, FACES, found.decode_seconds, "path of 10 strengths", 10)
+    photos = [
         (
-            "reading the images",
-            f"{1e3 * found.decode_seconds:.2g} ms each (measured), {DECODERS} cores (assumed)",
-            FACES * found.decode_seconds / DECODERS,
+            "finding the samples",
+            f"{1e3 * found.listing_seconds:.2g} ms each (measured), headers and classes of shards",
+            PHOTOS * found.listing_seconds,
         ),
-        (
-            "the backbone",
-            f"{found.flops_at_224 / 1e9:.2f} GFLOP each (counted), {GPU_FLOPS / 1e12:.0f} TFLOP/s "
-            "(assumed)",
-            FACES * found.flops_at_224 / GPU_FLOPS,
-        ),
-        (
-            "group Fisher",
-            "features read once, at the fitted rate of this machine's processor",
-            features / read,
-        ),
-        (
-            "path of 10 strengths",
-            f"{PASSES} passes, as many evaluations of every head (assumed; drawn features took "
-            f"{measured.path_passes} and {measured.path_evaluations} in all)",
-            PASSES * (features / read + 10 * FACES * WIDTH * 4 / flops),
+        *_one_gpu(
+            measured, found, PHOTOS, found.photo_seconds, f"path of {HEADS} strengths", HEADS
         ),
     ]
+    here = PHOTOS * max(found.photo_seconds / 2, found.flops_at_224 / found.flops_per_second)
     share = ROWS / MACHINES
     stored = share * WIDTH * 2
+    flops = measured.model.flops_per_second
     sums = HEADS * (WIDTH + 1) * 8
     many = [
         (
             "reading the images",
-            f"{share:.3g} a machine, {DECODERS} cores each (assumed)",
+            f"{share:.3g} a machine, {1e3 * found.decode_seconds:.2g} ms each (measured), "
+            f"{DECODERS} cores each (assumed)",
             share * found.decode_seconds / DECODERS,
         ),
         (
@@ -128,12 +119,58 @@ def _predictions(measured: Measured) -> list[str]:
         ),
     ]
     return [
-        f"### CelebA, {FACES:,} images at 224 pixels, ResNet-18, one GPU\n\n{_table(celeba)}\n\n"
+        f"### CelebA, {FACES:,} images at 224 pixels, ResNet-18, one GPU\n\n{_table(faces)}\n\n"
         "Reading and the backbone overlap: extraction takes the longer of the two. A second run "
         "skips both.",
+        f"### ImageNet, {PHOTOS:,} photos at 224 pixels, ResNet-18, one GPU\n\n"
+        f"{_table(photos)}\n\n{_a_row(found)} On two cores like these, without a GPU, extraction "
+        f"takes {_time(here)} (predicted: the longer of reading on both and the backbone).",
         f"### {ROWS:,} rows on {MACHINES} machines, ResNet-18 at 224 pixels\n\n{_table(many)}\n\n"
         f"The features take {stored / 1e9:.3g} GB a machine; all strengths share a pass.",
     ]
+
+
+def _one_gpu(
+    measured: Measured, found: Extraction, images: int, reading: float, path: str, strengths: int
+) -> list[tuple[str, str, float]]:
+    """What is predicted of the steps of a run on one machine with a GPU."""
+    read, flops = measured.model.bytes_per_second, measured.model.flops_per_second
+    features = images * WIDTH * 4
+    return [
+        (
+            "reading the images",
+            f"{1e3 * reading:.2g} ms each (measured), {DECODERS} cores (assumed)",
+            images * reading / DECODERS,
+        ),
+        (
+            "the backbone",
+            f"{found.flops_at_224 / 1e9:.2f} GFLOP each (counted), {GPU_FLOPS / 1e12:.0f} TFLOP/s "
+            "(assumed)",
+            images * found.flops_at_224 / GPU_FLOPS,
+        ),
+        (
+            "group Fisher",
+            f"{features / 1e9:.3g} GB of features read once, at the fitted rate of this machine's "
+            "processor",
+            features / read,
+        ),
+        (
+            path,
+            f"{PASSES} passes, as many evaluations of every head (assumed; drawn features took "
+            f"{measured.path_passes} and {measured.path_evaluations} in all)",
+            PASSES * (features / read + strengths * images * WIDTH * 4 / flops),
+        ),
+    ]
+
+
+def _a_row(found: Extraction) -> str:
+    """What one photo costs on its way to a head."""
+    return (
+        f"A row: {PHOTO_BYTES // 1000} kB from disk (assumed), {1e3 * found.photo_seconds:.2g} ms "
+        f"of a core to decode and cut (measured), {found.flops_at_224 / 1e9:.2f} GFLOP (counted), "
+        f"{4 * WIDTH / 1000:.1f} kB of features to keep; a [stream](../how-to/bring.md"
+        f"#more-than-memory-holds) of all rows lays {PHOTOS * PHOTO_BYTES / 1e9:.0f} GB down."
+    )
 
 
 def _table(rows: list[tuple[str, str, float]]) -> str:
