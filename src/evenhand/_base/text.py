@@ -60,7 +60,10 @@ def visible(text: Any) -> str:
 
     Letters of any script and emoji (joined ones too) stay as they are.
     """
-    return "".join(_escape(c) if _acts(c) else c for c in str(text))
+    shown = str(text)
+    if shown.isascii() and shown.isprintable():
+        return shown
+    return "".join(_escape(c) if _acts(c) else c for c in shown)
 
 
 def visible_lines(text: Any) -> str:
@@ -72,7 +75,10 @@ def as_json(value: Any, *, indent: int | None = 2) -> str:
     """``value`` as JSON in the letters of its language; what could act on a terminal is escaped."""
     text = json.dumps(value, indent=indent, ensure_ascii=False, allow_nan=False)
     # JSON escapes what lies below a space itself: a line break here is one of the layout.
-    return "".join(_json_escape(c) if _acts(c) and c != "\n" else c for c in text)
+    for letter in sorted(set(text) - {"\n"}):
+        if _acts(letter):
+            text = text.replace(letter, _json_escape(letter))
+    return text
 
 
 def _acts(letter: str) -> bool:

@@ -11,7 +11,8 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.metrics.estimates import pairs, parts, rate_rows
 from evenhand.metrics.normal import normal_inverse
-from evenhand.metrics.rates import Array, worst
+from evenhand.metrics.rates import Array
+from evenhand.metrics.widest import worst
 
 ROWS_PER_FEATURE = 100
 

@@ -22,8 +22,8 @@ from evenhand.metrics.rates import (
     criterion_rates,
     of_classes,
     true_positive_rate,
-    worst,
 )
+from evenhand.metrics.widest import worst
 
 
 class Parts(NamedTuple):

@@ -8,6 +8,7 @@ The approximations are normal; where cells hold fewer than about 100 rows they c
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -244,8 +245,17 @@ def resampled(table: Table, replicates: int, seed: int, smooth: float = 0.0) -> 
     ``smooth`` spreads that many rows over the cells that share a group and a label, so that a
     rate of 0 or 1 is not taken for certain.
     """
+    held = np.ascontiguousarray(table, dtype=np.float64)
+    return _resampled(held.tobytes(), held.shape, replicates, seed, smooth)
+
+
+@lru_cache(maxsize=1)
+def _resampled(
+    held: bytes, shape: tuple[int, ...], replicates: int, seed: int, smooth: float
+) -> Array:
+    """The tables drawn last, remembered: one criterion after the other asks for them."""
     rng = np.random.default_rng(seed)
-    shares = table.astype(np.float64)
+    shares = np.frombuffer(held).reshape(shape)
     cells = shares.sum(axis=-1, keepdims=True)
     if smooth:
         shares = shares + smooth
@@ -255,4 +265,6 @@ def resampled(table: Table, replicates: int, seed: int, smooth: float = 0.0) -> 
         rows = group.sum()
         drawn = rng.multinomial(round(rows), group.ravel() / rows, size=replicates)
         groups.append(drawn.reshape(replicates, *group.shape) * (rows / max(round(rows), 1)))
-    return np.stack(groups, axis=1).astype(np.float64)
+    tables = np.stack(groups, axis=1).astype(np.float64)
+    tables.flags.writeable = False
+    return tables

@@ -9,7 +9,8 @@ import numpy.typing as npt
 
 from evenhand.criteria import Criterion
 from evenhand.metrics.intervals import UNDEFINED, Interval, normal_quantile
-from evenhand.metrics.rates import Array, measured, worst
+from evenhand.metrics.rates import Array, measured
+from evenhand.metrics.widest import worst
 
 STEP = 1e-4
 """Of its own count a cell is moved by this share."""

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from evenhand.criteria import Comparison, Criterion, Rate
 from evenhand.errors import InputError
+from evenhand.metrics.widest import MANY, widest, worst
 
 Array = npt.NDArray[np.floating[Any]]
 
@@ -260,9 +261,11 @@ def gap(table: npt.NDArray[Any], criterion: str | Criterion) -> Array:
     criterion = Criterion.parse(criterion)
     if criterion.function is not None:
         return worst(measured(table, criterion), criterion)
-    if criterion.comparison.across == "worst":
-        rates = criterion_rates(table, criterion)
+    rates, how = criterion_rates(table, criterion), criterion.comparison
+    if how.across == "worst":
         return worst(rates.reshape(*rates.shape[:-3], -1), criterion)
+    if how.across == "difference" and len(how.rates) <= 2 and rates.shape[-2] > MANY:
+        return widest(rates, how.combined)
     pairs = pairwise_gaps(table, criterion)
     return worst(pairs[..., *np.triu_indices(table.shape[-3], k=1)], criterion)
 
@@ -291,10 +294,3 @@ def measured(table: npt.NDArray[Any], criterion: Criterion) -> Array:
             "how large it can be with highest="
         )
     return values
-
-
-def worst(values: Array, criterion: Criterion) -> Array:
-    """(...,) the worst of (..., M) figures: the largest of gaps, the smallest of levels."""
-    sign = 1 if criterion.kind == "gap" else -1
-    highest = np.max(np.where(np.isnan(values), -np.inf, sign * values), axis=-1, initial=-np.inf)
-    return np.where(np.isneginf(highest), np.nan, sign * highest)

@@ -97,12 +97,13 @@ def headline_of(every: Iterable[Counts], shown: Criterion, least: int) -> Headli
     criterion, best, found = _compared(shown), -1.0, None
     for counts in every:
         enough = enough_rows(counts, criterion, least)
-        gaps = pairwise_gaps(counts.table, criterion)
-        gaps = np.where(np.outer(enough, enough), gaps, np.nan)
+        kept = np.flatnonzero(enough)
+        gaps = pairwise_gaps(counts.table[kept], criterion)
         np.fill_diagonal(gaps, np.nan)
         if np.isfinite(gaps).any() and np.nanmax(gaps) > best:
             best = float(np.nanmax(gaps))
-            found = _headline(counts, criterion, int(np.nanargmax(gaps)), enough)
+            one, other = np.unravel_index(int(np.nanargmax(gaps)), gaps.shape)
+            found = _headline(counts, criterion, (int(kept[one]), int(kept[other])), enough)
     return found
 
 
@@ -123,10 +124,9 @@ def enough_rows(counts: Counts, criterion: Criterion, least: int) -> npt.NDArray
 
 
 def _headline(
-    counts: Counts, criterion: Criterion, at: int, enough: npt.NDArray[np.bool_]
+    counts: Counts, criterion: Criterion, pair: tuple[int, int], enough: npt.NDArray[np.bool_]
 ) -> Headline:
-    pair = np.unravel_index(at, (len(counts.group_names),) * 2)
-    one, other = int(pair[0]), int(pair[1])
+    one, other = pair
     two = replace(
         counts,
         table=counts.table[[one, other]],
