@@ -12,10 +12,12 @@ import pytest
 from pyarrow import feather, parquet
 
 from evenhand.errors import InputError
+from evenhand.tasks.arrow_tables import _has_formulas
 from evenhand.tasks.column_values import days_of, numbers_of
 from evenhand.tasks.missing import Missing
 from evenhand.tasks.open_table import open_table
 from evenhand.tasks.read_table import frame_of, read_frame
+from evenhand.tasks.table_file import HEAD, Content
 
 
 @pytest.fixture
@@ -220,3 +222,21 @@ def test_formulas_that_were_never_computed_are_no_missing_values(tmp_path):
     book.save(tmp_path / "t.xlsx")
     with pytest.raises(InputError, match=r"2 cells hold formulas that .* as B2: open the"):
         read_frame((tmp_path / "t.xlsx").read_bytes(), name="t.xlsx")
+
+
+@pytest.mark.parametrize(
+    ("text", "has"),
+    [
+        (b"<c><f>SUM(A1)</f></c>", True),
+        (b'<x:f t="shared">A1</x:f>', True),
+        (b"<c><f/></c>", True),
+        (b"<formula1>A</formula1><font/><v>f</v>", False),
+        ("<c><f>A1</f></c>".encode("utf-16"), True),
+    ],
+)
+def test_a_formula_is_found_by_the_letters_of_a_sheet_wherever_it_stands(text, has):
+    for before in (0, HEAD - 2, HEAD + 5) if not text.startswith(b"\xff") else (0,):
+        packed = io.BytesIO()
+        with zipfile.ZipFile(packed, "w") as book:
+            book.writestr("xl/worksheets/sheet1.xml", b" " * before + text)
+        assert _has_formulas(Content(packed.getvalue(), "t")) == has
