@@ -4,6 +4,7 @@ import csv
 import importlib
 import shutil
 import sys
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -202,8 +203,8 @@ def test_no_criterion_is_imported_unless_trusted(finetuned, tmp_path, monkeypatc
 JUNK = st.sampled_from([None, "", "x", -1, 10**400, 1.5, True, [], ["x"], [[1]], {}, {"x": 1}])
 
 
-@pytest.fixture(scope="module")
-def without_work(finetuned, compared, audited):
+@contextmanager
+def without_work():
     """Everything before the work: what a run would do is left out."""
     with pytest.MonkeyPatch.context() as patch:
         from evenhand.finetuning.recipe import Recipe
@@ -227,7 +228,7 @@ def without_work(finetuned, compared, audited):
 
 @pytest.mark.parametrize("kind", ["finetuned", "compared", "audited", "paper"])
 @given(data=st.data())
-def test_a_damaged_config_of_any_kind_is_named(kind, request, without_work, tmp_path_factory, data):
+def test_a_damaged_config_of_any_kind_is_named(kind, request, tmp_path_factory, data):
     if kind == "paper":
         config = {
             "format": 1,
@@ -251,6 +252,6 @@ def test_a_damaged_config_of_any_kind_is_named(kind, request, without_work, tmp_
         text = text[:at] + data.draw(st.binary(max_size=3)) + text[at + 1 :]
     kept = tmp_path_factory.mktemp("damaged")
     (kept / "config.yaml").write_bytes(text)
-    with pytest.raises((EvenhandError, without_work)) as error:
+    with without_work() as nothing, pytest.raises((EvenhandError, nothing)) as error:
         rerun(kept, Where(kept / "again"))
     assert "config.yaml" in str(error.value) or not str(error.value) or "exist" in str(error.value)
