@@ -14,6 +14,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from evenhand.errors import InputError
+
 if TYPE_CHECKING:
     import numpy.typing as npt
 
@@ -165,6 +167,25 @@ def together() -> Iterator[World]:
         yield world()
     finally:
         group.destroy_process_group()
+
+
+def texts_of_all(text: str, world: World) -> list[str]:
+    """Every process's text, in every process."""
+    import numpy as np
+
+    parts = world.gather(np.frombuffer(text.encode(), dtype=np.uint8))
+    return [part.tobytes().decode() for part in parts]
+
+
+def raise_together(failure: str, world: World) -> None:
+    """Raise in every process the error that any of them had; ``failure`` is empty without one.
+
+    Raises:
+        InputError: there was one.
+    """
+    if world.any(bool(failure)):
+        failures = [text for text in texts_of_all(failure, world) if text]
+        raise InputError(failures[0])
 
 
 def _tensor(values: npt.NDArray[Any]) -> Any:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from evenhand._base.arrays import FloatArray
-from evenhand._base.distributed import ALONE
+from evenhand._base.distributed import ALONE, World
 from evenhand.finetuning.linear_model import FINGERPRINT, LinearModel, first_head, linear_rows
 from evenhand.finetuning.problem import Problem, Queries
 from evenhand.finetuning.train_folds import HEAD, LAST_LAYER
@@ -50,6 +50,7 @@ class Stage:
         depth: what a head reads that reads more of the model than its head does; None without.
         trained: the model with layers below its head trained too; None without.
         caught: what the last block reads of each row, where it is to be trained.
+        world: the processes that have the same stage, and share what is made from it.
     """
 
     task: str
@@ -66,6 +67,7 @@ class Stage:
     depth: Depth | None = None
     trained: Trained | None = None
     caught: CutRows | None = None
+    world: World = ALONE
 
     @property
     def backbone(self) -> Backbone:
@@ -206,6 +208,7 @@ def task_stage(
         task.label,
         {name: View(task.splits[name].inputs, found.kept[name]) for name in FITTED},
         caught=caught,
+        world=running.get("world", ALONE),
     )
     return stage if deep is None else stage.with_depth(scaled_depth(deep, read))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ import numpy as np
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
+from evenhand.finetuning.models_shared import Made, made_by_all
 from evenhand.head import Head
 from evenhand.heads.selection.rule import Rule
 from evenhand.rows import Rows
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     import torch
 
     from evenhand.finetuning.inmodel.cut_rows import CutRows
-    from evenhand.finetuning.inmodel.training import Epoch, OnEpoch, Training
+    from evenhand.finetuning.inmodel.training import Epoch, Training
     from evenhand.finetuning.request import FinetuneRequest
     from evenhand.finetuning.stage import Stage
     from evenhand.models.backbone import Backbone
@@ -37,6 +39,10 @@ FOLDS = 3
 EPOCHS = {LAST_LAYER: 2, EVERYTHING: 5}
 RATE, DECAY, BATCH, STRENGTH = 2e-4, 1e-2, 128, 1.0
 """Of AdamW, and of the penalty in its loop: the heads fitted afterwards have the strengths."""
+
+
+Told = Callable[..., None]
+"""Called after each epoch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,7 +80,7 @@ def models_of_folds(
         ModelError: a model whose last block cannot be told.
     """  # noqa: DOC502
 
-    def told(_: Epoch) -> None:
+    def told(_: Epoch | None = None) -> None:
         if on_epoch:
             on_epoch()
 
@@ -85,7 +91,7 @@ def models_of_folds(
 
 
 def _above_a_cut(
-    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray, told: OnEpoch
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray, told: Told
 ) -> Iterator[Seen] | None:
     """The models whose last block is trained; None where the model cannot be cut below it.
 
@@ -110,17 +116,28 @@ def _above_a_cut(
         return None
     how, criterion = _training(stage, request, device, told), _penalised(rule)
 
-    def each() -> Iterator[Seen]:
-        every = tuple(range(number))
-        for kept in (*(every[:fold] + every[fold + 1 :] for fold in every), every):
-            model, seen = remembered.trained(kept, criterion, how)
-            model = replace(model, model=model.model.to(backbone.device), classes=rows.classes)
-            features = np.empty((len(rows), seen[0].shape[1]), seen[0].dtype)
-            for places, part in zip(parts, seen, strict=False):
-                features[places] = part
-            yield Seen(model, features, seen[-1], model.linear_head())
+    elsewhere = partial(_all_told, request, told)
+    every = tuple(range(number))
+    kept = [*(every[:fold] + every[fold + 1 :] for fold in every), every]
 
-    return each()
+    def make(at: int) -> Made:
+        model, seen = remembered.trained(kept[at], criterion, how)
+        model = replace(model, model=model.model.to(backbone.device), classes=rows.classes)
+        features = np.empty((len(rows), seen[0].shape[1]), seen[0].dtype)
+        for places, part in zip(parts, seen, strict=False):
+            features[places] = part
+        return Made(model, {"development": features, "test": seen[-1]})
+
+    return (
+        Seen(one.backbone, one.found["development"], one.found["test"], one.backbone.linear_head())
+        for one in made_by_all(stage, len(kept), make, elsewhere)
+    )
+
+
+def _all_told(request: FinetuneRequest, told: Told) -> None:
+    """The epochs of a model that another process trained."""
+    for _ in range(EPOCHS[request.trained]):
+        told()
 
 
 def _caught(
@@ -145,19 +162,26 @@ def _caught(
 
 
 def _each_whole(
-    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray, told: OnEpoch
+    stage: Stage, request: FinetuneRequest, rule: Rule, folds: IntArray, told: Told
 ) -> Iterator[Seen]:
     """The models, each trained and read from the inputs on."""
     rows, inputs = stage.problem.development, _inputs(stage)
     every = np.arange(len(rows))
-    kept = (np.flatnonzero(folds != fold) for fold in range(int(folds.max()) + 1))
-    for part in (*kept, every):
+    kept = [*(np.flatnonzero(folds != fold) for fold in range(int(folds.max()) + 1)), every]
+
+    def make(at: int) -> Made:
+        part = kept[at]
         model = _train(stage, request, rule, rows[part], View(inputs, part), told)
         read = _reader(stage, model, request)
         found = {"development": _features(read, rows, inputs, request)}
         if part is every:
             found["test"] = _features(read, stage.test, stage.inputs["test"], request)
-        yield _scaled(read, found, part, model.linear_head())
+        return Made(model, found)
+
+    elsewhere = partial(_all_told, request, told)
+    for part, one in zip(kept, made_by_all(stage, len(kept), make, elsewhere), strict=True):
+        read = _reader(stage, one.backbone, request)
+        yield _scaled(read, one.found, part, one.backbone.linear_head())
 
 
 def _train(
@@ -166,7 +190,7 @@ def _train(
     rule: Rule,
     rows: Rows,
     inputs: View,
-    told: OnEpoch,
+    told: Told,
 ) -> Backbone:
     from evenhand.finetuning.inmodel.adapt import adapt
     from evenhand.models.find_taps import last_block
@@ -197,7 +221,7 @@ def _train(
     return replace(backbone, model=model, classes=rows.classes, pretrained_head=True)
 
 
-def _training(stage: Stage, request: FinetuneRequest, device: Any, told: OnEpoch) -> Training:
+def _training(stage: Stage, request: FinetuneRequest, device: Any, told: Told) -> Training:
     from evenhand._base.devices import precision_of
     from evenhand.finetuning.inmodel.training import Training
 

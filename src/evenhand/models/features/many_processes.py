@@ -20,7 +20,7 @@ from filelock import FileLock
 
 from evenhand._base.arrays import FloatArray, IntArray
 from evenhand._base.cache_folder import private_folder
-from evenhand._base.distributed import World
+from evenhand._base.distributed import World, raise_together, texts_of_all
 from evenhand._base.files import write_atomically
 from evenhand.errors import EvenhandError, InputError
 from evenhand.models.features.origin import Origin
@@ -75,12 +75,12 @@ def run_together(
         computed, unreadable = run(mine)
     except EvenhandError as error:
         failure = str(error)
-    _raise_together(failure, world)
+    raise_together(failure, world)
     features = np.empty((len(rows), width), dtype=np.float32)
     for rank, part in enumerate(world.gather(computed)):
         features[rank :: world.size] = part
     bad: dict[int, str] = {}
-    for text in _texts(json.dumps(sorted(unreadable.items())), world):
+    for text in texts_of_all(json.dumps(sorted(unreadable.items())), world):
         bad |= {int(row): str(why) for row, why in json.loads(text)}
     return features, bad
 
@@ -95,8 +95,8 @@ def _round(store: Store, turn: list[list[int]], run: Run, world: World, shared: 
             made = json.dumps([number, asdict(store.write_shard(number, start, features, bad))])
         except EvenhandError as error:
             failure = str(error)
-    _raise_together(failure, world)
-    for source, text in enumerate(_texts(made, world)):
+    raise_together(failure, world)
+    for source, text in enumerate(texts_of_all(made, world)):
         if not text:
             continue
         number, about = json.loads(text)
@@ -130,7 +130,7 @@ def _opened(
                     store.verify()
             except EvenhandError as error:
                 failure = str(error)
-        _raise_together(failure, world)
+        raise_together(failure, world)
     if store is None:
         raise InputError(f"the cache folder {folder} could not be opened")
     known = world.broadcast(np.array([store.rows_per_shard, *sorted(store.shards)]))
@@ -154,16 +154,3 @@ def _is_shared(folder: Path, world: World) -> bool:
     if world.first:
         path.unlink()
     return shared
-
-
-def _texts(text: str, world: World) -> list[str]:
-    """Every process's text."""
-    parts = world.gather(np.frombuffer(text.encode(), dtype=np.uint8))
-    return [part.tobytes().decode() for part in parts]
-
-
-def _raise_together(failure: str, world: World) -> None:
-    """Raise in every process the error that any of them had."""
-    if world.any(bool(failure)):
-        failures = [text for text in _texts(failure, world) if text]
-        raise InputError(failures[0])
