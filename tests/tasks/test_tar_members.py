@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tiny_shards import shard
 
 from evenhand.errors import InputError
+from evenhand.tasks import tar_members as module
 from evenhand.tasks.tar_members import members_of, read_member
 
 NAMES = st.text(st.characters(exclude_characters="/\\:\0\n", exclude_categories=["Cs"]), min_size=1)
@@ -108,6 +109,14 @@ def test_what_is_packed_or_no_tar_is_said(tmp_path):
     (tmp_path / "d.tar").write_bytes(b"")
     with pytest.raises(InputError, match=r"d\.tar is empty"):
         list(members_of(tmp_path / "d.tar"))
+
+
+def test_a_file_that_is_too_large_is_not_read(tmp_path, monkeypatch):
+    path = shard(tmp_path / "a.tar", {"a.jpg": b"x" * 5000})
+    (found,) = members_of(path)
+    monkeypatch.setattr(module, "MAX_BYTES", 4999)
+    with pytest.raises(InputError, match=r"a file in a\.tar has 5,000 bytes, more than the 4,999"):
+        read_member(path, found.offset, found.size)
 
 
 def test_a_tar_that_became_shorter_is_named(tmp_path):

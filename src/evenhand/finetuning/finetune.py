@@ -127,7 +127,8 @@ def finetune(
             reads; labels are of any kind; groups any labels, None where unknown. A split may also
             be a DataLoader that gives such batches, or ``(ImageFolder, groups)``. Or a table whose
             column ``label`` is to be predicted: a file, a frame of pandas, polars or Arrow, a
-            ``datasets.Dataset``; whole, in three splits, or as a mapping of splits.
+            ``datasets.Dataset`` (a streamed one too), WebDataset shards of images or texts;
+            whole, in three splits, or as a mapping of splits.
         groups: what the groups are groups of, and their key in mappings.
         classes: the class names; the second of two is the positive one.
         head: the path of the head; the last linear layer by default.

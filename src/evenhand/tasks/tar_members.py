@@ -10,6 +10,7 @@ from typing import Any
 
 from evenhand._base.text import visible
 from evenhand.errors import InputError
+from evenhand.tasks.archive import MAX_BYTES
 
 PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ", b"\x28\xb5\x2f\xfd")
 """How gzip, bzip2, xz and Zstandard files begin."""
@@ -63,8 +64,12 @@ def read_member(path: Path, offset: int, size: int) -> bytes:
     """The content of one file of a tar.
 
     Raises:
-        InputError: the tar is not there any more, or shorter than it was.
+        InputError: it is too large, or the tar is not there any more, or shorter than it was.
     """
+    if size > MAX_BYTES:
+        raise InputError(
+            f"a file in {path.name} has {size:,} bytes, more than the {MAX_BYTES:,} allowed"
+        )
     try:
         with path.open("rb", buffering=0) as file:
             file.seek(offset)
