@@ -161,6 +161,7 @@ def test_a_run_and_its_data_move_together_and_are_found_from_anywhere(tmp_path, 
 
 
 def test_no_module_is_imported_unless_trusted(finetuned, tmp_path, monkeypatch):
+    monkeypatch.delitem(sys.modules, "theirs", raising=False)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "theirs.py").write_text("open('was here', 'w').close()\ndef build(): pass\n")
