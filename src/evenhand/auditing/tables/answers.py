@@ -51,7 +51,7 @@ def encoded(column: Any, absent: int) -> tuple[npt.NDArray[np.int64], Any]:
 
 
 def _memory(values: Any) -> npt.NDArray[Any]:
-    """What an Arrow array of plain numbers lies in."""
+    """What an Arrow array of doubles or whole numbers lies in."""
     held, kind = values.buffers()[1], np.dtype(str(values.type))
     if not len(values) or held is None:
         return np.zeros(len(values), dtype=kind)
