@@ -122,3 +122,17 @@ def test_what_is_not_the_model_is_not_trained_on(task, backbone, tmp_path):
 def test_mixed_precision_is_for_features_alone(task, backbone, tmp_path):
     how = {"trained": LAST_LAYER, "precision": "bfloat16"}
     assert task_stage(task, backbone, cache=tmp_path, **how).caught is None
+
+
+def test_the_last_layer_trains_without_a_pass_of_its_own(backbone, tmp_path, monkeypatch):
+    def never(*_, **__):
+        raise AssertionError("the rows went through the model once more")
+
+    monkeypatch.setattr("evenhand.finetuning.inmodel.cut_rows.caught_anew", never)
+    monkeypatch.setenv("EVENHAND_CACHE", str(tmp_path))
+    parts = part(400, 0), part(100, 1), part(100, 2)
+    result = eh.finetune(backbone, *parts, groups="sex", trained=LAST_LAYER, fresh_head=True)
+    trained = result.fair_head.families[-1]
+    assert any(one.family.startswith("trained head") for one in result.fair_head.families)
+    assert not any(one.family.startswith("trained deep") for one in result.fair_head.families)
+    assert len(trained.decisions.labels) == 500
