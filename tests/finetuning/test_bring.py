@@ -181,6 +181,11 @@ def test_an_image_model_with_its_processor_on_paths_and_on_images_of_a_data_set(
     assert own_decisions(by_bytes) == own_decisions(by_path)
     again = eh.load(by_path.save(tmp_path / "run"))
     test = listed[listed["part"] == "test"]
+    new = held.filter(lambda row: row["part"] == "test")
+    for rows in (new, new.to_iterable_dataset()):
+        assert again.predict(rows).tolist() == own_decisions(by_path)
+    with pytest.raises(InputError, match="the model reads column 'image'; the columns are light"):
+        again.predict(new.remove_columns("image"))
     assert again.predict(test).tolist() == own_decisions(by_path)
     gone = listed.assign(image="nowhere.png")
     with pytest.raises(InputError, match=r"row 1: there is no image at nowhere\.png"):
@@ -204,3 +209,30 @@ def test_an_image_folder_of_torchvision(photos):
     result = eh.finetune(model, *splits, processor=processor, fresh_head=True)
     assert result.fair_model.classes == ("day", "night")
     assert len(result.stage.test) == 35
+
+
+def test_a_stream_is_data_as_its_data_set_is(photos, monkeypatch, tmp_path):
+    datasets = pytest.importorskip("datasets")
+    monkeypatch.setenv("EVENHAND_CACHE", str(tmp_path / "cache"))
+    _, listed = photos
+    parts = {}
+    for part in PARTS:
+        rows = listed[listed["part"] == part].drop(columns="part")
+        embedded = [{"bytes": Path(path).read_bytes(), "path": None} for path in rows["image"]]
+        plain = datasets.Dataset.from_list(
+            [
+                {**row, "image": one}
+                for row, one in zip(rows.to_dict("records"), embedded, strict=True)
+            ]
+        )
+        parts[part] = plain.cast_column("image", datasets.Image())
+    asked = {"label": "light", "groups": "sex", "file": "image", "fresh_head": True}
+    model, processor = image_classifier()
+    whole = eh.finetune(model, datasets.DatasetDict(parts), processor=processor, **asked)
+    streams = {part: rows.to_iterable_dataset() for part, rows in parts.items()}
+    named = datasets.IterableDatasetDict(streams)
+    streamed = eh.finetune(model, named, processor=processor, **asked)
+    np.testing.assert_array_equal(streamed.fair_head.head.weight, whole.fair_head.head.weight)
+    three = eh.finetune(model, *streams.values(), processor=processor, **asked)
+    assert own_decisions(three) == own_decisions(streamed) == own_decisions(whole)
+    assert not [path for path in (tmp_path / "cache").iterdir() if path.is_file()]

@@ -28,6 +28,13 @@ SHOWN = {
         "experiments/test_rerun::no_module_is_imported_unless_trusted"
     ),
     "a damaged one is refused": ("experiments/test_rerun::a_damaged_config_of_any_kind_is_named"),
+    "Images of shards are read": "tasks/test_shards::images_are_read_where_they_lie",
+    "A file of a shard whose name": "tasks/test_tar_members::names_that_lead_out_are_refused",
+    "A file of more than 512 MB": "tasks/test_tar_members::a_file_that_is_too_large_is_not_read",
+    "Files of a shard that are neither": (
+        "tasks/test_shards::other_files_are_counted_and_never_opened"
+    ),
+    "An address or a command": ("tasks/test_shard_names::addresses_and_commands_are_not_followed"),
     "Read in place": "tasks/test_archive::a_zip_is_read_in_place",
     "Names with `..`": "tasks/test_archive::names_that_lead_out_are_not_there",
     "links out of a folder": "tasks/test_archive::links_out_of_a_folder_are_not_followed",

@@ -13,9 +13,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import FloatArray, IntArray, require_unmasked
-from evenhand._base.text import listed
 from evenhand.errors import InputError, ModelError
-from evenhand.finetuning.frames import as_frame
+from evenhand.finetuning.frames import as_frame, column_of, has_columns
 from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
@@ -209,19 +208,15 @@ class FairModel:
 
         Raises:
             InputError: the column of texts or files is missing.
-        """
+        """  # noqa: DOC502
         if self.raw is None or isinstance(rows, ImageFiles | ImagesAtHand):
             require_unmasked(rows, "rows to predict")
             return rows, {}
-        if isinstance(rows, pd.DataFrame) or hasattr(rows, "__dataframe__"):
-            frame = as_frame(rows)
-            name = self.raw.name if not isinstance(self.raw, TableEncoder) else ""
-            if name not in frame.columns:
-                raise InputError(
-                    f"the model reads column {name!r}; the columns are "
-                    f"{listed(map(str, frame.columns)) or 'none'}"
-                )
-            rows = frame[name]
+        if has_columns(rows):
+            name = "" if isinstance(self.raw, TableEncoder) else self.raw.name
+            rows = column_of(rows, name, images=not isinstance(self.raw, TextColumn))
+            if isinstance(rows, ImagesAtHand):
+                return rows, {}
         if isinstance(rows, (str, Path)):
             rows = [rows]
         if isinstance(self.raw, TextColumn):
