@@ -145,6 +145,11 @@ def test_texts_are_columns(tmp_path):
         eh.tasks.table(tmp_path / "posts-0.tar", label="rude", groups="dialect")
 
 
+def test_a_folder_of_shards_is_told_how_to_give_them(three):
+    with pytest.raises(InputError, match=r"holds tars and no table of labels: .*\*\.tar"):
+        eh.tasks.images(three, **ASKED)
+
+
 def test_other_files_are_counted_and_never_opened(tmp_path):
     files = faces(40) | {"00000.npy": b"\x93NUMPY", "00001.pyd": b"\x80\x04.", "README": b"x"}
     task = eh.tasks.images(shard(tmp_path / "a.tar", files), **ASKED)

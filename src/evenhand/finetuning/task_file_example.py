@@ -26,7 +26,8 @@ groups: [sex]               # one or more columns; several are crossed. Not used
 
 _IMAGES = """\
 task: images
-data: photos                # a folder or zip file with the images and one CSV of labels
+data: photos                # a folder or zip file with the images and one CSV of labels;
+                            # or WebDataset shards, as shards/*.tar, whose labels are in them
 metadata: metadata.csv      # that CSV
 file: file                  # its column of file names
 label: smiling              # the column to predict

@@ -212,6 +212,11 @@ def _only_table(archive: Archive) -> str | None:
         return None
     if len(tables) != 1:
         listed = ", ".join(tables[:5]) or "none"
+        if not tables and any(is_shards(name) for name in archive.sizes):
+            raise InputError(
+                f"{archive.path} holds tars and no table of labels: give shards by their names, as "
+                f"{archive.path}/*.tar"
+            )
         raise InputError(
             f"{archive.path} needs one table of labels, found {listed}: name it with metadata='…'"
         )

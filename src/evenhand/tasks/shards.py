@@ -146,13 +146,14 @@ def _require_once(table: Any) -> None:
         InputError: it does.
     """
     import pyarrow as arrow
+    from pyarrow import compute
 
     if IMAGE not in table.column_names:
         return
-    sizes = arrow.compute.struct_field(table[IMAGE], "size")
+    sizes = compute.struct_field(table[IMAGE], "size")
     numbered = arrow.table({"key": table[KEY], "size": sizes, "row": range(table.num_rows)})
     counted = numbered.group_by(["key", "size"]).aggregate([("row", "list")])
-    several = arrow.compute.greater(arrow.compute.list_value_length(counted["row_list"]), 1)
+    several = compute.greater(compute.list_value_length(counted["row_list"]), 1)
     for rows in counted.filter(several)["row_list"].to_pylist():
         seen: dict[bytes, int] = {}
         for row in rows:
