@@ -112,7 +112,9 @@ def test_promises_are_chosen_at_the_confidence_that_they_share(task_file):
 
 
 def test_a_kept_run_runs_again_whole_and_label_by_label(run, tmp_path):
-    assert str(rerun(run, Where(tmp_path / "again"))) == "the numbers agree to the bit"
+    outcome = rerun(run, Where(tmp_path / "again"))
+    assert outcome.differences == ()
+    assert str(outcome) == "the numbers agree to the bit"
     assert rerun(run / "labels" / "member", Where(tmp_path / "member")).agrees
     changed = run.parent / "changed"
     rerun(run, Where(changed))
