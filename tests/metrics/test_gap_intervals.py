@@ -12,4 +12,4 @@ def test_the_draws_are_sobols():
     ours = _normals()
     assert ours.shape == expected.shape
     in_order = [np.array(sorted(map(tuple, points))) for points in (ours, expected)]
-    np.testing.assert_array_equal(*in_order)
+    np.testing.assert_allclose(*in_order, rtol=1e-13, atol=1e-15)  # another library's quantile
