@@ -8,6 +8,8 @@ import torch
 
 pytest.importorskip("transformers")
 
+from tiny_models import text_classifier, tokenizer, written
+
 import evenhand as eh
 from evenhand.finetuning.inmodel.cut_rows import CutRows, caught_anew
 from evenhand.finetuning.inmodel.frozen import fed
@@ -19,7 +21,6 @@ from evenhand.head import Head
 from evenhand.models.find_taps import last_block
 from evenhand.tasks.from_arrays import task_of
 from evenhand.tasks.inputs import Joined, View
-from tests.tiny_models import text_classifier, tokenizer, written
 
 WORDS = ["red", "blue", "green", "grey"]
 LAST = "bert.encoder.layer.2"
