@@ -56,4 +56,7 @@ def test_the_example_runs(name, users_folder, monkeypatch, capsys):
     assert test.examples, f"{name} has no example"
     flags = doctest.ELLIPSIS | doctest.NORMALIZE_WHITESPACE
     outcome = doctest.DocTestRunner(optionflags=flags).run(test)
-    assert not outcome.failed, capsys.readouterr().out
+    shown = capsys.readouterr().out
+    if outcome.failed and "MissingExtraError" in shown:
+        pytest.skip("an extra that the example needs is not installed")
+    assert not outcome.failed, shown

@@ -74,7 +74,7 @@ def no_work(monkeypatch, tmp_path):
         "evenhand.finetuning.recipe.Recipe.stage",
         "evenhand.finetuning.recipe.Recipe.extract",
         "evenhand.experiments.compare.run.compare",
-        "evenhand.experiments.paper.execute.run_plan",
+        "evenhand.experiments.paper.run.run_plan",
         "evenhand.experiments.studies.coverage.coverage",
         "evenhand.experiments.studies.safeguards.safeguards",
         "evenhand.experiments.studies.last_block.last_block",

@@ -8,6 +8,7 @@ import json
 import unicodedata
 import zipfile
 from decimal import Decimal
+from importlib.util import find_spec
 from pathlib import Path
 
 import duckdb
@@ -158,8 +159,9 @@ FILES = {
     "Parquet": as_parquet,
     "Feather": as_feather,
     "Arrow stream": as_stream,
-    "Excel": as_xlsx,
 }
+if find_spec("openpyxl"):
+    FILES["Excel"] = as_xlsx
 LIBRARIES = {
     "pandas": lambda frame, choose: frame.set_axis(np.zeros(len(frame)), axis=0),
     "pandas category": lambda frame, choose: frame.astype({"g": "category", "y": "category"}),

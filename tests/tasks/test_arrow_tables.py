@@ -44,6 +44,7 @@ def as_file(frame, kind):
     elif kind == "json":
         frame.to_json(buffer, orient="records", lines=True)
     elif kind == "xlsx":
+        pytest.importorskip("openpyxl")
         frame.to_excel(buffer, index=False)
     else:
         frame.to_csv(buffer, index=False)
@@ -209,6 +210,7 @@ def test_a_workbook_with_a_damaged_sheet_is_named():
 
 
 def _workbook():
+    pytest.importorskip("openpyxl")
     buffer = io.BytesIO()
     pd.DataFrame({"g": list("abab") * 9, "y": range(36)}).to_excel(buffer, index=False)
     return buffer.getvalue()

@@ -43,6 +43,7 @@ def test_it_is_found_however_the_file_is_written(encoding, end, lead):
 
 
 def test_it_is_found_in_json_lines_and_workbooks():
+    pytest.importorskip("openpyxl")
     rows = [{"y": str(i % 2), "p": i % 2, "g": "F"} for i in range(40)]
     total = {"y": "Total", "p": 20, "g": None}
     lines = "\n".join(json.dumps(row) for row in [*rows, total])
