@@ -29,10 +29,10 @@ def make(n: int, replicates: int) -> tuple[Any, ...]:
 
 def ours(made: tuple[Any, ...]) -> tuple[float, float]:
     """Interval of ΔDP; counting the rows is part of it. Nothing is kept from call to call."""
-    from evenhand.metrics import intervals
+    from evenhand.metrics import gap_intervals
 
     labels, decided, group, replicates = made
-    intervals._gap_interval.cache_clear()
+    gap_intervals._gap_interval.cache_clear()
     counts = Counts.of(labels, decided, Groups(group, ("a", "b")), CLASSES)
     error_interval(counts, "accuracy", replicates=replicates)
     interval = gap_interval(counts, "demographic_parity")
