@@ -282,10 +282,10 @@ class _Reader:
 
     def _require_characters(self, batch: Any) -> None:
         """Refuse bytes that are no characters, where they are in a column that is read."""
-        from pyarrow import compute
-
         if self._checked is None or not self._checked.replaced:
             return
+        from pyarrow import compute  # takes a twentieth of a second to load
+
         for column in batch.columns:
             if compute.any(compute.match_substring(column, "\ufffd")).as_py():
                 raise self._not_of_its_encoding()
