@@ -66,7 +66,7 @@ class About:
         for key in found:
             if key not in known:
                 near = difflib.get_close_matches(str(key), known, n=1)
-                hint = f"; did you mean {near[0]!r}?" if near else ""
+                hint = f"; did you mean {near[0]!r}?" if near else "."
                 raise InputError(
                     f"{where}: no key {visible(key)!r}{hint} The keys are {', '.join(known)}"
                 )
