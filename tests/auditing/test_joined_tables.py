@@ -80,6 +80,14 @@ def test_tables_of_duckdb_joined_on_a_key(tables, whole, tmp_path):
     assert found.provenance["join"] == ["people", "labels"]
 
 
+def _fill(cursor, schema, tables):
+    """Insert the rows of the three tables into those of a schema."""
+    for name, table in zip(("decided", "people", "labels"), tables, strict=True):
+        columns, marks = ", ".join(table.columns), ", ".join(["%s"] * table.shape[1])
+        values = table.astype(object).values.tolist()
+        cursor.executemany(f"insert into {schema}.{name} ({columns}) values ({marks})", values)
+
+
 def test_tables_of_postgresql_joined_on_a_key(postgres, tables, whole, tmp_path):
     import psycopg
 
@@ -88,10 +96,7 @@ def test_tables_of_postgresql_joined_on_a_key(postgres, tables, whole, tmp_path)
         cursor.execute("create table j.decided (id int, p int, s double precision)")
         cursor.execute('create table j.people ("id" bigint, sex text, region text)')
         cursor.execute("create table j.labels (id int, y int)")
-        for name, table in zip(("decided", "people", "labels"), tables, strict=True):
-            marks = ", ".join(["%s"] * table.shape[1])
-            values = table.astype(object).values.tolist()
-            cursor.executemany(f"insert into j.{name} values ({marks})", values)
+        _fill(cursor, "j", tables)
     others = {"join": ["j.people", "j.labels"], "on": "id"}
     same(audit(postgres, table="j.decided", **others, **ASKED), whole)
     found = audit(postgres, query="select * from j.decided;", **others, **ASKED)
@@ -114,11 +119,7 @@ def in_postgres(postgres, tables):
         cursor.execute("create table s.decided (id numeric, p int, s double precision)")
         cursor.execute("create table s.people (id bigint, sex text, region text)")
         cursor.execute("create table s.labels (id text, y smallint, more int[])")
-        for name, table in zip(("decided", "people", "labels"), tables, strict=True):
-            marks = ", ".join(["%s"] * table.shape[1])
-            columns = ", ".join(table.columns)
-            values = table.astype({"id": str}).astype(object).values.tolist()
-            cursor.executemany(f"insert into s.{name} ({columns}) values ({marks})", values)
+        _fill(cursor, "s", [table.astype({"id": str}) for table in tables])
     return postgres
 
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
+from trained_job import split
 
 import evenhand as eh
 from evenhand.errors import InputError, ModelError
@@ -51,15 +52,6 @@ def net():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         return Net()
-
-
-def split(n, seed):
-    """Labels that no head on random features can tell, and groups that they hang on a little."""
-    draw = np.random.default_rng(seed)
-    inputs = draw.normal(size=(n, 6)).astype(np.float32)
-    groups = draw.choice(["F", "M"], n)
-    turned = np.sin(3 * inputs[:, 0]) + inputs[:, 1] * inputs[:, 2] + 0.5 * (groups == "M")
-    return inputs, (turned + 0.3 * draw.normal(size=n) > 0.2).astype(int), groups
 
 
 @pytest.fixture(scope="module")

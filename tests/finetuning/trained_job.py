@@ -51,6 +51,7 @@ class Net(nn.Module):
 
 
 def split(n, seed):
+    """Labels that no head on random features can tell, and groups that they hang on a little."""
     draw = np.random.default_rng(seed)
     inputs = draw.normal(size=(n, 6)).astype(np.float32)
     groups = draw.choice(["F", "M"], n)

@@ -97,16 +97,13 @@ class CutRows:
         Rows of texts come from batches of other lengths: what the model's mask leaves out at their
         ends is left out, and they are filled up with zeros, which it leaves out too.
         """
-        found = [self._places[place] for place in _places(inputs)]
-        given = [self._batches[number][0] for number, _ in found]
-        spans = [_span(batch, at) for batch, (_, at) in zip(given, found, strict=True)]
-        read = [
-            _part(self._batches[number][1], at, span)
-            for (number, at), span in zip(found, spans, strict=True)
-        ]
-        parts = [
-            (batch, at, span) for batch, (_, at), span in zip(given, found, spans, strict=True)
-        ]
+        parts, read = [], []
+        for place in _places(inputs):
+            number, at = self._places[place]
+            given, kept = self._batches[number]
+            span = _span(given, at)
+            parts.append((given, at, span))
+            read.append(_part(kept, at, span))
         return _rows_of(parts), _together(read)
 
 
