@@ -10,6 +10,7 @@ import numpy as np
 from evenhand.head import Head
 from evenhand.heads.adapter import Adapter, Hidden
 from evenhand.heads.head_fit import HeadFit
+from evenhand.heads.selection.adapters import judged_adapters
 from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
     CandidateGrid,
@@ -17,7 +18,6 @@ from evenhand.heads.selection.candidates import (
     Refitted,
 )
 from evenhand.heads.selection.choice import Choice
-from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.decisions import log_losses
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.menu import fits_needed as head_fits_needed
@@ -217,7 +217,7 @@ def adapter_families(
     strengths = grid.strengths if grid.forced else adapter.strengths
     spec = HeadSpec(max(ridge, ADAPTER_RIDGE), adapter.rank, adapter.layer, beta=ADAPTER_BETA)
     return [
-        crossfit(
+        judged_adapters(
             adapter.rows,
             spec,
             criteria,

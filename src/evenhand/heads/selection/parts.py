@@ -72,10 +72,11 @@ def fit_on(
     control: FitControl,
 ) -> list[HeadFit]:
     """A head for each strength on these rows; without ``criteria`` there is no penalty."""
-    terms: tuple[GapTerm, ...] = ()
-    if criteria is not None:
-        groups = rows.groups.without(spec.left_out)
-        terms = gap_terms(
-            rows.labels, groups, rows.classes, criteria, beta=spec.beta, rows=rows.weights
-        )
+    terms = () if criteria is None else terms_of(rows, spec, criteria)
     return fit_path(rows, spec, strengths, terms, control=control)
+
+
+def terms_of(rows: Rows, spec: HeadSpec, criteria: Criteria) -> tuple[GapTerm, ...]:
+    """The penalties of what is fitted on these rows."""
+    groups = rows.groups.without(spec.left_out)
+    return gap_terms(rows.labels, groups, rows.classes, criteria, beta=spec.beta, rows=rows.weights)
