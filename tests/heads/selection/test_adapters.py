@@ -11,8 +11,10 @@ from evenhand.heads.selection import adapters
 from evenhand.heads.selection.adapters import judged_adapters, may_leave_out
 from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import crossfit
+from evenhand.heads.selection.fair_head import HiddenRows, adapter_families
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.parts import terms_of
+from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.weights import Weights
 
@@ -55,6 +57,13 @@ def test_from_one_path_of_fits_come_counts_like_those_of_folds(make_rows, spec):
     moved = toward * (found.decisions.log_odds - given)
     assert (moved <= 1e-12).all()  # none is told its own label
     assert moved.mean() < -1e-3
+
+
+@pytest.mark.parametrize(("n", "parts"), [(280, 0), (279, FOLDS + 1)])
+def test_the_families_of_a_choice_are_judged_so(make_rows, spec, n, parts):
+    hidden = HiddenRows(spec.hidden, make_rows(n=n), 1, strengths=(0.0, 0.3))
+    found = adapter_families(hidden, Rule(), 1e-2, grid=GRID)
+    assert [len(family.parts) for family in found] == [parts] * len(found)
 
 
 def test_few_rows_are_left_out_by_folds(make_rows, spec):
