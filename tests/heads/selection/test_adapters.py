@@ -35,7 +35,7 @@ def same(one, other):
 
 
 def test_from_one_path_of_fits_come_counts_like_those_of_folds(make_rows, spec):
-    rows = make_rows(n=800)
+    rows = make_rows(n=900)
     ticks = []
     control = FitControl(on_fit=lambda: ticks.append(0))
     found = judged_adapters(rows, spec, "eo", control=control, **BY)
@@ -59,7 +59,7 @@ def test_from_one_path_of_fits_come_counts_like_those_of_folds(make_rows, spec):
     assert moved.mean() < -1e-3
 
 
-@pytest.mark.parametrize(("n", "parts"), [(280, 0), (279, FOLDS + 1)])
+@pytest.mark.parametrize(("n", "parts"), [(840, 0), (839, FOLDS + 1)])
 def test_the_families_of_a_choice_are_judged_so(make_rows, spec, n, parts):
     hidden = HiddenRows(spec.hidden, make_rows(n=n), 1, strengths=(0.0, 0.3))
     found = adapter_families(hidden, Rule(), 1e-2, grid=GRID)
@@ -67,8 +67,8 @@ def test_the_families_of_a_choice_are_judged_so(make_rows, spec, n, parts):
 
 
 def test_few_rows_are_left_out_by_folds(make_rows, spec):
-    assert may_leave_out(make_rows(n=20 * 14), spec)
-    rows = make_rows(n=20 * 14 - 1)
+    assert may_leave_out(make_rows(n=60 * 14), spec)
+    rows = make_rows(n=60 * 14 - 1)
     assert not may_leave_out(rows, spec)
     found = judged_adapters(rows, spec, "eo", control=FitControl(), **BY)
     same(found, crossfit(rows, spec, "eo", grid=GRID, min_rows=30))
@@ -76,17 +76,17 @@ def test_few_rows_are_left_out_by_folds(make_rows, spec):
 
 
 def test_weights_and_more_classes_are_left_out_by_folds(make_rows, spec):
-    rows = make_rows(n=600)
-    weighted = replace(rows, weights=Weights.of(np.linspace(0.5, 1.5, 600)))
+    rows = make_rows(n=900)
+    weighted = replace(rows, weights=Weights.of(np.linspace(0.5, 1.5, 900)))
     assert may_leave_out(rows, spec)
     assert not may_leave_out(weighted, spec)
-    assert not may_leave_out(make_rows(n=600, classes=3), spec)
+    assert not may_leave_out(make_rows(n=900, classes=3), spec)
     found = judged_adapters(weighted, spec, "eo", control=FitControl(), **BY)
     same(found, crossfit(weighted, spec, "eo", grid=GRID, min_rows=30))
 
 
 def test_only_a_low_rank_change_of_not_too_many_parameters_is(make_rows, spec, monkeypatch):
-    rows = make_rows(n=600)
+    rows = make_rows(n=900)
     assert not may_leave_out(rows, replace(spec, rank=None, full=True))
     assert not may_leave_out(rows, HeadSpec(ridge=1e-2))
     monkeypatch.setattr(adapters, "MOST_PARAMETERS", 13)
@@ -94,7 +94,7 @@ def test_only_a_low_rank_change_of_not_too_many_parameters_is(make_rows, spec, m
 
 
 def test_where_nothing_can_be_told_folds_tell(make_rows, spec, monkeypatch):
-    rows = make_rows(n=600)
+    rows = make_rows(n=900)
     ticks = []
     monkeypatch.setattr(adapters, "left_out_log_odds", lambda *_: None)
     control = FitControl(on_fit=lambda: ticks.append(0))

@@ -29,8 +29,10 @@ from evenhand.heads.selection.parts import fit_on, terms_of
 from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.rows import Rows
 
-ROWS_A_PARAMETER = 20
-"""Of so many rows a parameter one step from the fit tells what it would be without a row."""
+ROWS_A_PARAMETER = 60
+"""Of so many rows a parameter one step from the fit tells what it would be without a row. An
+adapter is held loosely: of 33 rows a parameter its error came out .3 points lower than by folds
+(Adult), of 65 and more within .1."""
 
 
 MOST_PARAMETERS = 4_096
