@@ -1,12 +1,14 @@
 """Small problems on which a peer can be judged: groups differ, labels follow the features."""
 
 import numpy as np
+import torch
 
 from evenhand.experiments.methods.logistic import fit_head
-from evenhand.finetuning.problem import Fitted, Problem, Queries, decide
+from evenhand.finetuning.problem import Fitted, Network, Problem, Queries, decide
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import accuracy_error, gap
+from evenhand.models.mlp import MLP, mlp_features, mlp_head
 from evenhand.rows import Rows
 
 
@@ -31,6 +33,21 @@ def make_problem(**more):
     third = len(rows) // 3
     train, valid, test = rows[: 2 * third], rows[2 * third :], make_rows(**{**more, "seed": 1})
     return Problem(train, valid, fit_head(train, 0.01)), test
+
+
+def make_network_problem() -> tuple[Problem, Rows, Rows]:
+    """A problem with a whole MLP; the test rows as it reads them, and with its features."""
+    problem, test = make_problem(n=1500)
+    torch.manual_seed(0)
+    model = MLP(5, 2, hidden=6)
+    network = Network(
+        model, problem.train.features.astype("f4"), problem.valid.features.astype("f4")
+    )
+    train, valid, test_rows = (
+        rows.with_features(mlp_features(model, rows.features))
+        for rows in (problem.train, problem.valid, test)
+    )
+    return Problem(train, valid, mlp_head(model), 0, network), test, test_rows
 
 
 def queries(rows: Rows) -> Queries:

@@ -3,16 +3,15 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from peer_problems import make_problem, measured, queries
+from peer_problems import make_network_problem, measured, queries
 
 from evenhand.criteria import STANDARD, Criterion
 from evenhand.errors import InputError
 from evenhand.experiments.methods.retrain import retrain, retrain_head, soft_gap
-from evenhand.finetuning.problem import Network, Problem, Queries
+from evenhand.finetuning.problem import Problem, Queries
 from evenhand.groups import Groups
 from evenhand.metrics.counts import Counts
 from evenhand.metrics.rates import gap
-from evenhand.models.mlp import MLP, mlp_features, mlp_head
 
 
 @settings(deadline=None, max_examples=60)
@@ -64,17 +63,7 @@ def test_it_can_be_differentiated_and_is_nought_without_groups():
 
 @pytest.fixture(scope="module")
 def network_problem():
-    problem, test = make_problem(n=1500)
-    torch.manual_seed(0)
-    model = MLP(5, 2, hidden=6)
-    network = Network(
-        model, problem.train.features.astype("f4"), problem.valid.features.astype("f4")
-    )
-    train, valid, test_rows = (
-        rows.with_features(mlp_features(model, rows.features))
-        for rows in (problem.train, problem.valid, test)
-    )
-    return Problem(train, valid, mlp_head(model), 0, network), test, test_rows
+    return make_network_problem()
 
 
 def test_the_network_is_copied_and_the_gap_falls(network_problem):

@@ -55,14 +55,10 @@ def retrain(criterion: Criterion | str, strengths: Sequence[float] = STRENGTHS) 
         settings = []
         for strength in strengths:
             model = copy.deepcopy(network.model)
-            _train(model, problem, network.train, network.valid, criterion, strength)
+            penalty = gap_penalty(criterion, strength)
+            train_converged(model, problem, network.train, network.valid, penalty)
             numbers = sum(each.numel() for each in model.parameters() if each.requires_grad)
-            settings.append(
-                (
-                    f"strength={strength:g}",
-                    Fitted(_predictor(model), numbers, gives_logits=True),
-                )
-            )
+            settings.append((f"strength={strength:g}", retrained(model, numbers)))
         return settings
 
     return run
@@ -88,7 +84,7 @@ def retrain_head(criterion: Criterion | str, strengths: Sequence[float] = STRENG
             with torch.no_grad():
                 model.weight.copy_(torch.from_numpy(np.ascontiguousarray(problem.head.weight.T)))
                 model.bias.copy_(torch.from_numpy(problem.head.bias))
-            _train(model, problem, train, valid, criterion, strength)
+            train_converged(model, problem, train, valid, gap_penalty(criterion, strength))
             head = Head(
                 model.weight.detach().double().numpy().T.copy(),
                 model.bias.detach().double().numpy().copy(),
@@ -154,14 +150,21 @@ def gap_penalty(criterion: Criterion | str, strength: float) -> Penalty:
     return penalty
 
 
-def _train(
+def train_converged(
     model: Any,
     problem: Problem,
     train: npt.NDArray[Any],
     valid: npt.NDArray[Any],
-    criterion: Criterion,
-    strength: float,
+    penalty: Penalty,
 ) -> None:
+    """Train what is free to move in ``model``, in place, with a penalty and a budget that ends it.
+
+    Args:
+        model: reads ``train`` and ``valid``.
+        problem: whose labels and groups they have.
+        train, valid: (N, inputs).
+        penalty: added to the cross-entropy.
+    """
     from evenhand.models.mlp import Budget, train_mlp
     from evenhand.tasks.task import Examples
 
@@ -170,12 +173,14 @@ def _train(
         Examples(train, problem.train.labels, problem.train.groups),
         Examples(valid, problem.valid.labels, problem.valid.groups),
         seed=problem.seed,
-        penalty=gap_penalty(criterion, strength),
+        penalty=penalty,
         budget=Budget(batch=BATCH, epochs=EPOCHS, patience=PATIENCE),
     )
 
 
-def _predictor(model: Any) -> Any:
+def retrained(model: Any, numbers: int) -> Fitted:
+    """A network that reads the rows' inputs as a ``Fitted`` of so many trained numbers."""
+
     def predict(queries: Queries) -> npt.NDArray[np.floating[Any]]:
         import torch
 
@@ -186,4 +191,4 @@ def _predictor(model: Any) -> Any:
         result: npt.NDArray[np.floating[Any]] = logits.double().numpy()
         return result
 
-    return predict
+    return Fitted(predict, numbers, gives_logits=True)

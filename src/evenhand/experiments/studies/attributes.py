@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from evenhand._base.markdown import markdown_table
-from evenhand._base.text import listed, number
+from evenhand._base.text import number
 from evenhand.experiments.sweep import RUNS, sweep
 from evenhand.finetuning.recipe import Recipe
 from evenhand.report.markup import markdown
@@ -163,9 +163,9 @@ def page(frame: pd.DataFrame, picture: str, made: dict[str, str]) -> str:
     ]
     if len(left):
         told = (
-            f"{markdown(r['label'])}: {markdown(r['not_run'])}" for r in left.to_dict("records")
+            f"* {markdown(r['label'])}: {markdown(r['not_run'])}" for r in left.to_dict("records")
         )
-        lines.append("Not run: " + listed(told, len(left), between="; ") + ".")
+        lines += ["Not run:", "\n".join(told)]
     return "\n\n".join(lines) + "\n"
 
 
