@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from benchmarks.measure import Options, Spread, in_turns, require
 from benchmarks.rows import Row, faster
 
-PHOTOS, DIFFERENT, SIDES = 400, 20, (500, 375)
+PHOTOS, BATCH, DIFFERENT, SIDES = 384, 32, 20, (500, 375)
 """Sides as ImageNet's."""
 
 
@@ -59,20 +59,23 @@ def run(options: Options) -> list[Row]:
 
     from evenhand.models.prepare import PrepareImages
 
-    number = 16 if options.quick else PHOTOS
+    number = BATCH if options.quick else PHOTOS
     repeats = 1 if options.quick else options.repeats
     files, prepare = _Files(number), PrepareImages(224)
     cores = torch.get_num_threads()
     read = in_turns(
         {
             "every core": _extraction(_Light(), "head", prepare, files),
-            "one": lambda: [prepare.each(files[row]) for row in range(number)],
+            "one": lambda: [
+                prepare([files[row] for row in range(first, first + BATCH)])
+                for first in range(0, number, BATCH)
+            ],
         },
         repeats,
     )
     torch.manual_seed(0)
     model = resnet18(weights=None).eval()
-    ready = [prepare([files[row] for row in range(32)])] * (-(-number // 32))
+    ready = [prepare([files[row] for row in range(BATCH)])] * (number // BATCH)
 
     @torch.inference_mode()
     def forward() -> None:
@@ -115,7 +118,7 @@ def _extraction(model: nn.Module, head: str, prepare: Any, files: _Files) -> Cal
     from evenhand.models import wrap
     from evenhand.models.features.runner import Runner
 
-    runner = Runner(wrap(model, head, prepare=prepare), files, 32, "float32", None, 0.0)
+    runner = Runner(wrap(model, head, prepare=prepare), files, BATCH, "float32", None, 0.0)
     rows = np.arange(len(files))
 
     def extract() -> object:

@@ -78,10 +78,13 @@ class PrepareImages:
 
     def together(self, squares: Sequence[Any]) -> torch.Tensor:
         """What :meth:`each` gave for some images, as one normalised tensor."""
-        batch = torch.from_numpy(np.stack(squares)).permute(0, 3, 1, 2).float().div_(255)
-        mean = torch.tensor(self.mean).view(1, 3, 1, 1)
-        std = torch.tensor(self.std).view(1, 3, 1, 1)
-        return batch.sub_(mean).div_(std)
+        batch = torch.from_numpy(np.stack(squares))
+        number, high, wide, channels = batch.shape
+        # Line by line, each channel's figure beside every pixel: three at a time is four times as
+        # slow.
+        lines = batch.view(number * high, wide * channels).float().div_(255)
+        lines.sub_(torch.tensor(self.mean).repeat(wide)).div_(torch.tensor(self.std).repeat(wide))
+        return lines.view(number, high, wide, channels).permute(0, 3, 1, 2)
 
     def each(self, image: Any) -> Any:
         """(size, size, 3) uint8, all that is needed of one image: a batch holds no whole photo.
