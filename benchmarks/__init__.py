@@ -4,6 +4,7 @@ BENCHMARKS = {
     "fisher": "group Fisher of a head against a loop, torch.func, opacus, BackPACK and the floor",
     "narrow": "group Fisher of a binary head against one read of the features",
     "path": "ten fair heads on Adult against Fairlearn, OxonFair and fairret",
+    "menu": "what it costs to choose among more: merges, deeper features, a whole run",
     "solver": "heads of many rows: evaluations, passes over the features, growth with the rows",
     "distributed": "extraction and fits by two processes against one",
     "intervals": "intervals of a gap against MetricFrame's bootstrap",

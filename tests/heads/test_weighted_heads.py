@@ -101,12 +101,8 @@ def test_heads_tilted_to_the_worst_cell_and_scores_of_groups_too():
         )
         np.testing.assert_allclose(one.head.weight, other.head.weight, atol=1e-4)
     numbers = folding.fold_numbers(weighted)
-    with pytest.MonkeyPatch.context() as patch:
-        where = "evenhand.heads.selection.merges.fold_numbers"
-        patch.setattr(where, lambda rows, seed: numbers)
-        found = group_directions(weighted)
-        patch.setattr(where, lambda rows, seed: np.repeat(numbers, times))
-        expected = group_directions(repeated)
+    found = group_directions(weighted, folds=numbers)
+    expected = group_directions(repeated, folds=np.repeat(numbers, times))
     for one, other in zip(found, expected, strict=True):
         np.testing.assert_allclose(one.weight, other.weight, atol=1e-6)
         np.testing.assert_allclose(one.bias, other.bias, atol=1e-6)
@@ -136,7 +132,7 @@ def same_folds(monkeypatch, weighted, times):
     def numbers(rows, *, number=folding.FOLDS, seed=0):
         return own if len(rows) == len(weighted) else np.repeat(own, times)
 
-    for room in ("crossfit", "ridge", "merges", "worst_cells"):
+    for room in ("crossfit", "ridge", "menu", "worst_cells"):
         monkeypatch.setattr(f"evenhand.heads.selection.{room}.fold_numbers", numbers)
 
 

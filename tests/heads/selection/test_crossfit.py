@@ -16,7 +16,7 @@ from evenhand.heads.selection.candidates import (
     CandidateGrid,
 )
 from evenhand.heads.selection.crossfit import crossfit
-from evenhand.heads.selection.decisions import Judging, count_offsets, log_losses
+from evenhand.heads.selection.decisions import Given, Judging, count_offsets, log_losses
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.ridge import (
     RIDGES,
@@ -224,10 +224,12 @@ def test_decisions_of_held_out_rows_are_those_of_a_loop(seed, classes, n):
     draw = np.random.default_rng(seed)
     heads = [draw.normal(size=(n, classes)) for _ in range(2)]
     offsets = (-0.5, 0.0, 0.7, 0.1) if classes == 2 else (0.0,)
-    judging = Judging(rows, 2, offsets)
+    judging, given = Judging(rows, 2, offsets), Given(rows, 2, offsets)
     for part in (np.arange(0, n, 2), np.arange(1, n, 2)):  # in two parts, as of folds
         judging.add(part, (logits[part] for logits in heads))
+        given.add(part, (logits[part] for logits in heads))
     found = judging.decisions()
+    np.testing.assert_array_equal(given.total(), found.tables().sum(axis=(2, 3)))
     plain = draw.integers(0, classes, n)
     weights = draw.random(n)
     one = np.eye(classes)[1]

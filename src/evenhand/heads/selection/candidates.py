@@ -13,7 +13,7 @@ from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.heads.head_fit import HeadFit
-from evenhand.heads.selection.decisions import Decisions, Judging
+from evenhand.heads.selection.decisions import Decisions, Given, Judging
 from evenhand.heads.spec import HeadSpec
 
 STRENGTHS = (0.0, *np.geomspace(0.03, 100, 17).tolist())
@@ -168,7 +168,7 @@ class Candidates:
         ridge: float | None = None,
         parts: Sequence[Sequence[HeadFit]] = (),
         merges: tuple[float, ...] = (),
-        shipped: Judging | None = None,
+        shipped: Given | None = None,
     ) -> Candidates:
         """A family of what was judged on held-out rows, in every process that shares them.
 
@@ -193,7 +193,7 @@ class Candidates:
             tuple(tuple(of_part) for of_part in parts),
             ridge,
             merges,
-            None if shipped is None else shipped.decisions().tables().sum(axis=(2, 3)),
+            None if shipped is None else shipped.total(),
             None if squares is None else squares[:-1],
         )
 

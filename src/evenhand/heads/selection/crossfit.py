@@ -16,7 +16,7 @@ from evenhand.heads.selection.candidates import (
     Criteria,
     family_name,
 )
-from evenhand.heads.selection.decisions import Judging
+from evenhand.heads.selection.decisions import Given, Judging
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.parts import fit_parts_of
 from evenhand.heads.selection.requirements import counts_of
@@ -131,7 +131,8 @@ def _judged(
     ``seen``: fold, places of some of its rows, and those rows as the one and the others read them.
     """
     offsets = grid.offsets if len(rows.classes) == 2 and spec.intercept else (0.0,)
-    judging, shipped = (Judging(rows, len(parts[-1]), offsets) for _ in range(2))
+    judging = Judging(rows, len(parts[-1]), offsets)
+    shipped = Given(rows, len(parts[-1]), offsets)
     for fold, places, judged, whole in seen:
         judging.add(places, (fit.logits(judged.features) for fit in parts[fold]))
         shipped.add(places, (fit.logits(whole.features) for fit in parts[-1]))

@@ -79,13 +79,8 @@ class Decisions:
     def weighted(self, values: Float64) -> Float64:
         """(S, O, K) sums of the rows' ``values`` (N,) by decision, over all processes."""
         weights = values if self.counting is None else values * self.counting.values
-        shape = (1, 1, self.classes)
-        alike = np.zeros_like(self.labels)
-        found = [
-            tabulate(one, alike, shape, self.offsets, weights=weights)[:, 0, 0]
-            for one in self.passed
-        ]
-        return np.asarray(self.world.sum(np.stack(found)), dtype=np.float64)
+        found = self._histograms(np.zeros_like(self.labels), 1, weights)[:, :, 0]
+        return np.asarray(self.world.sum(found), dtype=np.float64)
 
     def differing(self, other: IntArray) -> IntArray:
         """(S, O, K) rows of each label decided otherwise than ``other`` (N,), in all processes."""
@@ -103,12 +98,21 @@ class Decisions:
 
     def _counted(self, part: IntArray, parts: int) -> IntArray:
         """(S, O, parts, K, K) counts by part of the rows, label and decision."""
-        shape = (parts, self.classes, self.classes)
         weights = None if self.counting is None else self.counting.values
+        cells = parts * self.classes
+        found = self._histograms(part * self.classes + self.labels, cells, weights)
+        found = found.reshape(*found.shape[:2], parts, self.classes, self.classes)
+        return self.world.sum(found)
+
+    def _histograms(self, cell: IntArray, cells: int, weights: Float64 | None) -> npt.NDArray[Any]:
+        """(S, O, cells, K) sums of the rows' weights, 1 by default, by cell and decision."""
+        kinds = _kinds(self.classes, self.offsets)
+        first = cell * kinds
         found = np.stack(
-            [tabulate(one, part, shape, self.offsets, self.labels, weights) for one in self.passed]
+            [np.bincount(first + one, weights, minlength=cells * kinds) for one in self.passed]
         )
-        return self.world.sum(found.astype(np.int64) if weights is None else found)
+        shaped = found.reshape(len(self.passed), cells, kinds)
+        return np.moveaxis(_by_decision(shaped, self.classes, self.offsets), 0, 1)
 
 
 class Judging:
@@ -134,13 +138,14 @@ class Judging:
         Log-odds are those of two classes; heads come in their order.
         """
         labels = self.rows.labels[places]
+        signs = signs_of(labels)
         own = self.rows.weights
         weights = None if own is None else own.values[places]
         for number, one in enumerate(logits):
             odds = one if one.ndim == 1 else one[:, 1] - one[:, 0]
             if number == 0:
                 self.log_odds[places] = odds
-            losses = log_losses(one, labels)
+            losses = log_losses(one, labels, signs)
             self.losses[number] += float((losses if weights is None else losses * weights).sum())
             self.passed[number, places] = passed_of(one, self.offsets)
 
@@ -164,14 +169,51 @@ class Judging:
         return np.asarray(self.rows.world.sum(self.losses) / total, dtype=np.float64)
 
 
-def log_losses(logits: FloatArray, labels: IntArray) -> Float64:
-    """(N,) -log p of each row's label, by logits (N, K) or by the log-odds (N,) of two classes."""
+class Given:
+    """How often heads, fitted on all rows, decide each class on them, part after part.
+
+    Args:
+        rows: all rows of this process.
+        heads: how many, S.
+        offsets: added to the log-odds, for two classes.
+    """
+
+    def __init__(self, rows: Rows, heads: int, offsets: Sequence[float]) -> None:
+        self.rows, self.offsets, self.classes = rows, tuple(offsets), len(rows.classes)
+        weights = rows.counting
+        self.weights = None if weights is None else weights.values
+        kind = np.int64 if weights is None else np.float64
+        self.histogram = np.zeros((heads, _kinds(self.classes, self.offsets)), dtype=kind)
+
+    def add(self, places: IntArray, logits: Iterable[FloatArray]) -> None:
+        """What each head gives for the rows at ``places``, as to :meth:`Judging.add`."""
+        weights = None if self.weights is None else self.weights[places]
+        for histogram, one in zip(self.histogram, logits, strict=True):
+            passed = passed_of(one, self.offsets)
+            histogram += np.bincount(passed, weights, minlength=len(histogram))
+
+    def total(self) -> IntArray:
+        """(S, O, K) over all processes."""
+        counts = _by_decision(self.histogram, self.classes, self.offsets)
+        return self.rows.world.sum(np.moveaxis(counts, 0, 1))
+
+
+def signs_of(labels: IntArray) -> Float64:
+    """(N,) -1 for the second of two classes, 1 for the first."""
+    return np.where(labels == 1, -1.0, 1.0)
+
+
+def log_losses(logits: FloatArray, labels: IntArray, signs: Float64 | None = None) -> Float64:
+    """(N,) -log p of each row's label, by logits (N, K) or by the log-odds (N,) of two classes.
+
+    ``signs`` are :func:`signs_of` the labels, where they are known already.
+    """
     exact = logits.astype(np.float64)
     if exact.ndim == 2 and exact.shape[1] > 2:
         truth = np.take_along_axis(exact, labels[:, None], axis=1)[:, 0]
         return np.asarray(logsumexp(exact, axis=1) - truth, dtype=np.float64)
     odds = exact if exact.ndim == 1 else exact[:, 1] - exact[:, 0]
-    against = np.where(labels == 1, -odds, odds)
+    against = (signs_of(labels) if signs is None else signs) * odds
     return np.asarray(np.maximum(against, 0) + np.log1p(np.exp(-np.abs(against))))
 
 
@@ -191,34 +233,20 @@ def passed_of(logits: FloatArray, offsets: Sequence[float]) -> IntArray:
     return np.searchsorted(np.sort(-np.asarray(offsets)), odds, side="left").astype(np.int64)
 
 
-def tabulate(
-    passed: npt.NDArray[Any],
-    part: IntArray,
-    shape: tuple[int, int, int],
-    offsets: Sequence[float],
-    labels: IntArray | None = None,
-    weights: Float64 | None = None,
-) -> npt.NDArray[Any]:
-    """(O, parts, labels, K) counts at every offset of rows by part, label and decision.
+def _kinds(classes: int, offsets: Sequence[float]) -> int:
+    """How many values :func:`passed_of` may give."""
+    return classes if classes > 2 else len(offsets) + 1
 
-    Args:
-        passed: (N,) as :func:`passed_of` gives it.
-        part: (N,) in [0, parts).
-        shape: (parts, labels, K).
-        offsets: (O,) for two classes.
-        labels: (N,) in [0, labels); all 0 by default.
-        weights: (N,) what each row counts; 1 by default.
-    """
-    parts, number, classes = shape
-    cell = part if labels is None else part * number + labels
-    width = classes if classes > 2 else len(offsets) + 1
-    histogram = np.bincount(cell * width + passed, weights, minlength=parts * number * width)
-    histogram = histogram.reshape(parts, number, width)
+
+def _by_decision(
+    histogram: npt.NDArray[Any], classes: int, offsets: Sequence[float]
+) -> npt.NDArray[Any]:
+    """(O, ..., K) counts of each decision at every offset, of (..., kinds) that were passed."""
     if classes > 2:
         return histogram[None]
     below = histogram.cumsum(axis=-1)[..., :-1]
     above = histogram.sum(axis=-1, keepdims=True) - below
-    by_threshold = np.moveaxis(np.stack([below, above], axis=-1), 2, 0)
+    by_threshold = np.moveaxis(np.stack([below, above], axis=-1), -2, 0)
     return np.asarray(by_threshold[ranks_of(offsets)])
 
 

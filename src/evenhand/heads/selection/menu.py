@@ -15,7 +15,7 @@ from evenhand.heads.selection.candidates import (
     Criteria,
 )
 from evenhand.heads.selection.crossfit import as_trained, crossfit, crossfit_seen, too_small
-from evenhand.heads.selection.folds import FOLDS
+from evenhand.heads.selection.folds import FOLDS, fold_numbers
 from evenhand.heads.selection.merges import (
     Merge,
     group_directions,
@@ -181,12 +181,13 @@ def _merges(
     left_out = set(range(rows.groups.number))
     for criterion in rule.criteria:
         left_out &= set(too_small(rows, criterion, rule.min_rows))
-    directions = group_directions(rows, sorted(left_out), seed=seed, views=views)
+    folds = fold_numbers(rows, seed=seed) if views is None else views.folds
+    directions = group_directions(rows, sorted(left_out), folds=folds, views=views)
     if directions is None:
         return
 
     def judged(path: Candidates, wanted: list[Merge]) -> Candidates:
-        return merged(rows, path, directions, wanted, seed=seed, views=views)
+        return merged(rows, path, directions, wanted, folds=folds, views=views)
 
     points = merges_points(rows, rule)
     for number, path in enumerate(found):

@@ -19,7 +19,7 @@ from evenhand.criteria import Criterion
 from evenhand.head import Head
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.candidates import Candidates
-from evenhand.heads.selection.decisions import Judging
+from evenhand.heads.selection.decisions import Given, Judging
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.views import Views, seen_alike
 from evenhand.heads.streaming.folds import Folds, chunks, origin
@@ -77,7 +77,7 @@ def merged(
     directions: Sequence[Directions],
     wanted: Sequence[Merge],
     *,
-    seed: int = 0,
+    folds: Folds | None = None,
     views: Views | None = None,
 ) -> Candidates:
     """Merges of a cross-fitted path's heads with groups' scores, judged on the same folds.
@@ -85,23 +85,27 @@ def merged(
     Args:
         rows: what the path was cross-fitted on.
         path: of two classes, with the heads of its parts.
-        directions: :func:`group_directions` of the rows, by the same seed or views.
+        directions: :func:`group_directions` of the rows, by the same folds or views.
         wanted: the merges.
-        seed: of the folds.
+        folds: of the rows; by default those of seed 0.
         views: the rows as each fold's model sees them, where the path was cross-fitted so.
     """
-    judging, shipped = (Judging(rows, len(wanted), path.offsets) for _ in range(2))
+    judging = Judging(rows, len(wanted), path.offsets)
+    shipped = Given(rows, len(wanted), path.offsets)
 
     def added(features: FloatArray, fold: int) -> Iterator[Float64]:
         """The log-odds of each merge of the heads of a part, or (-1) of all rows."""
         heads, features = path.parts[fold], features.astype(np.float64)
-        odds = features @ _odds_weights(heads)
-        odds += np.array([fit.head.bias[1] - fit.head.bias[0] for fit in heads])
-        scores = features @ directions[fold].weight + directions[fold].bias
-        return (odds[:, s] + t * scores[:, b] for s, b, t in wanted)
+        odds = _odds_weights(heads).T @ features.T
+        odds += np.array([[fit.head.bias[1] - fit.head.bias[0]] for fit in heads])
+        scores = directions[fold].weight.T @ features.T + directions[fold].bias[:, None]
+        return (odds[s] + t * scores[b] for s, b, t in wanted)
 
-    alike = seen_alike(rows, fold_numbers(rows, seed=seed)) if views is None else views.held_out()
-    for fold, places, judged, whole in alike:
+    if views is None:
+        seen = seen_alike(rows, fold_numbers(rows) if folds is None else folds)
+    else:
+        seen = views.held_out()
+    for fold, places, judged, whole in seen:
         judging.add(places, added(judged.features, fold))
         shipped.add(places, added(whole.features, -1))
     fits = [_moved(path.parts[-1][s], directions[-1], b, t) for s, b, t in wanted]
@@ -171,21 +175,27 @@ def signs_of(table: IntArray, group: int) -> tuple[float, ...]:
 
 
 def group_directions(
-    rows: Rows, left_out: Sequence[int] = (), *, seed: int = 0, views: Views | None = None
+    rows: Rows,
+    left_out: Sequence[int] = (),
+    *,
+    folds: Folds | None = None,
+    views: Views | None = None,
 ) -> list[Directions] | None:
     """The scores of every group but the largest, fitted without each fold and last on all rows.
 
     Args:
         rows: of all processes; those of unknown group are left out.
         left_out: the numbers of groups that have no score.
-        seed: of the folds.
+        folds: of the rows; by default those of seed 0.
         views: the rows as each fold's model sees them, where these differ.
 
     Returns:
         For each fold its directions, and those of all rows; None where no two groups are left or no
         feature varies.
     """
-    sums = _Moments.of(rows, fold_numbers(rows, seed=seed) if views is None else views.folds)
+    if views is not None:
+        folds = views.folds
+    sums = _Moments.of(rows, fold_numbers(rows) if folds is None else folds)
     sizes = sums.groups.sum(axis=0)
     counted = [g for g in range(rows.groups.number) if g not in left_out and sizes[g]]
     if len(counted) < 2:

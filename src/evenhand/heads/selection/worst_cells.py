@@ -7,7 +7,7 @@ import numpy as np
 from evenhand.criteria import Criterion
 from evenhand.heads.head_fit import wants_passes
 from evenhand.heads.selection.candidates import Candidates
-from evenhand.heads.selection.decisions import Judging
+from evenhand.heads.selection.decisions import Given, Judging
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.spec import HeadSpec
 from evenhand.heads.streaming.folds import held_out
@@ -52,7 +52,8 @@ def tilted_family(
     parts = [fit_tilted(rows[one], cell[one], ridge=ridge) for one in fitted]
     parts.append(fit_tilted(rows, cell, ridge=ridge))
     kept = offsets if len(rows.classes) == 2 else (0.0,)
-    judging, shipped = (Judging(rows, len(TILTS), kept) for _ in range(2))
+    judging = Judging(rows, len(TILTS), kept)
+    shipped = Given(rows, len(TILTS), kept)
     for fold, places, judged in held_out(rows, numbers):
         judging.add(places, (fit.logits(judged.features) for fit in parts[fold]))
         shipped.add(places, (fit.logits(judged.features) for fit in parts[-1]))
