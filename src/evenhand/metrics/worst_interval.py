@@ -2,7 +2,9 @@
 
 The lowest of several estimates is lower than the lowest of what they estimate, the more so the
 more groups share the worst place. The interval holds the true figures that a test of the lowest
-estimate does not reject, with the other groups where their own estimates leave them.
+estimate does not reject, with the other groups where their own estimates leave them. The test asks
+how far the lowest is from the figure either way: two tests of half the size, one each way, would
+hold the truth too often, since where groups share a place hardly anything is seen above it.
 """
 
 from __future__ import annotations
@@ -44,23 +46,16 @@ def worst_interval(
     error = np.maximum(noise.std(axis=0), 1e-9)
     observed, alpha = float(values.min()), 1 - level
 
-    def higher(true: float) -> float:
-        """How likely the lowest is seen at least as low, if it were ``true``, above it."""
-        places = np.maximum(values, true)
-        return float(((places + noise).min(axis=1) <= observed).mean())
-
-    def lower(true: float) -> float:
-        """How likely the lowest is seen at least as high, if it were ``true``, below it."""
+    def p_value(true: float) -> float:
+        """How likely the lowest is seen at least as far from ``true``, if it were that."""
         above = (values - true) / error
-        # groups within a standard error of the worst place may share it
-        places = np.where((above < 1) | (above == above.min()), true, values)
-        return float(((places + noise).min(axis=1) >= observed).mean())
+        # where it is seen higher than it is, groups within a standard error may share its place
+        shared = (above < 1) | (above == above.min()) if true < observed else above < 0
+        lowest = (np.where(shared, true, values) + noise).min(axis=1)
+        return float((np.abs(lowest - true) >= abs(observed - true)).mean())
 
     most, least = (1.0, 0.0) if sign > 0 else (0.0, -1.0)
-    ends = (
-        _end(lower, observed, least, alpha / 2),
-        _end(higher, observed, most, alpha / 2),
-    )
+    ends = (_end(p_value, observed, end, alpha) for end in (least, most))
     low, high = sorted(sign * end for end in ends)
     return Interval(estimate, min(low, estimate), max(high, estimate))
 
