@@ -122,6 +122,15 @@ def test_the_family_serves_the_worst_better_than_transfer_learning(name):
     assert gap(family.tables, criterion).max() > gap(table, criterion) + 0.03
 
 
+def test_rows_that_are_fitted_in_passes_have_it_too_until_they_no_longer_fit(monkeypatch):
+    rows, spec = made(300), HeadSpec(ridge=RIDGE)
+    criterion = Bound("worst_cell_accuracy", 0.5).criterion
+    monkeypatch.setattr("evenhand.heads.head_fit.IN_PASSES", rows.features.size - 1)
+    assert tilted_family(rows, spec, criterion, OFFSETS) is not None
+    monkeypatch.setattr("evenhand.heads.selection.worst_cells.MOST", rows.features.size - 1)
+    assert tilted_family(rows, spec, criterion, OFFSETS) is None
+
+
 def test_the_menu_has_it_for_criteria_that_look_at_the_worst(make_rows):
     from evenhand.heads.selection.candidates import CandidateGrid
 

@@ -23,7 +23,7 @@ from evenhand.heads.selection.candidates import (
     family_name,
 )
 from evenhand.heads.selection.crossfit import crossfit, too_small
-from evenhand.heads.selection.decisions import Judging
+from evenhand.heads.selection.decisions import Given, Judging
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.parts import fit_on, terms_of
 from evenhand.heads.spec import FitControl, HeadSpec
@@ -119,7 +119,8 @@ def _judged(
     given: list[Float64],
 ) -> Candidates:
     """``kept``: the log-odds of rows kept from each fit, ``given``: as they are."""
-    judging, shipped = (Judging(rows, len(fits), grid.offsets) for _ in range(2))
+    judging = Judging(rows, len(fits), grid.offsets)
+    shipped = Given(rows, len(fits), grid.offsets)
     every = np.arange(len(rows))
     judging.add(every, kept)
     shipped.add(every, given)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from evenhand.criteria import Criterion
-from evenhand.heads.head_fit import wants_passes
 from evenhand.heads.selection.candidates import Candidates
 from evenhand.heads.selection.decisions import Given, Judging
 from evenhand.heads.selection.folds import fold_numbers
@@ -19,6 +18,9 @@ TILTED = "tilted to the worst of"
 
 WIDEST = 2_048
 """Of more features the Gram matrix is too large to factor for every fold."""
+
+MOST = 32_000_000
+"""Of more numbers the features are too large to be held as doubles, a few times over."""
 
 
 def serves(criterion: Criterion) -> bool:
@@ -42,7 +44,8 @@ def tilted_family(
         The family; None where rows are too many or too wide to be fitted so, or shared.
     """
     plain = spec.rank is None and spec.hidden is None and spec.intercept and spec.anchor is None
-    if not plain or wants_passes(rows) or rows.features.shape[1] > WIDEST or rows.world.size > 1:
+    number, width = rows.features.shape
+    if not plain or width > WIDEST or number * width > MOST or rows.world.size > 1:
         return None
     cell = cells_of(rows, by_label=criterion.by_label)
     numbers = fold_numbers(rows, seed=seed)
