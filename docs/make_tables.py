@@ -5,6 +5,8 @@
     python docs/make_tables.py runs/compare-adult [docs/results-NAME.md=FOLDER ...]
 
 The first folder is Adult's, for the README and docs/results.md; each further one gets its page.
+Two folders, NAME.md=FOLDER,PLAIN, show what reading several depths gains: PLAIN was compared with
+``--depth 0`` on the same seeds.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import pandas as pd
 import yaml
 
 from evenhand._base.markdown import markdown_table
+from evenhand.experiments.compare.frontier import frontier
 from evenhand.experiments.methods.registry import METHODS
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -59,10 +62,10 @@ README_ROWS = (
 def main(adult: Path, *others: str) -> None:
     results = read(adult)
     replace(ROOT / "README.md", "table", note(adult) + "\n\n" + table(results, README_ROWS))
-    write_page(adult, ROOT / "docs" / "results.md")
+    write_page(adult, path=ROOT / "docs" / "results.md")
     for other in others:
-        page, _, folder = other.partition("=")
-        write_page(Path(folder), ROOT / page)
+        page, _, folders = other.partition("=")
+        write_page(*map(Path, folders.split(",")), path=ROOT / page)
 
 
 def read(folder: Path) -> pd.DataFrame:
@@ -101,7 +104,7 @@ def note(folder: Path) -> str:
     )
 
 
-def write_page(folder: Path, path: Path) -> None:
+def write_page(folder: Path, plain: Path | None = None, *, path: Path) -> None:
     results = read(folder)
     every = [(m, s, f"{m} {s}") for m, s in results[["method", "setting"]].drop_duplicates().values]
     text = (
@@ -112,6 +115,7 @@ def write_page(folder: Path, path: Path) -> None:
         "Means over seeds ± 95 % half-width; * significant after Holm's correction.\n\n"
         f"{paired(folder)}\n\n"
         f"{duel(folder)}"
+        f"{deeper(folder, plain) if plain else ''}"
         "## Error at levels of the gap\n\n"
         "The error each method needs for a share of transfer learning's gap, interpolated along "
         "its frontier over all settings and levels.\n\n"
@@ -178,6 +182,41 @@ def duel(folder: Path) -> str:
         "figures. A positive difference: the peer is ahead.\n\n"
         + markdown_table(
             ("gap", "error", "share", "evenhand's best", "best peer", "difference"), rows
+        )
+        + "\n\n"
+    )
+
+
+def deeper(folder: Path, plain: Path) -> str:
+    """What evenhand gains from reading several depths, against the plain head's own path."""
+    before, after = read(plain), read(folder)
+    same = before["seed"].isin(after["seed"])
+    named = {"gap-eo": "plain head", "evenhand": "evenhand"}
+    parts = [
+        before[same & before["method"].isin(("transfer", "gap-eo"))],
+        after[after["method"] == "evenhand"],
+    ]
+    frame = pd.concat(parts).replace({"method": named}).assign(task=before["task"].iloc[0])
+    rows = []
+    for error in ("error", "accuracy_error"):
+        found = frontier(frame, "equalized_odds", error).set_index(["method", "level"])
+        for level in LEVELS:
+            cells = []
+            for method in ("plain head", "evenhand"):
+                one = found.loc[(method, level)]
+                cells.append(f"{one['error']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
+            apart = found.loc[("evenhand", level), "error"]
+            apart -= found.loc[("plain head", level), "error"]
+            rows.append((error, f"{level:.0%}", f"{one['gap']:.3f}", *cells, f"{apart:+.2f}"))
+    config = yaml.safe_load((plain / "config.yaml").read_text(encoding="utf-8"))
+    return (
+        "## What reading several depths gains\n\n"
+        "At a share of the ΔEO of transfer learning on the head's own input, the error of the path "
+        f"of heads on that input (`{command(config)} --depth 0`, method gap-eo) and of what "
+        "evenhand ships by the rules above, interpolated along its frontier, with 95 % intervals "
+        "over seeds.\n\n"
+        + markdown_table(
+            ("error", "share", "ΔEO", "plain head, %", "evenhand, %", "difference"), rows
         )
         + "\n\n"
     )
