@@ -38,13 +38,13 @@ TUNED_RANK = 2
 
 STRENGTHS = (0.0, 0.5)
 WHOLE, PLAIN = "uncompressed", "SVD"
+POOLED, BALANCED = "Kronecker, pooled", ("Kronecker, groups", "Kronecker, cells")
 WEIGHTINGS = (
     PLAIN,
     "random",
     "the paper's diagonal",
-    "Kronecker, pooled",
-    "Kronecker, groups",
-    "Kronecker, cells",
+    POOLED,
+    *BALANCED,
 )
 MARGINS = {"error": 0.5, "delta_eo": 0.02}
 """Differences below these are called equivalent, where the whole interval lies within."""
@@ -107,7 +107,7 @@ def _compressed(stage: Stage, rank: int) -> Iterator[tuple[str, Any]]:
         PLAIN: plain,
         "random": neutralize(fisher, "random", seed=problem.seed),
         "the paper's diagonal": neutralize(fisher),
-        "Kronecker, pooled": pooled,
+        POOLED: pooled,
         "Kronecker, groups": kronecker_factors(fisher, "groups"),
         "Kronecker, cells": kronecker_factors(fisher, "cells"),
     }
@@ -165,14 +165,21 @@ def _row(
     }
 
 
-def differences(rows: pd.DataFrame) -> pd.DataFrame:
-    """Each weighting minus the plain SVD, paired over seeds, and what may be said of it."""
+def differences(
+    rows: pd.DataFrame, of: Sequence[str] = WEIGHTINGS[1:], to: str = PLAIN
+) -> pd.DataFrame:
+    """Weightings minus another, paired over seeds, and what may be said of it.
+
+    Args:
+        rows: of :func:`below_head`.
+        of, to: the weightings; all minus the plain SVD by default.
+    """
     found = []
     keys = ["tuned", "rank"]
     for (tuned, rank), part in rows[rows["weighting"] != WHOLE].groupby(keys, sort=False):
         table = part.set_index(["seed", "weighting"]).sort_index()
-        plain = table.xs(PLAIN, level="weighting")
-        for weighting in WEIGHTINGS[1:]:
+        plain = table.xs(to, level="weighting")
+        for weighting in of:
             one = table.xs(weighting, level="weighting")
             row: dict[str, Any] = {"tuned": tuned, "rank": rank, "weighting": weighting}
             for metric, margin in MARGINS.items():
@@ -203,19 +210,6 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
         )
         for row in means.to_dict("records")
     ]
-    apart = [
-        (
-            row["tuned"],
-            row["rank"],
-            row["weighting"],
-            *(
-                f"{row[m]:+.{d}f} [{row[f'{m}_low']:+.{d}f}, {row[f'{m}_high']:+.{d}f}], "
-                f"{row[f'{m}_said']}"
-                for m, d in (("error", 2), ("delta_eo", 3))
-            ),
-        )
-        for row in differences(rows).to_dict("records")
-    ]
     return "\n".join(
         [
             "# The paper's weighting below the head",
@@ -232,7 +226,31 @@ def page(rows: pd.DataFrame, command: str, machine: str) -> str:
             f"Paired over seeds, mean and 95 % interval. *Equivalent*: the interval lies within "
             f"±{MARGINS['error']:g} points of error, or ±{MARGINS['delta_eo']:g} of ΔEO.",
             "",
-            markdown_table(("fine-tuned", "rank", "weighting", "d Err", "d ΔEO"), apart),
+            _apart(differences(rows)),
+            "",
+            "## Whether it matters that the weights know groups",
+            "",
+            f"The Fisher balanced over groups, or over group × label (cells), minus the pooled one "
+            f"({POOLED}); paired over the same seeds, in the same words.",
+            "",
+            _apart(differences(rows, BALANCED, POOLED)),
             "",
         ]
     )
+
+
+def _apart(differences: pd.DataFrame) -> str:
+    shown = [
+        (
+            row["tuned"],
+            row["rank"],
+            row["weighting"],
+            *(
+                f"{row[m]:+.{d}f} [{row[f'{m}_low']:+.{d}f}, {row[f'{m}_high']:+.{d}f}], "
+                f"{row[f'{m}_said']}"
+                for m, d in (("error", 2), ("delta_eo", 3))
+            ),
+        )
+        for row in differences.to_dict("records")
+    ]
+    return markdown_table(("fine-tuned", "rank", "weighting", "d Err", "d ΔEO"), shown)
