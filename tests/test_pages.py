@@ -35,6 +35,7 @@ ELSEWHERE = {
 NOT_RUN = {
     "pip install": "it needs a network; .ci/run installs from the wheel",
     "celeba --data": "the faces are not ours to ship; tests/tasks/known_datasets makes some up",
+    "labels --data": "the faces are not ours to ship; tests/experiments/studies makes some up",
     "lfwa --data": "the faces are not ours to ship; tests/tasks/known_datasets makes some up",
     "mlflow models serve": "it serves until it is stopped; what it serves is tested",
     "curl ": "nothing serves here",
