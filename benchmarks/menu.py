@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -18,6 +17,7 @@ import numpy as np
 import torch
 
 from benchmarks.measure import Options, Spread, in_turns, require
+from benchmarks.reading import extraction
 from benchmarks.rows import Row, times
 
 IMAGES, PIXELS = 256, 224
@@ -94,7 +94,7 @@ def _deeper(options: Options) -> Row:
     deep = deep_backbone(plain, inputs, "auto")
     if deep is None:
         raise RuntimeError("a ResNet-18 has stages before its last")
-    ways = {"deep": _extraction(deep, inputs), "plain": _extraction(plain, inputs)}
+    ways = {"deep": extraction(deep, inputs), "plain": extraction(plain, inputs)}
     seconds = in_turns(ways, 1 if options.quick else options.repeats)
     return times(
         "menu",
@@ -104,19 +104,6 @@ def _deeper(options: Options) -> Row:
         seconds["plain"],
         bar="<= 1.25",
     )
-
-
-def _extraction(backbone: Any, inputs: np.ndarray) -> Callable[[], object]:
-    from evenhand.models.features.runner import Runner
-
-    runner = Runner(backbone, inputs, 32, "float32", None, 0.0)
-    rows = np.arange(len(inputs))
-
-    def extract() -> object:
-        with runner.running():
-            return runner.run(rows, lambda _: None, len(rows))
-
-    return extract
 
 
 def _whole(options: Options) -> Row:

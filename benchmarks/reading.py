@@ -57,6 +57,7 @@ def run(options: Options) -> list[Row]:
     require("torchvision", "torchvision")
     from torchvision.models import resnet18
 
+    from evenhand.models import wrap
     from evenhand.models.prepare import PrepareImages
 
     number = BATCH if options.quick else PHOTOS
@@ -65,7 +66,7 @@ def run(options: Options) -> list[Row]:
     cores = torch.get_num_threads()
     read = in_turns(
         {
-            "every core": _extraction(_Light(), "head", prepare, files),
+            "every core": extraction(wrap(_Light(), "head", prepare=prepare), files),
             "one": lambda: [
                 prepare([files[row] for row in range(first, first + BATCH)])
                 for first in range(0, number, BATCH)
@@ -83,7 +84,11 @@ def run(options: Options) -> list[Row]:
             model(batch)
 
     whole = in_turns(
-        {"extraction": _extraction(model, "fc", prepare, files), "forward": forward}, repeats
+        {
+            "extraction": extraction(wrap(model, "fc", prepare=prepare), files),
+            "forward": forward,
+        },
+        repeats,
     )
     waits = Spread.of(
         [
@@ -114,12 +119,12 @@ def run(options: Options) -> list[Row]:
     ]
 
 
-def _extraction(model: nn.Module, head: str, prepare: Any, files: _Files) -> Callable[[], object]:
-    from evenhand.models import wrap
+def extraction(backbone: Any, inputs: Sequence[Any]) -> Callable[[], object]:
+    """The features of all ``inputs``, read as a run reads them."""
     from evenhand.models.features.runner import Runner
 
-    runner = Runner(wrap(model, head, prepare=prepare), files, BATCH, "float32", None, 0.0)
-    rows = np.arange(len(files))
+    runner = Runner(backbone, inputs, BATCH, "float32", None, 0.0)
+    rows = np.arange(len(inputs))
 
     def extract() -> object:
         with runner.running():
