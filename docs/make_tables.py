@@ -87,6 +87,8 @@ def command(config: dict) -> str:
     words.append(f"--seeds {len(config['seeds'])}")
     if set(config["methods"]) < set(METHODS):
         words.append(f"--methods {','.join(config['methods'])}")
+    if config.get("all_deep"):
+        words.append(f"--depth {config['depth']}")
     asked = [(c, value) for bound in config["bounds"] for c, value in bound.items()]
     words += [f"--bound {criterion}={value:g}" for criterion, value in asked]
     return " ".join(words)
