@@ -25,10 +25,10 @@ IMAGES, PIXELS = 256, 224
 
 def run(options: Options) -> list[Row]:
     require("torchvision", "torchvision")
-    return [*_counting(options), _deeper(options), _whole(options)]
+    return [_counting(options), _deeper(options), _whole(options)]
 
 
-def _counting(options: Options) -> list[Row]:
+def _counting(options: Options) -> Row:
     from evenhand._base.threads import one_thread
     from evenhand.experiments.compare.run import recipe_of
     from evenhand.finetuning.fitting import DEEP_GRID
@@ -65,20 +65,18 @@ def _counting(options: Options) -> list[Row]:
         seconds = in_turns({"fits": fits, "count": count}, 1 if options.quick else options.repeats)
     share = [100 * a / b for a, b in zip(seconds["count"], seconds["fits"], strict=True)]
     found = Spread.of(share)
-    return [
-        Row(
-            "menu",
-            "counting what is merged, and choosing among all, on Adult",
-            "the cross-fitted paths' fits",
-            found.median,
-            found.low,
-            found.high,
-            "% of the fits' time",
-            Spread.of(seconds["count"]).median,
-            Spread.of(seconds["fits"]).median,
-            bar="<= 10",
-        )
-    ]
+    return Row(
+        "menu",
+        "counting what is merged, and choosing among all, on Adult",
+        "the cross-fitted paths' fits",
+        found.median,
+        found.low,
+        found.high,
+        "% of the fits' time",
+        Spread.of(seconds["count"]).median,
+        Spread.of(seconds["fits"]).median,
+        bar="<= 10",
+    )
 
 
 def _deeper(options: Options) -> Row:

@@ -193,23 +193,19 @@ def deeper(folder: Path, plain: Path) -> str:
     """What evenhand gains from reading several depths, against the plain head's own path."""
     before, after = read(plain), read(folder)
     same = before["seed"].isin(after["seed"])
-    named = {"gap-eo": "plain head", "evenhand": "evenhand"}
     parts = [
         before[same & before["method"].isin(("transfer", "gap-eo"))],
         after[after["method"] == "evenhand"],
     ]
-    frame = pd.concat(parts).replace({"method": named}).assign(task=before["task"].iloc[0])
+    frame = pd.concat(parts).assign(task=before["task"].iloc[0])
     rows = []
     for error in ("error", "accuracy_error"):
         found = frontier(frame, "equalized_odds", error).set_index(["method", "level"])
         for level in LEVELS:
-            cells = []
-            for method in ("plain head", "evenhand"):
-                one = found.loc[(method, level)]
-                cells.append(f"{one['error']:.2f} [{one['low']:.2f}, {one['high']:.2f}]")
-            apart = found.loc[("evenhand", level), "error"]
-            apart -= found.loc[("plain head", level), "error"]
-            rows.append((error, f"{level:.0%}", f"{one['gap']:.3f}", *cells, f"{apart:+.2f}"))
+            head, ours = (found.loc[(method, level)] for method in ("gap-eo", "evenhand"))
+            cells = (f"{o['error']:.2f} [{o['low']:.2f}, {o['high']:.2f}]" for o in (head, ours))
+            apart = f"{ours['error'] - head['error']:+.2f}"
+            rows.append((error, f"{level:.0%}", f"{head['gap']:.3f}", *cells, apart))
     config = yaml.safe_load((plain / "config.yaml").read_text(encoding="utf-8"))
     return (
         "## What reading several depths gains\n\n"

@@ -138,7 +138,7 @@ class Judging:
         Log-odds are those of two classes; heads come in their order.
         """
         labels = self.rows.labels[places]
-        signs = signs_of(labels)
+        signs = label_signs(labels)
         own = self.rows.weights
         weights = None if own is None else own.values[places]
         for number, one in enumerate(logits):
@@ -198,7 +198,7 @@ class Given:
         return self.rows.world.sum(np.moveaxis(counts, 0, 1))
 
 
-def signs_of(labels: IntArray) -> Float64:
+def label_signs(labels: IntArray) -> Float64:
     """(N,) -1 for the second of two classes, 1 for the first."""
     return np.where(labels == 1, -1.0, 1.0)
 
@@ -206,14 +206,14 @@ def signs_of(labels: IntArray) -> Float64:
 def log_losses(logits: FloatArray, labels: IntArray, signs: Float64 | None = None) -> Float64:
     """(N,) -log p of each row's label, by logits (N, K) or by the log-odds (N,) of two classes.
 
-    ``signs`` are :func:`signs_of` the labels, where they are known already.
+    ``signs`` are :func:`label_signs` the labels, where they are known already.
     """
     exact = logits.astype(np.float64)
     if exact.ndim == 2 and exact.shape[1] > 2:
         truth = np.take_along_axis(exact, labels[:, None], axis=1)[:, 0]
         return np.asarray(logsumexp(exact, axis=1) - truth, dtype=np.float64)
     odds = exact if exact.ndim == 1 else exact[:, 1] - exact[:, 0]
-    against = (signs_of(labels) if signs is None else signs) * odds
+    against = (label_signs(labels) if signs is None else signs) * odds
     return np.asarray(np.maximum(against, 0) + np.log1p(np.exp(-np.abs(against))))
 
 
