@@ -31,8 +31,16 @@ MISSING = [name for name in OPTIONAL if find_spec(name) is None]
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_setup() -> Generator[None, object, object]:
-    """A fixture that needs an optional library that is not installed skips its tests by name."""
+def pytest_runtest_setup(item: pytest.Item) -> Generator[None, object, object]:
+    """A fixture that needs an optional library that is not installed skips its tests by name.
+
+    So does a test that needs a GPU, where there is none.
+    """
+    if item.get_closest_marker("cuda") is not None:
+        import torch
+
+        if not torch.cuda.is_available():
+            pytest.skip("no CUDA device here")
     return (yield from _skipped_by_name())
 
 

@@ -56,6 +56,15 @@ def test_a_gpu_too_many(two_gpus):
         device_of("cuda:2")
 
 
+@pytest.mark.cuda
+def test_auto_is_the_gpu_where_there_is_one():
+    device = device_of("auto")
+    assert device.type == "cuda"
+    assert torch.ones(2, device=device).sum() == 2
+    able = torch.cuda.is_bf16_supported()
+    assert precision_of("auto", device) == ("bfloat16" if able else "float32")
+
+
 def test_no_such_precision():
     with pytest.raises(InputError, match="no precision 'half': give one of auto, float32"):
         precision_of("half", None)
