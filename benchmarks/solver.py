@@ -25,8 +25,9 @@ from evenhand.heads.parametrization import Dense
 from evenhand.heads.spec import HeadSpec
 from evenhand.heads.streaming.atomic_cells import Part, atomic_cells, cells_of_atoms
 from evenhand.heads.streaming.evaluation import evaluate_heads
+from evenhand.heads.streaming.processor import Processor
+from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.stream import Stream
-from evenhand.heads.streaming.sums import Atoms
 from evenhand.rows import Rows
 
 NAME = "solver"
@@ -70,7 +71,7 @@ def evaluation_of(rows: Rows, heads: int = 1) -> Callable[[], object]:
     """The objectives of heads with a penalty, and their gradients, to be called."""
     terms = gap_terms(rows.labels, rows.groups, rows.classes, "equalized_odds")
     atoms, number = atomic_cells(terms, len(rows))
-    stream = Stream(rows.features, rows.labels, 2, atoms=Atoms(atoms, number))
+    stream = Stream(Processor(RowArrays(rows.features, rows.labels, atoms, number)), 2)
     cells = tuple((term, cells_of_atoms(term, atoms, number)) for term in terms)
     form = Dense(np.array(rows.features[:2000]), 2, RIDGE)
     theta = form.pack(None)

@@ -109,7 +109,7 @@ def test_threads_and_chunks_change_nothing_but_rounding(in_passes, make_rows, mo
 
     rows = make_rows(n=2000)
     one = fit_path(rows, HeadSpec(ridge=1e-2), PATH, terms_of(rows))
-    monkeypatch.setattr("evenhand.heads.streaming.stream.MAX_CHUNK", 97)
+    monkeypatch.setattr("evenhand.heads.streaming.row_arrays.MAX_CHUNK", 97)
     before = torch.get_num_threads()
     try:
         torch.set_num_threads(2)
@@ -199,13 +199,14 @@ def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes
     from evenhand.heads.parametrization import Dense
     from evenhand.heads.streaming.atomic_cells import Part, atomic_cells, cells_of_atoms
     from evenhand.heads.streaming.evaluation import evaluate_heads
+    from evenhand.heads.streaming.processor import Processor
+    from evenhand.heads.streaming.row_arrays import RowArrays
     from evenhand.heads.streaming.stream import Stream
-    from evenhand.heads.streaming.sums import Atoms
 
-    monkeypatch.setattr("evenhand.heads.streaming.stream.MIN_CHUNK", 50)
-    monkeypatch.setattr("evenhand.heads.streaming.stream.CHUNK_BYTES", 50 * 8 * 5)
+    monkeypatch.setattr("evenhand.heads.streaming.row_arrays.MIN_CHUNK", 50)
+    monkeypatch.setattr("evenhand.heads.streaming.row_arrays.CHUNK_BYTES", 50 * 8 * 5)
     if not kept:
-        monkeypatch.setattr("evenhand.heads.streaming.stream.KEPT_BYTES", 0)
+        monkeypatch.setattr("evenhand.heads.streaming.processor.KEPT_BYTES", 0)
     rows = make_rows(n=700, classes=classes, groups=3, unknown=0.2)
     folds = np.random.default_rng(1).integers(0, 2, 700).astype(np.int16)
     weights = np.random.default_rng(2).uniform(0.5, 1.5, 700)
@@ -224,8 +225,9 @@ def test_a_second_read_gives_the_gradient_of_all(make_rows, monkeypatch, classes
         objective = Objective(some.labels, terms, weights=weights[inside], dtype=np.float64)
         value, _ = objective(alone.logits(at), 2.0)
         expected.append(value + alone.ridge(at)[0])
-    stream = Stream(rows.features, rows.labels, classes, atoms=Atoms(atoms, number), folds=folds,
-                    weights=weights, dtype=np.float64)  # fmt: skip
+    double = np.dtype(np.float64)
+    arrays = RowArrays(rows.features, rows.labels, atoms, number, double, folds, weights)
+    stream = Stream(Processor(arrays), classes)
 
     def evaluated(points):
         return evaluate_heads(stream, parts, [2.0, 2.0], [form, form], points)

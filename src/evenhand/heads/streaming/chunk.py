@@ -3,37 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from evenhand._base.arrays import Float64, FloatArray, IntArray
+from evenhand._base.arrays import Float64, FloatArray
 from evenhand.heads.logits import sigmoid, softmax
-
-
-class RowArrays(NamedTuple):
-    """What is passed over.
-
-    Attributes:
-        features: (N, d), an array, a memory map, or anything whose slices are arrays.
-        labels: (N,) integers in [0, K).
-        atoms: (N,) the atomic cell of each row.
-        number: of atomic cells.
-        dtype: of the products.
-        folds: (N,) the fold that holds each row, where heads leave one out.
-        weights: (N,) of the rows in the log-loss.
-        masses: (N,) of the rows in all sums.
-    """
-
-    features: Any
-    labels: IntArray
-    atoms: IntArray
-    number: int
-    dtype: np.dtype[Any]
-    folds: npt.NDArray[Any] | None = None
-    weights: npt.NDArray[Any] | None = None
-    masses: npt.NDArray[Any] | None = None
+from evenhand.heads.streaming.row_arrays import RowArrays
 
 
 class HeadLogits:

@@ -54,7 +54,7 @@ def fit_in_passes(
     with stream.driven() as driving:
         outcomes: list[FitOutcome] = []
         if driving:
-            if not np.isfinite(sample.features).all():
+            if not np.isfinite(sample.rows.features).all():
                 refuse(stream)
             driver = _Driver(stream, parts, tolerance, control.max_evaluations)
             begun = start_on_sample(sample, parts[0], requests, make, control.start, tolerance)

@@ -37,7 +37,7 @@ class Begun:
 class Evaluation:
     """The objectives of several heads at some points, and their gradients in the weights.
 
-    One pass over the rows, or two where the features are in memory or classes more than two and
+    One pass over the rows, or two where reading them again is cheap or classes more than two and
     there is a penalty.
 
     Args:
@@ -57,7 +57,7 @@ class Evaluation:
         heads = np.stack([f.plain(theta).T for f, theta in zip(forms, thetas, strict=True)])
         folds = [part.fold for part in parts]
         betas = steepnesses(parts, strengths)
-        once = not betas or (stream.outputs == 1 and (curved or not stream.held))
+        once = not betas or (stream.outputs == 1 and (curved or not stream.engine.rereads))
         self.sums = sums = stream.sums(heads, folds, betas, whole=once)
         if not (np.isfinite(sums.loss).all() and np.isfinite(sums.slope).all()):
             refuse(stream)

@@ -21,8 +21,9 @@ from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
 from evenhand.heads.streaming.atomic_cells import Parts
 from evenhand.heads.streaming.driver import fit_in_passes
 from evenhand.heads.streaming.fit_requests import FitRequest
+from evenhand.heads.streaming.processor import Processor
+from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.stream import Stream
-from evenhand.heads.streaming.sums import Atoms
 from evenhand.rows import Rows
 
 PASS_TOLERANCE = 3e-5
@@ -58,18 +59,17 @@ def fit_parts(
     classes, width = len(rows.classes), rows.features.shape[1]
     many = rows.world.any(are_many(rows.features))
     exact = width <= DOUBLE_WIDTH and (not many or rows.features.dtype == np.float64)
-    stream = Stream(
+    arrays = RowArrays(
         rows.features,
         rows.labels,
-        classes,
-        atoms=Atoms(
-            parts.atoms, parts.number, None if rows.weights is None else rows.weights.values
-        ),
-        folds=parts.folds,
-        weights=weights,
-        dtype=np.float64 if exact else np.float32,
-        world=rows.world,
+        parts.atoms,
+        parts.number,
+        np.dtype(np.float64 if exact else np.float32),
+        parts.folds,
+        weights,
+        None if rows.weights is None else rows.weights.values,
     )
+    stream = Stream(Processor(arrays), classes, rows.world)
 
     def make(sample: FloatArray, which: int) -> Dense | LowRank:
         more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}

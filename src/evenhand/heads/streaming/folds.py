@@ -17,7 +17,7 @@ from evenhand.heads.spec import FitControl, HeadSpec
 from evenhand.heads.streaming.atomic_cells import Part, Parts
 from evenhand.heads.streaming.fit import fit_parts
 from evenhand.heads.streaming.fit_requests import FitRequest
-from evenhand.heads.streaming.stream import CHUNK_BYTES
+from evenhand.heads.streaming.row_arrays import CHUNK_BYTES
 from evenhand.rows import Rows
 from evenhand.weights import Weights, sums_by
 

@@ -16,8 +16,8 @@ from evenhand.heads.parametrization import Dense, start_or_zero
 from evenhand.heads.streaming.atomic_cells import Part
 from evenhand.heads.streaming.evaluation import Begun, Evaluation, Linear, evaluate_heads
 from evenhand.heads.streaming.fit_requests import FitRequest
+from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.stream import Stream
-from evenhand.heads.streaming.sums import Atoms
 
 SAMPLE_ROWS = 50_000
 
@@ -51,16 +51,17 @@ def start_on_sample(
     tolerance: float,
 ) -> list[Begun]:
     """Every head fitted on the sample, each strength from the one before."""
-    sizes = np.bincount(sample.atoms, sample.masses, sample.number + 1)[: sample.number]
+    rows = sample.rows
+    sizes = np.bincount(rows.atoms, rows.masses, rows.number + 1)[: rows.number]
     terms = []
     for term, cells in part.terms:
         inside = np.array([sizes[cells == cell].sum() for cell in range(len(term.sizes))])
         terms.append((replace(term, sizes=np.where(inside > 0, inside, 1.0)), cells))
-    total = len(sample.labels) if sample.masses is None else float(sample.masses.sum())
+    total = len(rows) if rows.masses is None else float(rows.masses.sum())
     part = Part(-1, total, tuple(terms))
     known: dict[tuple[int, float], Begun] = {}
     last: dict[int, Begun] = {}
-    x = np.asarray(sample.features, dtype=sample.dtype)
+    x = np.asarray(rows.features, dtype=rows.dtype)
     for one in requests:
         key = one.ridge, one.strength
         if key in known:
@@ -127,31 +128,29 @@ def _settle(sample: Stream, part: Part, strength: float, begun: Begun, tolerance
 def sample_of(stream: Stream) -> Stream:
     """Evenly spaced rows of all processes, as many as fit in memory; in every process."""
     stream.passes += 1
-    world = stream.world
-    total = int(world.sum(np.array([len(stream.labels)]))[0])
-    most = min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // (4 * stream.width)))
+    world, rows = stream.world, stream.rows
+    total = int(world.sum(np.array([len(rows)]))[0])
+    most = min(SAMPLE_ROWS, max(1, SAMPLE_BYTES // (4 * rows.width)))
     step = max(1, -(-total // most))
-    own = np.arange(0, len(stream.labels), step)
-    read = [np.zeros((0, stream.width), dtype=stream.features.dtype)]
-    for span in stream.chunks():
-        inside = stream.features[span]
+    own = np.arange(0, len(rows), step)
+    read = [np.zeros((0, rows.width), dtype=rows.features.dtype)]
+    for span in rows.chunks():
+        inside = rows.features[span]
         read.append(
             np.array(inside[-span.start % step :: step])
         )  # a copy: a view would stay mapped
         release(inside)
 
     def gathered(values: Any) -> Any:
-        return np.concatenate(world.gather(values))
+        return None if values is None else np.concatenate(world.gather(np.asarray(values)[own]))
 
-    return Stream(
-        gathered(np.concatenate(read)),
-        gathered(stream.labels[own]),
-        max(2, stream.outputs),
-        atoms=Atoms(
-            gathered(stream.atoms[own]),
-            stream.number,
-            None if stream.masses is None else gathered(np.asarray(stream.masses)[own]),
-        ),
-        weights=None if stream.weights is None else gathered(np.asarray(stream.weights)[own]),
-        dtype=stream.dtype,
+    sample = RowArrays(
+        np.concatenate(world.gather(np.concatenate(read))),
+        gathered(rows.labels),
+        gathered(rows.atoms),
+        rows.number,
+        rows.dtype,
+        weights=gathered(rows.weights),
+        masses=gathered(rows.masses),
     )
+    return Stream(stream.engine.over(sample), max(2, stream.outputs))

@@ -1,28 +1,13 @@
-"""What a pass sums by, and what it sums."""
+"""What a pass sums."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-import numpy.typing as npt
+import numpy as np
 
 from evenhand._base.arrays import Float64
-
-
-@dataclass(frozen=True, eq=False)
-class Atoms:
-    """The atomic cells of rows; see :mod:`evenhand.heads.streaming.atomic_cells`.
-
-    Attributes:
-        of_row: (N,) the atomic cell of each row; ``number`` for rows in none.
-        number: how many atomic cells there are, A.
-        masses: (N,) what each row counts in all sums; 1 by default.
-    """
-
-    of_row: npt.NDArray[Any]
-    number: int
-    masses: npt.NDArray[Any] | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +18,7 @@ class Sums:
         loss: (C,) sums of the log-loss.
         soft: beta to (A, C, m), the sums of soft decisions in each atomic cell.
         slope: (C, m, d + 1) sums of the log-loss's gradient in the weights, the bias last; empty
-            where :meth:`Stream.gradient` is to follow.
+            where :meth:`Engine.gradient` is to follow.
         lean: beta to (A, C, d + 1), the derivative of ``soft`` in the weights; likewise, and for
             two classes only.
     """
@@ -42,6 +27,23 @@ class Sums:
     soft: dict[float, Float64]
     slope: Float64
     lean: dict[float, Float64]
+
+    @classmethod
+    def nothing(
+        cls, heads: tuple[int, ...], number: int, betas: Sequence[float], *, whole: bool
+    ) -> Sums:
+        """All 0.
+
+        Args:
+            heads: (C, m, d + 1), the shape of what is summed for.
+            number: of atomic cells, A.
+            betas, whole: as :meth:`Engine.sums` is asked.
+        """
+        columns, m, wide = heads
+        soft = {beta: np.zeros((number, columns, m)) for beta in betas}
+        leaning = betas if whole else ()
+        lean = {beta: np.zeros((number, columns, wide)) for beta in leaning}
+        return cls(np.zeros(columns), soft, np.zeros(heads if whole else 0), lean)
 
     def __iadd__(self, other: Sums) -> Sums:
         for mine, theirs in zip(self.arrays(), other.arrays(), strict=True):
