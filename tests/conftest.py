@@ -91,6 +91,18 @@ def adult(cache_of_the_tests: Path):
     return adult_stage(seed=0)
 
 
+@pytest.fixture(params=["pretended", pytest.param("real", marks=pytest.mark.cuda)])
+def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of a GPU: one that is pretended, or by ``-m cuda`` a real one."""
+    if request.param == "real":
+        yield "cuda"
+        return
+    from pretended_gpu import pretend
+
+    with pretend(monkeypatch):
+        yield "cuda"
+
+
 @pytest.fixture
 def make_rows():
     """Rows whose label follows the features and, through one of them, the group."""

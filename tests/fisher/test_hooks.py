@@ -322,3 +322,23 @@ def test_labels_and_groups_of_a_series_are_read_by_position():
         np.testing.assert_array_equal(found[name].row_sums, expected[name].row_sums)
     with pytest.raises(InputError, match="labels of a batch must be integers"):
         group_fisher(model, [(x, ["no", "yes", "no", "yes"], groups)])
+
+
+@pytest.mark.parametrize("kind", ["empirical", "true"])
+@pytest.mark.parametrize("place", ["cpu", "there", "given back"])
+def test_a_gpu_gives_the_processor_s_sums(trained, gpu, kind, place):
+    rows, head = trained(n=130, groups=3, classes=3, unknown=0.1)
+    model = nn.Sequential(nn.Linear(5, 5).double(), linear_of(head))
+    here = list(batches(rows, 40))
+    there = [tuple(part.to(gpu) for part in one) for one in here] if place == "there" else here
+    how = {"kind": kind, "diagonal": True, "kronecker": True, "target_modules": ["0", "1"]}
+    expected = group_fisher(model, here, **how)
+    if place == "given back":
+        found = group_fisher(model, there, device=gpu, **how)
+    else:
+        found = group_fisher(model.to(gpu), there, **how)
+    for name, one in expected.items():
+        np.testing.assert_allclose(found[name].row_sums, one.row_sums, rtol=1e-5, atol=1e-9)
+        np.testing.assert_allclose(found[name].diagonal_sums, one.diagonal_sums, rtol=1e-5)
+        assert found[name].counts.tolist() == one.counts.tolist()
+    assert next(model.parameters()).is_cuda is (place != "given back")

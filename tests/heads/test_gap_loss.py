@@ -143,3 +143,29 @@ def test_a_group_that_was_not_in_training_is_named():
         gap(logits, labels, groups - 2)
     with pytest.raises(InputError, match="memory"):
         GapLoss(labels.numpy(), Groups(groups.numpy(), ("a", "b")), ("n", "y"), memory=0)
+
+
+@pytest.mark.parametrize("criterion", CRITERIA)
+@pytest.mark.parametrize("classes", [2, 3])
+def test_a_gpu_gives_the_processor_s_values_and_gradients(gpu, criterion, classes):
+    logits, labels, groups = batch(classes=classes)
+    names = tuple(str(g) for g in range(3))
+    found = {}
+    for device in ("cpu", gpu):
+        term = GapLoss(
+            labels.numpy(),
+            Groups(groups.numpy(), names),
+            tuple(str(k) for k in range(classes)),
+            criterion,
+        )
+        z = logits.detach().float().to(device).requires_grad_()
+        values = [
+            term(z[part], labels[part].to(place), groups[part].to(place))
+            for part, place in zip(torch.arange(400).split(80), (device, "cpu") * 3, strict=False)
+        ]
+        values.append(soft_gap_loss(z, labels.to(device), groups.to(device), criterion))
+        assert {value.device.type for value in values} == {torch.device(device).type}
+        (slope,) = torch.autograd.grad(sum(values), z)
+        found[device] = torch.stack(values).detach().cpu(), slope.cpu()
+    for one, other in zip(found["cpu"], found[gpu], strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)

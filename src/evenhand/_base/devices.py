@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Literal
 
 from evenhand.errors import InputError
@@ -74,6 +76,35 @@ def precision_of(asked: str, device: torch.device | None) -> Precision:
         able = device is not None and device.type == "cuda" and torch.cuda.is_bf16_supported()
         found = "bfloat16" if able else "float32"
     return found
+
+
+@contextmanager
+def computing(device: torch.device, precision: Precision) -> Iterator[None]:
+    """Inside the block a model's forward passes compute in ``precision``, wherever they run.
+
+    Other than float32 is automatic mixed precision. Float32 is so to its last digit: torch lets
+    GPUs round what convolutions read to ten bits, unless it is told not to.
+
+    Args:
+        device: where the model is.
+        precision: see :func:`precision_of`.
+    """
+    import torch
+
+    if precision != "float32":
+        with torch.autocast(device.type, dtype=getattr(torch, precision)):
+            yield
+        return
+    if device.type != "cuda":
+        yield
+        return
+    convolutions = torch.backends.cudnn
+    rounds = convolutions.allow_tf32
+    try:
+        convolutions.allow_tf32 = False
+        yield
+    finally:
+        convolutions.allow_tf32 = rounds
 
 
 def _local_rank() -> int:

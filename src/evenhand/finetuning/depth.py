@@ -118,7 +118,7 @@ def scaled_depth(backbone: Backbone, features: Mapping[str, FloatArray]) -> Dept
 def array_features(backbone: Backbone, inputs: Sequence[Any]) -> Float64:
     """(N, D) what a backbone of arrays reads for its (N, inputs) rows, in one pass of the model."""
     with torch.inference_mode():
-        return backbone.read(backbone.prepare(inputs)).double().numpy()
+        return backbone.read(backbone.prepare(inputs)).cpu().double().numpy()
 
 
 def own_features(features: FloatArray, width: int) -> FloatArray:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Unpack
 
 from evenhand._base.arrays import FloatArray
+from evenhand._base.devices import Precision, device_of, precision_of
 from evenhand._base.distributed import ALONE, World
 from evenhand.finetuning.linear_model import FINGERPRINT, LinearModel, first_head, linear_rows
 from evenhand.finetuning.problem import Problem, Queries
@@ -51,6 +52,7 @@ class Stage:
         trained: the model with layers below its head trained too; None without.
         caught: what the last block reads of each row, where it is to be trained.
         world: the processes that have the same stage, and share what is made from it.
+        precision: what the model computed its features in.
     """
 
     task: str
@@ -68,6 +70,7 @@ class Stage:
     trained: Trained | None = None
     caught: CutRows | None = None
     world: World = ALONE
+    precision: Precision = "float32"
 
     @property
     def backbone(self) -> Backbone:
@@ -180,7 +183,9 @@ def task_stage(
 
     deep = deep_backbone(backbone, task.train.inputs, depth)
     caught = None
-    if trained == LAST_LAYER and _alone_in_full(running, backbone):
+    precision = _precision(running, backbone)
+    alone = running.get("world", ALONE).size == 1
+    if trained == LAST_LAYER and alone and precision == "float32":  # it reads what it was given
         from evenhand.finetuning.inmodel.cut_rows import CutRows
 
         caught = CutRows(backbone, [last_block(backbone)])
@@ -203,23 +208,32 @@ def task_stage(
         backbone,
         {"task": task.fingerprint, "model": backbone.fingerprint},
         {"features": found.seconds},
-        (*task.notes, *found.notes),
+        (*task.notes, *found.notes, *_told(precision)),
         task.raw,
         task.label,
         {name: View(task.splits[name].inputs, found.kept[name]) for name in FITTED},
         caught=caught,
         world=running.get("world", ALONE),
+        precision=precision,
     )
     return stage if deep is None else stage.with_depth(scaled_depth(deep, read))
 
 
-def _alone_in_full(running: Running, backbone: Backbone) -> bool:
-    """Whether one process extracts, in float32: what trains is to read what it was given."""
-    from evenhand._base.devices import device_of, precision_of
-
+def _precision(running: Running, backbone: Backbone) -> Precision:
+    """What the model computes its features in."""
     device = device_of(running.get("device")) or backbone.device
-    full = precision_of(running.get("precision", "float32"), device) == "float32"
-    return full and running.get("world", ALONE).size == 1
+    return precision_of(running.get("precision", "float32"), device)
+
+
+def _told(precision: Precision) -> tuple[str, ...]:
+    """What a reader should know of features that were not computed in full."""
+    if precision == "float32":
+        return ()
+    return (
+        f"features were computed in {precision}, and the model decides in float32: a row that is "
+        "all but between two decisions may be decided otherwise than it is counted "
+        "(--precision float32 counts it as it is decided)",
+    )
 
 
 def _linear_stage(task: Task, seed: int) -> Stage:

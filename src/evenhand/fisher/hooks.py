@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypedDict, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from evenhand._base.columns import column
-from evenhand._base.torch_calls import class_logits, label_tensor
+from evenhand._base.devices import device_of
+from evenhand._base.options import with_defaults
+from evenhand._base.torch_calls import class_logits, label_tensor, placed, to_device
 from evenhand.errors import InputError, ModelError
 from evenhand.fisher.layer_sums import LayerSums, Members
 from evenhand.fisher.sums import GroupFisher, Kind, check_kind
 from evenhand.fisher.targets import find_targets
 
 Batch = Mapping[str, Any] | Sequence[Any]
+
+
+class Passing(TypedDict, total=False):
+    """How the pass over the batches is made; see :func:`group_fisher`."""
+
+    device: str | torch.device | None
+    on_batch: Callable[[], None] | None
+
+
+PASSING: dict[str, Any] = {"device": None, "on_batch": None}
 
 
 def group_fisher(
@@ -27,7 +39,7 @@ def group_fisher(
     kind: Kind = "empirical",
     diagonal: bool = False,
     kronecker: bool = False,
-    on_batch: Callable[[], None] | None = None,
+    **options: Unpack[Passing],
 ) -> dict[str, GroupFisher]:
     """Per-group Fisher sums of linear layers: each sample's gradient is squared before it is added.
 
@@ -49,7 +61,9 @@ def group_fisher(
         diagonal: collect the full in × out diagonal too.
         kronecker: collect the Kronecker factors of each group × label too, x xᵀ and g gᵀ; see
             :func:`evenhand.fisher.kronecker_factors`.
-        on_batch: called after each batch, for a progress bar.
+        options: ``device``: where the model runs, ``"auto"`` for the GPU where there is one, by
+            default where it is; it is put back afterwards, and batches are sent there.
+            ``on_batch``: called after each batch, for a progress bar.
 
     Returns:
         Module path to its sums, groups in the order of their names.
@@ -71,19 +85,15 @@ def group_fisher(
     check_kind(kind)
     targets = find_targets(model, target_modules)
     sums = {name: LayerSums(module, diagonal, kronecker) for name, module in targets.items()}
-    training = {module: module.training for module in model.modules()}
-    seen = 0
-    try:
-        model.eval()
+    how, seen = with_defaults(PASSING, options, "group_fisher"), 0
+    with placed(model, device_of(how["device"])):
+        device = next(model.parameters()).device
         for batch in batches:
             inputs, labels, codes = _unpack(batch, groups)
-            _accumulate(model, targets, sums, inputs, labels, codes, kind)
+            _accumulate(model, targets, sums, to_device(inputs, device), labels, codes, kind)
             seen += len(labels)
-            if on_batch:
-                on_batch()
-    finally:
-        for module, mode in training.items():
-            module.training = mode
+            if how["on_batch"]:
+                how["on_batch"]()
     if not seen:
         raise InputError("the batches hold 0 samples")
     return {name: one.finish(kind) for name, one in sums.items()}
