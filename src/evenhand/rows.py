@@ -14,6 +14,8 @@ from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.weights import Weights
 
+PROCESSOR = "cpu"
+
 
 @dataclass(frozen=True, eq=False)
 class Rows:
@@ -27,6 +29,10 @@ class Rows:
         world: the processes that share the rows, each with a part of them (of any size, none
             included); whatever is fitted, counted or chosen on them is the same in all.
         weights: what each row counts, in all that is fitted and counted; 1 by default.
+        device: where heads are fitted on them, where they are many: ``"cuda"``, ``"cuda:1"``, or
+            ``"auto"``, the GPU where there is one. The features are copied there once, and kept
+            there while these rows are in use (change no numbers below them); where they do not
+            fit, and by default, heads are fitted on the processor.
 
     Example:
         >>> sexes = eh.Groups.from_values(["F", "M", "F"], "sex")
@@ -41,6 +47,7 @@ class Rows:
     classes: tuple[str, ...]
     world: World = ALONE
     weights: Weights | None = None
+    device: str = PROCESSOR
 
     def __post_init__(self) -> None:
         require_unmasked(self.features, "features")
@@ -109,6 +116,7 @@ class Rows:
             self.classes,
             self.world,
             self._weights_with(other),
+            self.device,
         )
 
     def _weights_with(self, other: Rows) -> Weights | None:

@@ -118,7 +118,7 @@ def path_on_test(stage: Stage, fair: FairHead, rule: Rule) -> Iterator[PathPoint
         )
 
 
-def provenance_of(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
+def provenance_of(stage: Stage, seconds: Mapping[str, float], fair: FairHead) -> dict[str, Any]:
     """How a run was made."""
     problem = stage.problem
     packages = ("evenhand", "torch", "numpy", "scipy", "scikit-learn")
@@ -134,7 +134,18 @@ def provenance_of(stage: Stage, seconds: Mapping[str, float]) -> dict[str, Any]:
         | {"python": platform.python_version()},
         "machine": f"{platform.machine()} {platform.system()}",
         "seconds": {name: round(value, 2) for name, value in seconds.items()},
+        **_where_fitted(fair),
     }
+
+
+def _where_fitted(fair: FairHead) -> dict[str, Any]:
+    """Where heads were fitted that a device was asked to fit; nothing where that is all the same.
+
+    On the processor, as all are where none is asked for or rows are few, nothing is told.
+    """
+    fits = [fit for family in fair.families for fit in family.fits if isinstance(fit, HeadFit)]
+    places = sorted({fit.where for fit in fits} - {""})
+    return {"heads fitted on": ", ".join(places)} if places else {}
 
 
 def require_reference(test: Rows, reference: str | None) -> None:

@@ -233,7 +233,8 @@ class FinetuneRequest:
     device: str = option(
         "auto",
         check.text,
-        "Where the model runs: auto (a GPU where there is one), cpu, cuda, cuda:1 or mps.",
+        "Where the model runs, and heads on very many rows are fitted: auto (a GPU where there is "
+        "one), cpu, cuda, cuda:1 or mps.",
         only=WITH_MODEL,
     )
     precision: str = option(

@@ -15,12 +15,14 @@ from evenhand._base.distributed import ALONE, World
 from evenhand.finetuning.linear_model import FINGERPRINT, LinearModel, first_head, linear_rows
 from evenhand.finetuning.problem import Problem, Queries
 from evenhand.finetuning.train_folds import HEAD, LAST_LAYER
-from evenhand.rows import Rows
+from evenhand.rows import PROCESSOR, Rows
 from evenhand.tasks.inputs import View
 from evenhand.tasks.raw import Raw
 from evenhand.tasks.task import Task
 
 if TYPE_CHECKING:
+    import torch
+
     from evenhand.finetuning.depth import Depth
     from evenhand.finetuning.inmodel.cut_rows import CutRows
     from evenhand.finetuning.trained import Trained
@@ -169,14 +171,15 @@ def task_stage(
             ``"auto"``, 0, 1 or 2.
         trained: what of the model will be: what the last block reads is kept in the same pass.
         running: how features are extracted (``device``, ``precision``, ``batch_size``,
-            ``progress``, …), as for :func:`evenhand.models.features.extract_task`. Processes of a
-            ``world`` share it; all call, and get the same stage.
+            ``progress``, …), as for :func:`evenhand.models.features.extract_task`; heads are fitted
+            on the ``device`` that is named, where the rows are many. Processes of a ``world`` share
+            it; all call, and get the same stage.
 
     Raises:
         InputError: there is no backbone, and the task's inputs are no arrays.
     """  # noqa: DOC502
     if backbone is None:
-        return _linear_stage(task, seed)
+        return _linear_stage(task, seed, running.get("device"))
     from evenhand.finetuning.depth import deep_backbone, own_features, scaled_depth
     from evenhand.models.features import extract_task, pretrained_head
     from evenhand.models.find_taps import last_block
@@ -192,8 +195,13 @@ def task_stage(
         running = {**running, "watch": caught.watch}
     found = extract_task(deep or backbone, task, root=cache, use_cache=use_cache, **running)
     read = {name: found.splits[name].features for name in FITTED}
+    device = str(running.get("device") or PROCESSOR)
     train, valid, test = (
-        found.splits[name].with_features(own_features(read[name], backbone.in_features))
+        replace(
+            found.splits[name],
+            features=own_features(read[name], backbone.in_features),
+            device=device,
+        )
         for name in FITTED
     )
     head = pretrained_head(backbone, task.classes)
@@ -236,10 +244,14 @@ def _told(precision: Precision) -> tuple[str, ...]:
     )
 
 
-def _linear_stage(task: Task, seed: int) -> Stage:
-    """Nothing is extracted, and torch is not needed."""
+def _linear_stage(task: Task, seed: int, device: str | torch.device | None) -> Stage:
+    """Nothing is extracted, and torch is not needed, unless heads are to be fitted on a device.
+
+    That is named: to look for one takes longer than most fits.
+    """
     began = time.perf_counter()
-    rows = linear_rows(task, FITTED)
+    named = PROCESSOR if device in (None, "auto") else str(device)
+    rows = {name: replace(one, device=named) for name, one in linear_rows(task, FITTED).items()}
     seconds = {"features": time.perf_counter() - began}
     train = rows["train"]
     return Stage(

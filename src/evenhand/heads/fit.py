@@ -50,7 +50,8 @@ def fit_path(
 
     Rows of more than :data:`IN_PASSES` numbers, and rows that processes share, are fitted in passes
     over them, all strengths in lock step from the heads of a sample
-    (:mod:`evenhand.heads.streaming`): they need not fit in memory.
+    (:mod:`evenhand.heads.streaming`): they need not fit in memory. Where the rows name a device and
+    are many, its passes are made there.
 
     Args:
         rows: features (N, d), labels and groups; in a world, this process's part of them, and every

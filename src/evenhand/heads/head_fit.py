@@ -52,6 +52,8 @@ class HeadFit:
             :data:`~evenhand.heads.lbfgs.NEGLIGIBLE` left to gain; never where evaluations ran out.
         passes: how often the features were read whole for this fit and those fitted with it: two
             times an evaluation, or once for all heads where they are fitted in lock step.
+        where: the device that held the features, such as ``"cuda:0"``, or why one that was asked
+            for did not; empty: the processor.
     """
 
     head: Head
@@ -61,6 +63,7 @@ class HeadFit:
     converged: bool
     adapter: Adapter | None = None
     passes: int = 0
+    where: str = ""
 
     def logits(self, inputs: FloatArray) -> FloatArray:
         """(N, K) logits: of features, or of the hidden layer's inputs where there is an adapter."""

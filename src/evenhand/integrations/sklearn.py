@@ -30,7 +30,7 @@ from evenhand.heads.selection.ridge import RIDGES, WIDE, WIDE_RIDGES, choose_rid
 from evenhand.heads.selection.rule import MIN_ROWS, Bound, Rule, parse_bounds
 from evenhand.heads.selection.warnings import result_warnings, row_warnings, unknown_groups
 from evenhand.heads.spec import FitControl, HeadSpec
-from evenhand.rows import Rows
+from evenhand.rows import PROCESSOR, Rows
 from evenhand.tasks.labels import MAX_CLASSES, MAX_GROUPS
 from evenhand.weights import Weights, require_kind
 
@@ -65,6 +65,8 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
             seen, so that bounds and promises count Kish's effective rows, or ``"frequency"``, for
             others that were.
         random_state: of the folds.
+        device: where heads are fitted if the rows are many: ``"cpu"``, ``"cuda"``, ``"cuda:1"``, or
+            ``"auto"``, the GPU where there is one.
 
     Attributes:
         classes_: (K,) the labels.
@@ -91,6 +93,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         min_rows: int = MIN_ROWS,
         weight_kind: str = "survey",
         random_state: int | np.random.RandomState | None = 0,
+        device: str = PROCESSOR,
     ) -> None:
         self.criterion = criterion
         self.bound = bound
@@ -103,6 +106,7 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         self.min_rows = min_rows
         self.weight_kind = weight_kind
         self.random_state = random_state
+        self.device = device
 
     def __sklearn_tags__(self) -> Any:
         """What scikit-learn should know: sparse rows are read."""
@@ -159,10 +163,10 @@ class FairLinearHead(ClassifierMixin, BaseEstimator):  # type: ignore[misc]
         names = tuple(str(name) for name in self.classes_)
         seed = int(check_random_state(self.random_state).randint(2**31 - 1))
         if groups is None:
-            rows = Rows(X, labels, _nobody(len(y)), names, weights=weights)
+            rows = Rows(X, labels, _nobody(len(y)), names, weights=weights, device=self.device)
             head = self._plain(rows, seed)
         else:
-            rows = Rows(X, labels, groups, names, weights=weights)
+            rows = Rows(X, labels, groups, names, weights=weights, device=self.device)
             head = self._even(rows, seed)
         weight, intercept = head.weight, head.bias
         if len(names) == 2:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Unpack
 
@@ -143,6 +143,7 @@ def adapt(
     with evaluating(own.model):
         passed = first_pass(own, batches, targets, cache=how["cache"])
         rows = passed.rows(how["classes"], getattr(batches, "values", None))
+        rows = replace(rows, device=str(device))
         penalty = gap_loss_of(rows, criterion)
         if strength:
             require_groups(rows, "train")
@@ -181,7 +182,7 @@ def adapt(
         if how["refit"]:
             moved, labels, codes = features_of(own, source, feed)
             groups = Groups(codes, rows.groups.names, how["groups"])
-            rows = Rows(moved, labels, groups, rows.classes, rows.world)
+            rows = Rows(moved, labels, groups, rows.classes, rows.world, device=rows.device)
             last = evened_head(rows, criterion, strength, ridge=ridge, start=last)
     if training.checkpoint and rows.world.first:
         training.checkpoint.remove()

@@ -21,7 +21,7 @@ from evenhand.heads.spec import DEFAULT_CONTROL, FitControl, HeadSpec
 from evenhand.heads.streaming.atomic_cells import Parts
 from evenhand.heads.streaming.driver import fit_in_passes
 from evenhand.heads.streaming.fit_requests import FitRequest
-from evenhand.heads.streaming.processor import Processor
+from evenhand.heads.streaming.placing import engine_for
 from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.stream import Stream
 from evenhand.rows import Rows
@@ -69,7 +69,8 @@ def fit_parts(
         weights,
         None if rows.weights is None else rows.weights.values,
     )
-    stream = Stream(Processor(arrays), classes, rows.world)
+    engine, where = engine_for(rows, arrays)
+    stream = Stream(engine, classes, rows.world)
 
     def make(sample: FloatArray, which: int) -> Dense | LowRank:
         more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
@@ -89,6 +90,7 @@ def fit_parts(
             outcome.minimum.evaluations,
             outcome.minimum.converged(tolerance),
             passes=stream.passes,
+            where=where,
         )
         for request, outcome in zip(requests, outcomes, strict=True)
     ]

@@ -1,0 +1,69 @@
+"""A run whose heads are fitted on a device: the same result, and where they were is told."""
+
+import numpy as np
+import pytest
+import torch
+from small_runs import people
+from torch import nn
+
+import evenhand as eh
+from evenhand.finetuning.stage import FITTED, task_stage
+from evenhand.heads import head_fit
+from evenhand.heads.streaming import placing
+from evenhand.integrations.sklearn import FairLinearHead
+from evenhand.models.load import wrap
+from evenhand.report.files import to_json
+
+ASKED = {"label": "repaid", "groups": "sex", "split": "part", "drop": ["id"]}
+
+
+@pytest.fixture
+def a_device(monkeypatch):
+    """The device "cuda" is there, and everything is many: it is the processor, by torch."""
+    monkeypatch.setattr(head_fit, "IN_PASSES", 0)
+    found = {"cpu": None, "cuda": torch.device("cpu")}
+    monkeypatch.setattr(placing, "device_for", lambda rows: found[rows.device])
+
+
+def test_a_run_there_chooses_the_same_and_says_where(a_device, tmp_path):
+    table = people()
+    here, there = (eh.finetune(None, table, **ASKED, device=one) for one in ("cpu", "cuda"))
+    np.testing.assert_array_equal(there.run.after.counts.table, here.run.after.counts.table)
+    one, other = here.fair_head.head.weight, there.fair_head.head.weight
+    assert 0 < np.abs(one - other).max() < 1e-4 * np.abs(one).max()
+    assert "heads fitted on" not in here.run.provenance
+    assert there.run.provenance["heads fitted on"] == "cpu"
+    there.save(tmp_path / "run")
+    told = (tmp_path / "run/report.html").read_text(encoding="utf-8"), to_json(there.run)
+    assert all("heads fitted on" in one for one in told)
+
+
+def test_rows_carry_the_device_to_every_fit():
+    table = people()
+    task = eh.tasks.table(table, **ASKED)
+    model = nn.Sequential(nn.Linear(len(task.train.inputs[0]), 4), nn.ReLU(), nn.Linear(4, 2))
+    backbone = wrap(model, classes=task.classes)
+    stage = task_stage(task, backbone, use_cache=False, device="cpu", depth="auto")
+    assert stage.problem.development.device == "cpu"
+    stage = task_stage(task, backbone, use_cache=False, device="auto", depth="auto")
+    rows = [getattr(stage.problem, name) for name in FITTED[:2]] + [stage.test]
+    assert {one.device for one in (*rows, stage.problem.development)} == {"auto"}
+    assert stage.deep is not None
+    assert stage.deep.problem.development.device == "auto"
+
+
+def test_a_table_alone_looks_for_no_device_unless_it_is_named():
+    task = eh.tasks.table(people(), **ASKED)
+    asked = {None: "cpu", "auto": "cpu", "cpu": "cpu", "cuda:1": "cuda:1"}
+    found = {one: task_stage(task, device=one).problem.train.device for one in asked}
+    assert found == asked
+
+
+def test_the_estimator_gives_it_to_its_rows(a_device):
+    rng = np.random.default_rng(0)
+    x, groups = rng.normal(size=(400, 3)), rng.choice(["F", "M"], 400)
+    y = (x[:, 0] + (groups == "M") + rng.normal(size=400) > 0).astype(int)
+    here = FairLinearHead().fit(x, y, sensitive_features=groups)
+    there = FairLinearHead(device="cuda").fit(x, y, sensitive_features=groups)
+    assert there.choice_.index == here.choice_.index
+    assert 0 < np.abs(there.coef_ - here.coef_).max() < 1e-5
