@@ -152,15 +152,14 @@ def finetune(
             before its own input, in the same pass: ``"auto"`` (two), 0, 1 or 2. ``trained``: what
             of the model may move: ``"head"``, ``"last-layer"`` or ``"all"``. ``plain``: keep to
             a model of the class that was given. ``device``, ``precision``, ``batch_size``: how the
-            model is run for its features: on a GPU where there is one (heads on very many rows are
-            fitted there too), in bfloat16 where that has it, as many inputs at a time as its memory
-            holds. ``seed``: of every random choice. ``name``: of the task, in the results.
-            ``card``: what the model card says of ``license``, ``language``, ``datasets``,
-            ``base_model`` and ``intended``. ``about``: what the report tells of itself, a mapping
-            or the path of an about.yaml: ``title``, ``author``, ``purpose``, ``period``, ``model``,
-            ``date``, ``version``, and its readers' words for ``groups`` and decisions.
-            ``on_event``: told what is asked, measured and chosen; see
-            :mod:`evenhand.integrations.trackers`.
+            model is run for its features: on a GPU where there is one (heads on very many rows
+            too), in bfloat16 where that has it, as many inputs at a time as its memory holds.
+            ``seed``: of every random choice. ``name``: of the task, in the results. ``card``: what
+            the model card says of ``license``, ``language``, ``datasets``, ``base_model`` and
+            ``intended``. ``about``: what the report tells of itself, a mapping or the path of an
+            about.yaml: ``title``, ``author``, ``purpose``, ``period``, ``model``, ``date``,
+            ``version``, and its readers' words for ``groups`` and decisions. ``on_event``: told
+            what is asked, measured and chosen; see :mod:`evenhand.integrations.trackers`.
 
     Returns:
         The model with its new head, and the evidence.
