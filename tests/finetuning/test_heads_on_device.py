@@ -9,7 +9,7 @@ from torch import nn
 import evenhand as eh
 from evenhand.finetuning.stage import FITTED, task_stage
 from evenhand.heads import head_fit
-from evenhand.heads.streaming import placing
+from evenhand.heads.streaming import on_device, placing
 from evenhand.integrations.sklearn import FairLinearHead
 from evenhand.models.load import wrap
 from evenhand.report.files import to_json
@@ -25,9 +25,11 @@ def a_device(monkeypatch):
     monkeypatch.setattr(placing, "device_for", lambda rows: found[rows.device])
 
 
-def test_a_run_there_chooses_the_same_and_says_where(a_device, tmp_path):
+def test_a_run_there_gives_the_same_and_says_where(a_device, tmp_path):
     table = people()
-    here, there = (eh.finetune(None, table, **ASKED, device=one) for one in ("cpu", "cuda"))
+    here, there = (
+        eh.finetune(None, table, **ASKED, strength=1.0, device=one) for one in ("cpu", "cuda")
+    )
     np.testing.assert_array_equal(there.run.after.counts.table, here.run.after.counts.table)
     one, other = here.fair_head.head.weight, there.fair_head.head.weight
     assert 0 < np.abs(one - other).max() < 1e-4 * np.abs(one).max()
@@ -36,6 +38,21 @@ def test_a_run_there_chooses_the_same_and_says_where(a_device, tmp_path):
     there.save(tmp_path / "run")
     told = (tmp_path / "run/report.html").read_text(encoding="utf-8"), to_json(there.run)
     assert all("heads fitted on" in one for one in told)
+
+
+def test_features_and_heads_on_one_device(gpu, monkeypatch):
+    for module, name in ((head_fit, "IN_PASSES"), (placing, "ON_DEVICE")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(on_device, "BESIDE_BYTES", 0)
+    task = eh.tasks.table(people(), **ASKED)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(len(task.train.inputs[0]), 4), nn.ReLU(), nn.Linear(4, 2))
+    asked = {"precision": "float32", "strength": 1.0, "fresh_head": True}
+    here, there = (eh.finetune(model, task, device=one, **asked) for one in ("cpu", gpu))
+    assert there.run.provenance["heads fitted on"] == "cuda:0"
+    assert next(there.model.parameters()).device.type == "cpu"
+    one, other = here.fair_head.head.weight, there.fair_head.head.weight
+    assert np.abs(one - other).max() < 1e-4 * np.abs(one).max()
 
 
 def test_rows_carry_the_device_to_every_fit():

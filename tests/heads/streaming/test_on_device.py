@@ -4,6 +4,7 @@ import gc
 import logging
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -185,13 +186,12 @@ def test_nothing_is_computed_elsewhere_than_where_the_features_lie():
             assert engine.pulled(np.ones(len(heads)), slopes).device.type == "cuda"
 
 
-@pytest.mark.parametrize("loose", ["new", "old", "none"])
+@pytest.mark.parametrize("loose", ["new", "old"])
 def test_products_are_exact_whatever_is_set_and_that_is_set_again(loose):
     """In a process of its own: torch does not go back to a setting that is mixed."""
     asked = {
         "new": "matmul.fp32_precision = 'tf32'",
         "old": "torch.set_float32_matmul_precision('high')",
-        "none": "pass",
     }[loose]
     code = f"""
 import torch
@@ -235,8 +235,6 @@ def on(request, monkeypatch):
 
 
 def asking(rows, device="auto"):
-    from dataclasses import replace
-
     return replace(rows, device=device)
 
 
@@ -356,6 +354,24 @@ def test_where_features_do_not_fit_the_processor_fits_and_it_is_said(
     said = f"features of 0.0 GB do not fit on {on}, where {free} are free"
     assert found.where == f"the processor: {said}"
     assert f"heads are fitted on the processor: {said}" in caplog.text
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float64])
+def test_the_way_to_a_gpu_and_back(gpu, make_rows, monkeypatch, dtype):
+    monkeypatch.setattr(placing, "ON_DEVICE", 0)
+    monkeypatch.setattr(head_fit, "IN_PASSES", 0)
+    monkeypatch.setattr(on_device, "BESIDE_BYTES", 0)
+    rows = make_rows(n=900, classes=3, groups=3, unknown=0.1, dtype=dtype)
+    grid = CandidateGrid((0.0, 1.0))
+    held, found = (
+        crossfit(one, HeadSpec(1e-2), "eo", grid=grid) for one in (rows, asking(rows, gpu))
+    )
+    assert {fit.where for fit in held.fits} == {""}
+    assert {fit.where for fit in found.fits} == {"cuda:0"}
+    require_the_same(held.fits, found.fits, rows, 1e-6 if dtype is np.float64 else 1e-4)
+    monkeypatch.setattr(on_device, "BESIDE_BYTES", 10**15)
+    tight = fit_path(asking(rows, "auto").with_features(rows.features), HeadSpec(ridge=0.1))[0]
+    assert tight.where.startswith("the processor: features of 0.0 GB do not fit on cuda:0, where ")
 
 
 def test_few_rows_stay_on_the_processor_and_wait_for_no_torch():

@@ -91,8 +91,9 @@ def copied(features: Any, dtype: np.dtype[Any], device: torch.device) -> Tensor:
     kind = _kind(features, dtype)
     whole = torch.empty((rows, width), dtype=_torch(kind), device=device)
     step = min(rows, max(1, STAGED_BYTES // max(1, width * kind.itemsize)))
-    # Memory that the operating system may not move is copied from at full speed.
-    staged = torch.empty((step, width), dtype=whole.dtype, pin_memory=device.type == "cuda")
+    staged = torch.empty((step, width), dtype=whole.dtype)
+    if device.type == "cuda":
+        staged = staged.pin_memory()  # what may not be moved is copied from at full speed
     for first in range(0, rows, max(1, step)):
         part = features[first : first + step]
         with np.errstate(over="ignore"):  # the first pass finds what is not finite
