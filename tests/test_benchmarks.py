@@ -158,3 +158,19 @@ def test_no_benchmark_imports_in_a_circle():
         for file in folder.glob("*.py")
     }
     TopologicalSorter(imports).prepare()  # CycleError names the circle
+
+
+def test_heads_on_a_gpu_are_timed_and_compared_or_said_to_be_not(monkeypatch):
+    import torch
+
+    from benchmarks.gpu_heads import rows_of_heads
+
+    seconds, ahead, apart = rows_of_heads(Options(1, quick=True))
+    assert "on cpu" in seconds.what  # by the device's engine, in the GPU's place
+    assert (seconds.unit, seconds.bar, seconds.note) == ("s", "<= 10", "")
+    assert ahead.ours == seconds.ours
+    assert 0 < apart.ratio <= 1e-5
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    (absent,) = rows_of_heads(Options(1))
+    assert (absent.ratio, absent.met) == (None, None)
+    assert "no CUDA device" in absent.note
