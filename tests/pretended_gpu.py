@@ -169,7 +169,7 @@ def _placed(tensor: Tensor, device: torch.device) -> Tensor:
 class _Event:
     """Everything is done at once."""
 
-    def record(self) -> None: ...
+    def record(self, _: Any = None) -> None: ...
 
     def synchronize(self) -> None: ...
 
@@ -183,6 +183,7 @@ def pretend(patch: pytest.MonkeyPatch) -> TorchFunctionMode:
         "is_bf16_supported": True,
         "is_current_stream_capturing": False,
         "mem_get_info": (MEMORY, MEMORY),
+        "current_stream": None,
         "synchronize": None,
         "empty_cache": None,
         "manual_seed_all": None,

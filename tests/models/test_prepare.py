@@ -35,3 +35,17 @@ def test_pixel_values_as_the_processor_gives_them_for_the_whole_batch():
     right = processor(some, return_tensors="pt")["pixel_values"]
     found = PreparePixelValues(processor)(some)["pixel_values"]
     torch.testing.assert_close(found, right, rtol=0, atol=0)
+
+
+def test_a_batch_is_normalised_in_two_steps_as_in_one():
+    rng = np.random.default_rng(0)
+    prepare = PrepareImages(8)
+    photos = [rng.integers(0, 255, (12, 9, 3), dtype=np.uint8), rng.integers(0, 255, (8, 8, 3))]
+    photos[1] = photos[1].astype(np.uint8)
+    squares = [prepare.each(photo) for photo in photos]
+    assert squares[1] is photos[1]  # nothing is to be cut
+    np.testing.assert_array_equal(squares[1], prepare.each(Image.fromarray(photos[1])))
+    stacked = prepare.stack(squares)
+    assert (stacked.dtype, stacked.shape) == (torch.uint8, (2, 8, 8, 3))
+    assert torch.equal(prepare.finish(stacked), prepare(photos))
+    assert torch.equal(stacked, prepare.stack(squares))  # left as it was

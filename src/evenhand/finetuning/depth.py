@@ -14,7 +14,7 @@ from evenhand.errors import ModelError
 from evenhand.models.backbone import Backbone
 from evenhand.models.deep_readout import DeepReadout, deepened, scaled
 from evenhand.models.features.disk_array import Stored
-from evenhand.models.features.runner import UNREADABLE
+from evenhand.models.features.reading import UNREADABLE
 from evenhand.models.find_taps import DEEPEST
 
 TRACED = 8

@@ -18,7 +18,7 @@ from evenhand._base.torch_calls import UNRUNNABLE, call, evaluating, model_logit
 from evenhand.errors import ModelError
 from evenhand.finetuning.problem import Fitted
 from evenhand.finetuning.stage import Stage
-from evenhand.models.features.runner import UNREADABLE
+from evenhand.models.features.reading import UNREADABLE
 from evenhand.models.find_head import candidates, describe
 
 ROWS = 64

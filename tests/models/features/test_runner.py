@@ -4,9 +4,8 @@ import numpy as np
 import pytest
 import torch
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
 
-from evenhand.errors import ModelError
+from evenhand.errors import InputError, ModelError
 from evenhand.models import wrap
 from evenhand.models.features.runner import Runner
 
@@ -75,18 +74,54 @@ def test_a_size_asked_for_is_kept_to():
     assert model.batches == [20, 20, 20, 10]
 
 
-@pytest.mark.skipif(torch.version.cuda is None, reason="this torch knows no CUDA devices")
-def test_no_tensor_of_the_road_is_left_on_the_processor():
-    device = "cuda"
-    with FakeTensorMode(allow_non_fake_inputs=True):
-        try:
-            with torch.device(device):
-                model = Small(100)
-        except RuntimeError as error:
-            if "driver" not in str(error):
-                raise
-            pytest.skip("this torch asks for a driver of devices that it only imagines")
-        backbone = wrap(model, "fc")
-        features = backbone.read(torch.zeros(8, 4))
-        logits = backbone.apply_head(features)
-        assert {features.device.type, logits.device.type} == {device}
+def test_the_next_part_is_read_while_one_is_taken():
+    model = Small(100)
+    read = []
+
+    class Told(list):
+        def __getitem__(self, row):
+            read.append(row)
+            return super().__getitem__(row)
+
+    runner = Runner(wrap(model, "fc"), Told(ROWS), 10, "float32", None, 0.0)
+    cut = [np.arange(0, 25), np.arange(25, 25), np.arange(25, 70)]
+    taken = []
+    for features, unreadable in runner.parts(cut, lambda _: None, len(ROWS)):
+        taken.append((features, max(read)))
+        assert not unreadable
+    assert model.batches == [10, 10, 5, 10, 10, 10, 10, 5]  # of one part each
+    assert [len(features) for features, _ in taken] == [25, 0, 45]
+    assert 25 < taken[0][1] < 69
+    np.testing.assert_array_equal(np.concatenate([one for one, _ in taken]), run(runner))
+
+
+def test_unreadable_rows_of_all_parts_count():
+    class Broken(list):
+        def __getitem__(self, row):
+            if row % 10 == 3:
+                raise OSError(f"file {row} is broken")
+            return super().__getitem__(row)
+
+    model = Small(100)
+
+    def parts(share):
+        runner = Runner(wrap(model, "fc"), Broken(ROWS), 8, "float32", None, share)
+        return runner.parts(np.arange(70).reshape(7, 10), lambda _: None, 70)
+
+    found = list(parts(0.1))
+    assert [list(bad) for _, bad in found] == [[row] for row in range(3, 70, 10)]
+    expected = run(runner_of(model, 8))
+    expected[3::10] = 0
+    np.testing.assert_allclose(np.concatenate([one for one, _ in found]), expected, atol=1e-6)
+    with pytest.raises(InputError, match="5 inputs of 70 could not be read"):
+        list(parts(4 / 70))
+
+
+def test_a_failure_of_what_is_read_ends_the_road():
+    class Failing(list):
+        def __getitem__(self, row):
+            raise KeyError(row)
+
+    runner = Runner(wrap(Small(100), "fc"), Failing(ROWS), 8, "float32", None, 1.0)
+    with pytest.raises(KeyError):
+        run(runner)

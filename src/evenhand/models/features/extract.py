@@ -226,7 +226,7 @@ def _fill(
                 folder,
                 origin,
                 task,
-                lambda rows: runner.run(rows, advance, origin.rows),
+                lambda parts: runner.parts(parts, advance, origin.rows),
                 world,
                 lambda bad: runner.check_share(bad, origin.rows, {}),
             )
@@ -237,9 +237,9 @@ def _fill(
         computed = sum(stop - start for _, start, stop in spans)
         if spans:
             with runner.running(), _bar(progress, computed, origin.name) as advance:
-                for number, start, stop in spans:
-                    rows = np.arange(start, stop, dtype=np.int64)
-                    features, bad = runner.run(rows, advance, origin.rows, len(store.unreadable))
+                rows = (np.arange(start, stop, dtype=np.int64) for _, start, stop in spans)
+                parts = runner.parts(rows, advance, origin.rows, len(store.unreadable))
+                for (number, start, _), (features, bad) in zip(spans, parts, strict=True):
                     store.add(number, start, features, bad)
     return store, computed
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import secrets
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
 from dataclasses import asdict
 from pathlib import Path
@@ -26,15 +26,20 @@ from evenhand.errors import EvenhandError, InputError
 from evenhand.models.features.origin import Origin
 from evenhand.models.features.store import LOCK, ROWS_PER_SHARD, Shard, Store
 
-Run = Callable[[IntArray], tuple[FloatArray, dict[int, str]]]
+Found = tuple[FloatArray, dict[int, str]]
+Run = Callable[[IntArray], Found]
 """Features (n, d) of rows of the inputs, and the rows that could not be read."""
+
+
+Parts = Callable[[Iterable[IntArray]], Iterator[Found]]
+"""The same of several parts in turn, the next one read meanwhile."""
 
 
 def fill_together(
     folder: Path,
     origin: Origin,
     task: dict[str, Any],
-    run: Run,
+    parts: Parts,
     world: World,
     check: Callable[[int], None],
 ) -> tuple[Store, int]:
@@ -43,7 +48,7 @@ def fill_together(
     Args:
         folder: of the entry, the same path in every process.
         origin, task: see :class:`Store`.
-        run: computes features.
+        parts: computes features.
         world: the processes.
         check: called with how many inputs could not be read so far, to refuse too many.
 
@@ -57,9 +62,11 @@ def fill_together(
         shared = _is_shared(folder, world)
         store = _opened(folder, origin, task, world, shared)
         spans = world.broadcast(np.array(store.missing, dtype=np.int64).reshape(-1, 3))
+        mine = spans[world.rank :: world.size].tolist()
+        made = parts(np.arange(start, stop, dtype=np.int64) for _, start, stop in mine)
         for first in range(0, len(spans), world.size):
             turn = spans[first : first + world.size].tolist()
-            _round(store, turn, run, world, shared)
+            _round(store, turn, made, world, shared)
             check(len(store.unreadable))
     return store, int((spans[:, 2] - spans[:, 1]).sum())
 
@@ -85,13 +92,15 @@ def run_together(
     return features, bad
 
 
-def _round(store: Store, turn: list[list[int]], run: Run, world: World, shared: bool) -> None:
+def _round(
+    store: Store, turn: list[list[int]], parts: Iterator[Found], world: World, shared: bool
+) -> None:
     """One shard of each process, of those in ``turn``."""
     failure, made = "", ""
     if world.rank < len(turn):
-        number, start, stop = turn[world.rank]
+        number, start, _ = turn[world.rank]
         try:
-            features, bad = run(np.arange(start, stop, dtype=np.int64))
+            features, bad = next(parts)
             made = json.dumps([number, asdict(store.write_shard(number, start, features, bad))])
         except EvenhandError as error:
             failure = str(error)

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
-from collections.abc import Callable, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
@@ -14,24 +12,25 @@ import numpy as np
 import torch
 
 from evenhand._base.arrays import FloatArray, IntArray
-from evenhand._base.devices import Precision
+from evenhand._base.devices import Precision, computing
 from evenhand._base.torch_calls import placed
+from evenhand._base.transfers import Fetch, fetched, pinned, sent
 from evenhand.errors import InputError, ModelError
 from evenhand.models.backbone import Backbone
+from evenhand.models.features.reading import UNREADABLE, Batch, Part, Readers, Ready
 
-BATCH, LARGEST_BATCH = 64, 4096
+BATCH, LARGEST_BATCH = 64, 1024
 """Inputs of a forward pass, at first and at most, where nobody says how many."""
 
 
-MOST_READERS = 8
-"""Threads that read inputs at most: each may hold a whole photo."""
-
-
-UNREADABLE = (InputError, OSError, ValueError, SyntaxError)
-"""What an input that cannot be read may raise (PIL raises SyntaxError for a broken PNG)."""
+AHEAD = 2
+"""Batches that are read while one is computed."""
 
 
 Watch = Callable[[Any, IntArray, Any], AbstractContextManager[Any]]
+
+Found = tuple[FloatArray, dict[int, str]]
+"""Features (n, d), and the rows that could not be read."""
 
 
 @dataclass
@@ -39,7 +38,9 @@ class Runner:
     """The backbone over rows of the inputs, a batch at a time, the next ones read meanwhile.
 
     Inputs are read and cut to size on every core: decoders of images let go of Python's lock. A
-    batch that the device's memory does not hold is halved, and so are those that follow.
+    GPU is sent the next batch before the last one's features are fetched, so that it never waits
+    for that. A batch that the device's memory does not hold is halved, and so are those that
+    follow.
 
     Attributes:
         backbone: the model.
@@ -62,8 +63,16 @@ class Runner:
 
     def __post_init__(self) -> None:
         device = self.device or self.backbone.device
-        self._growing = self.batch_size is None and device.type == "cuda"
+        gpu = device.type == "cuda"
+        self._growing = self.batch_size is None and gpu
         self._size = BATCH if self.batch_size is None else self.batch_size
+        self._overlap = 1 if gpu and self.watch is None else 0
+        prepare: Any = self.backbone.prepare
+        self._each = getattr(prepare, "each", _as_it_is)
+        self._together: Callable[[list[Any]], Any] = getattr(prepare, "together", prepare)
+        self._finish: Callable[[Any], Any] = _as_it_is
+        if self._overlap and hasattr(prepare, "finish"):  # few bytes are sent, and made more there
+            self._together, self._finish = prepare.stack, prepare.finish
 
     def running(self) -> AbstractContextManager[Any]:
         """Eval mode on the device; both are restored afterwards."""
@@ -71,37 +80,76 @@ class Runner:
 
     def run(
         self, rows: IntArray, advance: Callable[[int], object], total: int, before: int = 0
-    ) -> tuple[FloatArray, dict[int, str]]:
+    ) -> Found:
         """(len(rows), d) features, zeros where unreadable, and the unreadable rows."""
-        features = np.zeros((len(rows), self.backbone.in_features), dtype=np.float32)
-        unreadable: dict[int, str] = {}
-        order = self._order(rows)
-        done = begun = 0
-        coming: deque[tuple[IntArray, Future[Any]]] = deque()
-        with ThreadPoolExecutor(_readers()) as readers, ThreadPoolExecutor(1) as collator:
-            while done < len(order):
-                while len(coming) < 2 and begun < len(order):
-                    batch = order[begun : begun + self._size]
-                    items = [readers.submit(self._read, int(row)) for row in rows[batch]]
-                    coming.append((batch, collator.submit(self._together, rows[batch], items)))
-                    begun += len(batch)
-                batch, reading = coming.popleft()
-                prepared, readable, bad = reading.result()
-                unreadable |= bad
-                self.check_share(before + len(unreadable), total, unreadable)
-                if readable.any():
+        (found,) = self.parts([rows], advance, total, before)
+        return found
+
+    def parts(
+        self,
+        parts: Iterable[IntArray],
+        advance: Callable[[int], object],
+        total: int,
+        before: int = 0,
+    ) -> Iterator[Found]:
+        """The same for several parts in turn, the next one's inputs read meanwhile.
+
+        Args:
+            parts: the rows of each.
+            advance: called with how many rows were just computed.
+            total: how many inputs there are, and
+            before: how many of them were found unreadable, to refuse too many.
+        """
+        device = self.backbone.device
+        given, begun = iter(parts), deque[Part]()
+        coming, running = deque[Batch](), deque[tuple[Batch, Ready, Fetch | None]]()
+
+        def together(items: list[Any]) -> Any:
+            return pinned(self._together(items), device)
+
+        with Readers(self.inputs, self._each, together) as readers:
+            while self._read_ahead(readers, given, begun, coming) or running:
+                if coming:
+                    batch = coming.popleft()
+                    ready = batch.reading.result()
+                    batch.part.unreadable |= ready.bad
+                    found = before + sum(len(part.unreadable) for part in begun)
+                    self.check_share(found, total, batch.part.unreadable)
                     try:
-                        features[batch[readable]] = self._forward(prepared, rows[batch[readable]])
+                        fetch = self._begin(ready, batch.rows) if ready.readable.any() else None
                     except torch.OutOfMemoryError as error:
-                        self._shrink(len(batch), error)
+                        self._shrink(len(batch.places), error)
+                        for one in (*reversed(coming), batch):
+                            one.part.begun = one.start
                         coming.clear()
-                        begun = done
                         continue
-                done += len(batch)
-                advance(len(batch))
-                if self._growing:
-                    self._size = min(2 * self._size, LARGEST_BATCH)
-        return features, unreadable
+                    running.append((batch, ready, fetch))
+                    if self._growing:
+                        self._size = min(2 * self._size, LARGEST_BATCH)
+                while len(running) > (self._overlap if coming else 0):
+                    ended = running.popleft()
+                    self._end(*ended)
+                    advance(len(ended[0].places))
+                while begun and begun[0].whole:
+                    part = begun.popleft()
+                    before += len(part.unreadable)
+                    yield part.features, part.unreadable
+
+    def _read_ahead(
+        self, readers: Readers, given: Iterator[IntArray], begun: deque[Part], coming: deque[Batch]
+    ) -> bool:
+        """Have the next batches read, of the parts begun and then of new ones; False: all are."""
+        while len(coming) < AHEAD:
+            part = next((one for one in begun if one.begun < len(one.order)), None)
+            if part is not None:
+                coming.append(readers.begin(part, self._size))
+                continue
+            rows = next(given, None)
+            if rows is None:
+                break
+            features = np.zeros((len(rows), self.backbone.in_features), dtype=np.float32)
+            begun.append(Part(rows, self._order(rows), features, {}))
+        return bool(coming) or bool(begun)
 
     def _shrink(self, tried: int, error: torch.OutOfMemoryError) -> None:
         """Half as many inputs a batch, from now on.
@@ -135,25 +183,6 @@ class Runner:
                 continue
         return False
 
-    def _read(self, row: int) -> Any:
-        each = getattr(self.backbone.prepare, "each", _as_it_is)
-        return each(self.inputs[row])
-
-    def _together(
-        self, rows: IntArray, reading: Sequence[Future[Any]]
-    ) -> tuple[Any, Any, dict[int, str]]:
-        prepare = self.backbone.prepare
-        together = getattr(prepare, "together", prepare)
-        items, bad = [], {}
-        readable = np.ones(len(rows), dtype=bool)
-        for index, (row, item) in enumerate(zip(rows, reading, strict=True)):
-            try:
-                items.append(item.result())
-            except UNREADABLE as error:
-                readable[index] = False
-                bad[int(row)] = str(error).splitlines()[0] if str(error) else type(error).__name__
-        return (together(items) if items else None), readable, bad
-
     def check_share(self, found: int, total: int, unreadable: dict[int, str]) -> None:
         """Refuse more inputs that could not be read than are allowed.
 
@@ -167,31 +196,34 @@ class Runner:
                 f"{self.max_unreadable:.0%} allowed: {shown}"
             )
 
-    def _forward(self, prepared: Any, rows: IntArray) -> FloatArray:
-        device = self.backbone.device.type
-        mixed: AbstractContextManager[Any] = nullcontext()
-        if self.precision != "float32":
-            mixed = torch.autocast(device, dtype=getattr(torch, self.precision))
+    def _begin(self, ready: Ready, rows: IntArray) -> Fetch:
+        """Have the features of a batch computed; they are there when they are fetched."""
+        device = self.backbone.device
         watched: AbstractContextManager[Any] = nullcontext()
         if self.watch is not None:
-            watched = self.watch(self.inputs, rows, prepared)
-        with torch.inference_mode(), mixed, watched:
-            features: FloatArray = self.backbone.read(prepared).float().cpu().numpy()
+            watched = self.watch(self.inputs, rows[ready.readable], ready.prepared)
+        with torch.inference_mode():
+            batch = self._finish(sent(ready.prepared, device))
+            with computing(device, self.precision), watched:
+                features = self.backbone.read(batch)
+            return fetched(features.float())
+
+    def _end(self, batch: Batch, ready: Ready, fetch: Fetch | None) -> None:
+        """Put the features of a batch where they belong."""
+        batch.part.done += len(batch.places)
+        if fetch is None:
+            return
+        features = fetch()
         finite = np.isfinite(features).all(axis=1)
         if not finite.all():
+            rows = batch.rows[ready.readable]
             raise ModelError(
                 f"{self.backbone.name} gives features that are not finite for "
                 f"{int((~finite).sum())} inputs, such as row {int(rows[~finite][0])}"
                 + ("" if self.precision == "float32" else f" in {self.precision}: try float32")
             )
-        return features
+        batch.part.features[batch.places[ready.readable]] = features
 
 
 def _as_it_is(item: Any) -> Any:
     return item
-
-
-def _readers() -> int:
-    """One thread a core that this process may use."""
-    allowed = getattr(os, "sched_getaffinity", None)
-    return min(len(allowed(0)) if allowed else os.cpu_count() or 1, MOST_READERS)
