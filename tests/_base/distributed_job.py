@@ -7,6 +7,7 @@ import sys
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from unittest.mock import patch
 
 import numpy as np
 import torch
@@ -28,6 +29,7 @@ from evenhand.heads.selection.fair_head import fit_fair_head  # noqa: E402
 from evenhand.heads.selection.ridge import choose_ridge  # noqa: E402
 from evenhand.heads.selection.rule import Bound, Rule  # noqa: E402
 from evenhand.heads.spec import FitControl, HeadSpec  # noqa: E402
+from evenhand.heads.streaming import placing  # noqa: E402
 from evenhand.models import wrap  # noqa: E402
 from evenhand.models.features import extract, extract_task  # noqa: E402
 from evenhand.rows import Rows  # noqa: E402
@@ -79,6 +81,22 @@ def fits(world):
     low = fit_path(rows, HeadSpec(1e-2, rank=2), control=FitControl(start))[0].head
     assert low.factors is not None
     return found | {"low rank": low.weight - low.weight.mean(axis=1, keepdims=True)}
+
+
+def fits_on_devices(world):
+    """Some processes' rows on a device, which torch's processor stands for, and others' not."""
+    device = "cpu" if world.rank == 1 else "cuda"
+    rows = replace(strided(made(), world), world=world, device=device)
+    terms = gap_terms(rows.labels, rows.groups, rows.classes, "eo", world=world)
+    places = {"cpu": None, "cuda": torch.device("cpu")}
+    with patch.object(placing, "device_for", lambda rows: places[rows.device]):
+        path = fit_path(rows, HeadSpec(1e-2), (0.0, 4.0), terms)
+        grid = CandidateGrid((0.0, 1.0))
+        found = crossfit(rows, HeadSpec(1e-2), "eo", grid=grid)
+    if world.size > 1:
+        assert {fit.where for fit in (*path, *found.fits)} == {"" if device == "cpu" else "cpu"}
+    heads = {f"there {fit.strength}": fit.head.weight for fit in path}
+    return heads | {"counts there": found.tables[:, 12]}
 
 
 def crossfits(world):
@@ -199,7 +217,14 @@ def adapted(world):
 
 
 def everything(world, folder):
-    found = fits(world) | crossfits(world) | sums(world) | refusals(world) | adapted(world)
+    found = (
+        fits(world)
+        | fits_on_devices(world)
+        | crossfits(world)
+        | sums(world)
+        | refusals(world)
+        | adapted(world)
+    )
     return found | extractions(world, folder)
 
 

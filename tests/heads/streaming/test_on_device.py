@@ -168,6 +168,22 @@ def test_a_gradient_follows_sums():
             engine.gradient(np.ones(len(heads)), slopes)
 
 
+def test_memory_that_others_took_is_told_with_what_to_do(monkeypatch):
+    def full(*_, **__):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    arrays, heads, folds, slopes = drawn(0)
+    _, engine = engines(arrays, "cpu")
+    engine.sums(heads, folds, list(slopes), whole=False)
+    monkeypatch.setattr(torch, "sigmoid", full)
+    for asked in (
+        lambda: engine.sums(heads, folds, list(slopes), whole=False),
+        lambda: engine.gradient(np.ones(len(heads)), slopes),
+    ):
+        with pytest.raises(InputError, match="cpu has no memory left for a pass over 40 rows"):
+            asked()
+
+
 def test_nothing_is_computed_elsewhere_than_where_the_features_lie():
     """On a GPU that torch pretends to have: a tensor of the processor among its own fails."""
     from torch._subclasses.fake_tensor import FakeTensorMode

@@ -22,6 +22,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from evenhand._base.arrays import Float64
+from evenhand.errors import InputError
 from evenhand.heads.streaming.device_copy import copied
 from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.sums import Sums
@@ -102,7 +103,7 @@ class OnDevice:
         soft = {beta: self._zeros(number, columns, m) for beta in betas}
         slope = self._zeros(*heads.shape) if whole else self._zeros(0)
         lean = {beta: self._zeros(number, columns, wide) for beta in (betas if whole else ())}
-        with exact_products(self.device):
+        with self._computing():
             for number_of, span in enumerate(self._spans(columns * m, bool(lean))):
                 chunk = _Chunk(passing, number_of, span)
                 losses, delta = chunk.log_loss()
@@ -126,7 +127,7 @@ class OnDevice:
         shares = self._real(share)[:, None, None]
         by_atom = {beta: self._real(values) for beta, values in slopes.items()}
         total = self._zeros(*passing.shape)
-        with exact_products(self.device):
+        with self._computing():
             for number, span in enumerate(self._spans(passing.columns, False)):
                 chunk = _Chunk(passing, number, span)
                 slope = chunk.log_loss()[1]
@@ -135,6 +136,23 @@ class OnDevice:
                     slope += chunk.spread(beta, values)
                 chunk.add_back(slope, total)
         return total
+
+    @contextmanager
+    def _computing(self) -> Iterator[None]:
+        """A pass: in full precision, and what to do is told where others took the memory.
+
+        Raises:
+            InputError: the device has no room for it.
+        """
+        try:
+            with exact_products(self.device):
+                yield
+        except torch.OutOfMemoryError as error:
+            raise InputError(
+                f"{self.device} has no memory left for a pass over {len(self.rows):,} rows, whose "
+                f"{self.features.nbytes / 1e9:.1f} GB of features it holds: free some (what else "
+                "runs there?), or give the device cpu"
+            ) from error
 
     def _spans(self, columns: int, leaning: bool) -> Iterator[slice]:
         """Rows whose temporaries stay within their bytes, with ``columns`` logits each."""
