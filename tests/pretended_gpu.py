@@ -8,8 +8,9 @@ a GPU's own (its kernels, its memory, its streams) is not found here.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from contextlib import nullcontext
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import pytest
@@ -27,6 +28,9 @@ ACROSS = (
     _aten.copy_.default,
 )
 """May be given tensors of both: positions, and what is copied."""
+WAITING = (_aten._local_scalar_dense.default, _aten.nonzero.default, _aten.bincount.default)
+WAITED: list[str] = []
+"""For what the processor would have waited for the GPU."""
 
 
 class OnGpu(Tensor):
@@ -83,6 +87,8 @@ class OnGpu(Tensor):
             strange = isinstance(one, Tensor) and not isinstance(one, OnGpu) and one.ndim
             if strange and func not in ACROSS:
                 raise RuntimeError(f"tensors on cuda:0 and on cpu meet in {func}")
+        if func in WAITING:
+            WAITED.append(str(func))
         args, kwargs = tree_map_only(OnGpu, lambda tensor: tensor.held, (args, kwargs))
         found = func(*args, **kwargs)
         return tree_map_only(Tensor, OnGpu, found)
@@ -122,7 +128,7 @@ class Pretending(TorchFunctionMode):
         if func is Tensor.to:
             return _to(*args, **kwargs)
         if func in (Tensor.cpu, Tensor.cuda):
-            return _placed(args[0], torch.device("cpu") if func is Tensor.cpu else GPU)
+            return _to(args[0], "cpu" if func is Tensor.cpu else GPU)
         asked = kwargs.get("device")
         device = None if asked is None else torch.device(asked)
         if device is None or device.type not in ("cpu", "cuda"):
@@ -132,6 +138,8 @@ class Pretending(TorchFunctionMode):
             _require_room(*args, kwargs.get("dtype") or torch.get_default_dtype())
         if func is torch.as_tensor and isinstance(args[0], Tensor):
             return _to(args[0], device, kwargs.get("dtype"))
+        if func in (torch.as_tensor, torch.tensor) and device.type == "cuda":
+            WAITED.append("copy")
         found = func(*args, **kwargs)
         asks = kwargs.get("requires_grad", False)
         return _placed(found.detach(), device).requires_grad_(asks)
@@ -143,8 +151,10 @@ def _to(tensor: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         device, dtype = args[0].device, args[0].dtype
         keep = torch.preserve_format
     else:
-        device, dtype, _, keep = torch._C._nn._parse_to(*args, **kwargs)
+        device, dtype, lets_go, keep = torch._C._nn._parse_to(*args, **kwargs)
         keep = keep or torch.preserve_format
+        if not lets_go and device is not None and device.type != tensor.device.type:
+            WAITED.append("copy")
     with torch._C.DisableTorchFunction():
         if dtype is not None and dtype != tensor.dtype:
             tensor = tensor.to(dtype, memory_format=keep)
@@ -172,6 +182,22 @@ class _Event:
     def record(self, _: Any = None) -> None: ...
 
     def synchronize(self) -> None: ...
+
+
+@contextmanager
+def waits() -> Iterator[Callable[[], int]]:
+    """How often the processor has waited for the GPU in the block; a real one is asked itself."""
+    if torch.cuda.Event is _Event:
+        before = len(WAITED)
+        yield lambda: len(WAITED) - before
+        return
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        torch.cuda.set_sync_debug_mode("warn")
+        try:
+            yield lambda: sum("synchronizing CUDA" in str(one.message) for one in told)
+        finally:
+            torch.cuda.set_sync_debug_mode("default")
 
 
 def pretend(patch: pytest.MonkeyPatch) -> TorchFunctionMode:

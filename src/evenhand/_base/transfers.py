@@ -14,6 +14,17 @@ Fetch = Callable[[], FloatArray]
 """Waits for what was computed, and gives it."""
 
 
+def changed(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
+    """A batch with each of its tensors changed."""
+    if isinstance(batch, Tensor):
+        return change(batch)
+    if isinstance(batch, Mapping):
+        return {name: changed(value, change) for name, value in batch.items()}
+    if isinstance(batch, tuple):
+        return tuple(changed(value, change) for value in batch)
+    return batch
+
+
 def pinned(batch: Any, device: torch.device) -> Any:
     """A batch whose tensors lie where a GPU can take them by itself; elsewhere as it is.
 
@@ -24,12 +35,13 @@ def pinned(batch: Any, device: torch.device) -> Any:
     if device.type != "cuda":
         return batch
     with torch.cuda.device(device):  # another thread's would be the first GPU
-        return _each(batch, lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
+        return changed(batch, lambda tensor: tensor if tensor.is_cuda else tensor.pin_memory())
 
 
 def sent(batch: Any, device: torch.device) -> Any:
-    """A batch on ``device``; what is pinned is on its way there when this returns."""
-    return _each(batch, lambda tensor: tensor.to(device, non_blocking=True))
+    """A batch on ``device``; what is pinned is on its way to a GPU when this returns."""
+    waits = device.type != "cuda"
+    return changed(batch, lambda tensor: tensor.to(device, non_blocking=not waits))
 
 
 def fetched(values: Tensor) -> Fetch:
@@ -47,13 +59,3 @@ def fetched(values: Tensor) -> Fetch:
         return found
 
     return fetch
-
-
-def _each(batch: Any, change: Callable[[Tensor], Tensor]) -> Any:
-    if isinstance(batch, Tensor):
-        return change(batch)
-    if isinstance(batch, Mapping):
-        return {name: _each(value, change) for name, value in batch.items()}
-    if isinstance(batch, tuple):
-        return tuple(_each(value, change) for value in batch)
-    return batch

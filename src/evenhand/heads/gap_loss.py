@@ -20,7 +20,8 @@ from evenhand._base.text import listed
 from evenhand.criteria import Criterion
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups, known_groups
-from evenhand.heads.gaps import SOFTNESS, GapTerm, Softness, gap_term
+from evenhand.heads.gap_tensors import cell_sums, constants_of, filled, penalty
+from evenhand.heads.gaps import SOFTNESS, Softness, gap_term
 
 BATCH_SOFTNESS = Softness(shrink=4, min_cell=2)
 """In a batch: a cell of 4 rows counts half, one of a single row not at all."""
@@ -68,6 +69,7 @@ def soft_gap_loss(
     codes = _codes(groups)
     classes = _class_names(z)
     _check(z, labels, len(codes), len(classes))
+    _require_finite(z)
     names = tuple(str(g) for g in range(int(codes.max(initial=UNKNOWN)) + 1))
     term = gap_term(
         labels.detach().cpu().numpy().astype(np.int64),
@@ -78,7 +80,7 @@ def soft_gap_loss(
     )
     if not term.active:
         return z.sum() * 0.0
-    sums, counts = _cell_sums(z, term, torch.as_tensor(term.cell, device=z.device))
+    sums, counts = cell_sums(z, term, term.cell)
     return penalty(term, sums / counts[:, None])
 
 
@@ -141,6 +143,7 @@ class GapLoss:
         known = groups.known
         self._cell[labels[known], groups.codes[known]] = self.term.cell[known]
         self._keep = 1 - 1 / memory
+        self._constants: dict[tuple[torch.device, torch.dtype], tuple[Tensor, Tensor]] = {}
         self.world = world
         self.reset()
 
@@ -189,6 +192,17 @@ class GapLoss:
 
         Raises:
             InputError: lengths differ, a label or group is out of range, or a logit is not finite.
+        """  # noqa: DOC502
+        _require_finite(_columns(logits))
+        return self.trusting(logits, labels, groups)
+
+    def trusting(self, logits: Tensor, labels: Tensor, groups: Tensor | Sequence[Any]) -> Tensor:
+        """The same without a look at the logits, for which the processor would wait for a GPU.
+
+        The caller looks at its loss; labels and groups are best on the processor.
+
+        Raises:
+            InputError: lengths differ, or a label or group is out of range.
         """
         z = _columns(logits)
         codes = _codes(groups)
@@ -203,7 +217,7 @@ class GapLoss:
             return z.sum() * 0.0
         found = self._cell[labels.detach().cpu().numpy(), codes]
         cell = np.where(codes == UNKNOWN, len(self.term.sizes), found)
-        sums, counts = _cell_sums(z, self.term, torch.as_tensor(cell, device=z.device))
+        sums, counts = cell_sums(z, self.term, cell)
         if self._sums is None or self._counts is None:
             self._sums, self._counts = torch.zeros_like(sums), torch.zeros_like(counts)
         all_sums, all_counts = self._over_processes(sums.detach(), counts)
@@ -211,9 +225,13 @@ class GapLoss:
         self._counts = self._keep * self._counts.to(counts) + all_counts
         self._weight = self._keep * self._weight + 1
         number = self._counts.clamp_min(torch.finfo(counts.dtype).tiny)[:, None]
-        means = _filled(self.term, self._sums / number, self._counts > 0)
+        place = sums.device, sums.dtype
+        if place not in self._constants:
+            self._constants[place] = constants_of(self.term, sums)
+        constants = self._constants[place]
+        means = filled(constants[0], self._sums / number, self._counts > 0)
         share = self._weight * self.world.size / number
-        return penalty(self.term, means + (sums - sums.detach()) * share)
+        return penalty(self.term, means + (sums - sums.detach()) * share, constants)
 
     def _over_processes(self, sums: Tensor, counts: Tensor) -> tuple[Tensor, Tensor]:
         """The cells' sums and counts over the batches of all processes."""
@@ -222,40 +240,6 @@ class GapLoss:
         both = torch.cat([sums, counts[:, None]], dim=1)
         torch.distributed.all_reduce(both)
         return both[:, :-1], both[:, -1]
-
-
-def penalty(term: GapTerm, means: Tensor) -> Tensor:
-    """:func:`evenhand.heads.gaps.penalty_of_means`, differentiable by torch.
-
-    Args:
-        term: of the rows.
-        means: (C, K) or (C, 1) mean probabilities of its cells.
-    """
-    contrast = torch.as_tensor(term.contrast, dtype=means.dtype, device=means.device)
-    mask = torch.as_tensor(term.mask[:, -means.shape[1] :], dtype=means.dtype, device=means.device)
-    return term.weight * ((mask * (contrast @ means)) ** 2).sum()
-
-
-def _cell_sums(z: Tensor, term: GapTerm, cell: Tensor) -> tuple[Tensor, Tensor]:
-    """(C, K) sums of the cells' soft decisions, and (C,) rows; one column for two classes."""
-    if z.shape[1] == 1:
-        soft = torch.sigmoid(term.beta * z)
-    else:
-        soft = torch.softmax(term.beta * z, dim=1)
-        soft = soft[:, 1:] if z.shape[1] == 2 else soft
-    cells = len(term.sizes)
-    sums = torch.zeros((cells + 1, soft.shape[1]), dtype=soft.dtype, device=soft.device)
-    counts = torch.bincount(cell, minlength=cells + 1)[:cells].to(soft.dtype)
-    return sums.index_add(0, cell, soft)[:-1], counts
-
-
-def _filled(term: GapTerm, means: Tensor, seen: Tensor) -> Tensor:
-    """A cell not seen yet takes the mean of its label's other cells: it is no reason to move."""
-    if bool(seen.all()):
-        return means
-    beside = torch.as_tensor(term.contrast != 0, device=means.device) & seen
-    others = beside.to(means.dtype) @ means / beside.sum(dim=1, keepdim=True).clamp_min(1)
-    return torch.where(seen[:, None], means, others)
 
 
 def _columns(logits: Tensor) -> Tensor:
@@ -276,6 +260,15 @@ def _class_names(z: Tensor) -> tuple[str, ...]:
     return tuple(str(k) for k in range(max(2, z.shape[1])))
 
 
+def _require_finite(z: Tensor) -> None:
+    if not bool(torch.isfinite(z).all()):
+        bad = int((~torch.isfinite(z)).any(dim=1).sum())
+        raise InputError(
+            f"logits hold NaN or infinity in {bad} rows of {len(z)}: the training has diverged; "
+            "lower the learning rate"
+        )
+
+
 def _check(z: Tensor, labels: Tensor, groups: int, classes: int) -> None:
     if not len(z) == len(labels) == groups:
         raise InputError(
@@ -284,12 +277,6 @@ def _check(z: Tensor, labels: Tensor, groups: int, classes: int) -> None:
     if labels.is_floating_point() or labels.ndim != 1:
         raise InputError(
             f"labels must be (B,) integers, found {labels.dtype} of shape {tuple(labels.shape)}"
-        )
-    if not bool(torch.isfinite(z).all()):
-        bad = int((~torch.isfinite(z)).any(dim=1).sum())
-        raise InputError(
-            f"logits hold NaN or infinity in {bad} rows of {len(z)}: the training has diverged; "
-            "lower the learning rate"
         )
     if len(labels) and not 0 <= int(labels.min()) <= int(labels.max()) < classes:
         raise InputError(

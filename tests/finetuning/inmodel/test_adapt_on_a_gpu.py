@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from pretended_gpu import waits
 from torch import nn
 
 import evenhand as eh
+from evenhand.finetuning.inmodel import steps
 
 
 class Net(nn.Module):
@@ -13,12 +15,13 @@ class Net(nn.Module):
 
     def __init__(self):
         super().__init__()
-        self.stem, self.last = nn.Linear(6, 12), nn.Linear(12, 12)
+        self.stem = nn.Sequential(nn.Linear(6, 12), nn.Tanh())
+        self.last = nn.Linear(12, 12)
         self.fc, self.devices = nn.Linear(12, 2), set()
 
     def forward(self, x):
         self.devices.add(x.device.type)
-        return self.fc(torch.tanh(self.last(torch.tanh(self.stem(x)))))
+        return self.fc(torch.tanh(self.last(self.stem(x))))
 
 
 class Stopped(Exception):
@@ -115,3 +118,30 @@ def test_what_was_stopped_goes_on(gpu, tmp_path):
 def test_a_loss_that_is_no_longer_finite_is_named(gpu):
     with pytest.raises(eh.errors.InputError, match="lower the learning rate"):
         adapted(device=gpu, learning_rate=1e30)
+
+
+@pytest.mark.parametrize(("share", "cache"), [(1.0, True), (0.0, True), (1.0, False)])
+def test_a_gpu_is_waited_for_once_an_epoch_and_not_at_each_step(gpu, monkeypatch, share, cache):
+    monkeypatch.setattr(steps, "SHARE", share)  # batches kept there, or in pinned memory
+    with waits() as number:
+        found = []
+        how = {"device": gpu, "cache": cache, "epochs": 3, "batch_size": 20}
+        adapted(on_epoch=lambda _: found.append(number()), **how)
+    assert found[0] > 0
+    assert max(np.diff(found)) <= 5  # of 20 steps: the loss and what is told of it
+
+
+def test_batches_are_kept_where_they_are_read(gpu):
+    read, hollow = torch.arange(6.0).reshape(2, 3), torch.zeros(()).expand(2, 5)
+    labels = torch.zeros(2, dtype=torch.long)
+    step = steps.Step({"pixels": hollow, "ids": labels}, labels, labels, read, 2)
+    (there,) = steps.ready([step], torch.device(gpu))
+    assert {there.read.device.type, there.inputs["ids"].device.type} == {"cuda"}
+    assert there.inputs["pixels"].shape == (2, 5)
+    assert not any(there.inputs["pixels"].stride())
+    assert there.labels.device.type == "cpu"
+    copy = there.current(torch.device(gpu), torch.float32)
+    assert torch.equal(copy.cpu(), read)
+    copy.zero_()
+    assert torch.equal(there.read.cpu(), read)
+    assert steps.ready([step], torch.device("cpu")) == [step]

@@ -173,7 +173,7 @@ def adapt(
         how["validate"],
     )
     tell("started", strength=strength, **_plain(how | {"ridge": ridge}))
-    source = passed.again(batches, rows.groups.names)
+    source = passed.again(batches, rows.groups.names, device)
     with evaluating(own.model), fed(own.model, passed.cut) as feed:
         whole = moving(own.model, targets) if lora is None else None
         with whole or adapters(own.model, lora, how["seed"]):

@@ -115,9 +115,9 @@ def compact(seen: Sequence[Tensor]) -> Tensor:
     """
     if len(seen) != 1:
         raise ModelError(f"the cut reads {len(seen)} tensors in a pass, not one")
-    found = seen[0].cpu()
+    found = seen[0]
     half = found.to(torch.float16)
-    return half if bool(torch.isfinite(half).all()) else found
+    return (half if bool(torch.isfinite(half).all()) else found).cpu()
 
 
 @contextmanager

@@ -10,7 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from evenhand._base.devices import computing
 from evenhand._base.distributed import ALONE, World
+from evenhand._base.transfers import Fetch, fetched, pinned, sent
 from evenhand.errors import InputError
 from evenhand.finetuning.inmodel.batches import Batch, FixedBatches, GivenBatches, group_codes
 from evenhand.finetuning.inmodel.frozen import (
@@ -21,7 +23,7 @@ from evenhand.finetuning.inmodel.frozen import (
     hollow,
     watching,
 )
-from evenhand.finetuning.inmodel.training import Step, Streamed
+from evenhand.finetuning.inmodel.steps import Step, Streamed, ready
 from evenhand.groups import Groups
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
@@ -80,15 +82,16 @@ class Passed:
         return Rows(self.features, self.labels, groups, names, self.world)
 
     def again(
-        self, batches: FixedBatches | GivenBatches, names: Sequence[str]
+        self, batches: FixedBatches | GivenBatches, names: Sequence[str], device: torch.device
     ) -> list[Step] | Streamed:
         """The batches as training goes through them: remembered ones, or given anew."""
         if self.remembered is None:
             return Streamed(batches, names, self.batches)
-        return [
+        steps = [
             Step(inputs, batch.labels, group_codes(batch.groups, names), read, batch.total)
             for inputs, read, batch in self.remembered
         ]
+        return ready(steps, device)
 
 
 def first_pass(
@@ -109,25 +112,25 @@ def first_pass(
     Raises:
         InputError: there are no rows.
     """
-    features: list[np.ndarray] = []
+    features: list[Fetch] = []
     labels: list[np.ndarray] = []
     values: list[Any] = []
     kept: list[tuple[Any, Tensor, Batch]] = []
     cut: Cut | None = None
-    with torch.no_grad():
+    with torch.no_grad(), computing(own.device, "float32"):
         for number, batch in enumerate(batches):
             inputs = own.placed(batch.inputs)
             if cache and number == 0:
                 cut = find_cut(own.model, targets, inputs)
             with watching(own.model, cut) as seen:
-                features.append(own.read(inputs).float().cpu().numpy())
-            labels.append(batch.labels.numpy().astype(np.int64))
+                features.append(fetched(own.read(inputs).float()))
+            labels.append(batch.labels.cpu().numpy().astype(np.int64))
             values += batch.groups
             if cut is not None:
                 kept.append((hollow(inputs), compact(seen), replace(batch, inputs=None)))
     if not features:
         raise InputError("the batches hold 0 rows")
-    everything = np.concatenate(features), np.concatenate(labels)
+    everything = np.concatenate([fetch() for fetch in features]), np.concatenate(labels)
     remembered = kept if cut is not None else None
     shared = getattr(batches, "world", ALONE)
     return Passed(*everything, values, len(features), cut, remembered, shared)
@@ -138,10 +141,13 @@ def features_of(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The head's inputs, labels and group codes of all rows, as the model now is."""
     features, labels, codes = [], [], []
-    with torch.no_grad():
+    device, dtype = own.device, own.dtype
+    with torch.no_grad(), computing(device, "float32"):
         for step in source:
-            feed.current = step.current(own)
-            features.append(own.read(own.placed(step.inputs)).float().cpu().numpy())
-            labels.append(step.labels.numpy().astype(np.int64))
+            feed.current = step.current(device, dtype)
+            inputs = sent(pinned(step.inputs, device), device)
+            features.append(fetched(own.read(inputs).float()))
+            labels.append(step.labels.cpu().numpy().astype(np.int64))
             codes.append(step.groups.numpy())
-    return np.concatenate(features), np.concatenate(labels), np.concatenate(codes)
+    found = np.concatenate([fetch() for fetch in features])
+    return found, np.concatenate(labels), np.concatenate(codes)

@@ -22,7 +22,8 @@ from evenhand.finetuning.inmodel.evened import evened_head, gap_loss_of
 from evenhand.finetuning.inmodel.frozen import TOLERANCE, Cut, fed
 from evenhand.finetuning.inmodel.moving import moving
 from evenhand.finetuning.inmodel.passes import copied, features_of
-from evenhand.finetuning.inmodel.training import Step, Training, head_rate, train_parts
+from evenhand.finetuning.inmodel.steps import Step, ready
+from evenhand.finetuning.inmodel.training import Training, head_rate, train_parts
 from evenhand.heads.selection.requirements import require_groups
 from evenhand.models.backbone import Backbone
 from evenhand.rows import Rows
@@ -96,6 +97,7 @@ class Remembered:
                     Examples(inputs, rows.labels, rows.groups), own.prepare, size, seed
                 )
                 steps = [_step(caught, inputs, rows, part) for part in batches.parts]
+                steps = ready(steps, own.device)
                 if not found and not _reproduces(own, cut, inputs[batches.parts[0]], steps[0]):
                     return None
                 order = np.concatenate(batches.parts)
@@ -144,7 +146,7 @@ def _reproduces(own: Backbone, cut: Cut, inputs: View, step: Step) -> bool:
     with torch.no_grad():
         expected = own.read(own.prepare(list(inputs)))
         with fed(own.model, cut) as feed:
-            feed.current = step.current(own)
+            feed.current = step.current(own.device, own.dtype)
             found = own.read(own.placed(step.inputs))
     limit = TOLERANCE * float(expected.abs().max())
     return found.shape == expected.shape and bool((found - expected).abs().max() <= limit)

@@ -14,18 +14,23 @@ from torch import Tensor, nn
 from evenhand._base.arrays import FloatArray
 from evenhand._base.devices import Precision
 from evenhand._base.distributed import ALONE, World
-from evenhand._base.torch_calls import call, class_logits
+from evenhand._base.torch_calls import call, class_logits, to_device
+from evenhand._base.transfers import pinned, sent
 from evenhand.errors import InputError
-from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
 from evenhand.finetuning.inmodel.checkpoints import Checkpoint, restore, state_of
 from evenhand.finetuning.inmodel.compiled import compiling, forward_of
 from evenhand.finetuning.inmodel.frozen import Feed
+from evenhand.finetuning.inmodel.steps import Step, Streamed
 from evenhand.finetuning.inmodel.validating import Validate, validated
 from evenhand.heads.gap_loss import GapLoss
 from evenhand.models.backbone import Backbone
 
 HEAD_STEP = 10
 """How far a step may move the logits, in learning rates."""
+
+
+LOOK = 64
+"""After so many batches a GPU is asked whether the loss is finite: each look waits for it."""
 
 
 WARM_UP = 0.1
@@ -77,47 +82,6 @@ class Training:
     validate: Validate | None = None
 
 
-@dataclass(frozen=True, eq=False)
-class Step:
-    """One batch: the model's inputs, labels, group codes, and the cut's input (or nothing).
-
-    ``total``: its rows in all processes.
-    """
-
-    inputs: Any
-    labels: Tensor
-    groups: Tensor
-    read: Tensor
-    total: int
-
-    def current(self, own: Backbone) -> Tensor:
-        """The cut's input as ``own`` computes, a copy the model may write over."""
-        return self.read.to(own.device, own.dtype or torch.float32, copy=True)
-
-
-class Streamed:
-    """Batches given anew in every pass.
-
-    Args:
-        batches: given anew.
-        names: of the groups, in the order of their codes.
-        length: how many batches the last pass had.
-    """
-
-    def __init__(
-        self, batches: FixedBatches | GivenBatches, names: Sequence[str], length: int
-    ) -> None:
-        self.batches, self.names, self.length = batches, names, length
-
-    def __len__(self) -> int:
-        return self.length
-
-    def __iter__(self) -> Iterator[Step]:
-        for batch in self.batches:
-            codes = group_codes(batch.groups, self.names)
-            yield Step(batch.inputs, batch.labels, codes, torch.empty(0), batch.total)
-
-
 def train_parts(
     own: Backbone, source: Sequence[Step] | Streamed, feed: Feed, gap: GapLoss, how: Training
 ) -> None:
@@ -133,7 +97,7 @@ def train_parts(
 
     Raises:
         InputError: the loss stopped being finite, or a checkpoint is of other training.
-    """
+    """  # noqa: DOC502
     head = list(own.head_module.parameters())
     adapters = [p for p in own.model.parameters() if p.requires_grad]
     for parameter in head:
@@ -151,43 +115,46 @@ def train_parts(
         enabled=how.precision != "float32",
     )
     moved = [*adapters, *head]
+    device, dtype = own.device, own.dtype
+    look = 1 if device.type == "cpu" else LOOK
+    exact = torch.float32 if device.type == "mps" else torch.float64  # which that one has not
     forward = forward_of(own.model, compile=how.compile)
     begun, state = how.checkpoint.read() if how.checkpoint else (0, {})
     if state:
         restore(state, moved, optimizer, draw, gap)
     for number in range(begun, how.epochs):
         rows, batches = 0, 0
-        losses, gaps = (torch.zeros((), dtype=torch.float64) for _ in range(2))
+        losses, gaps = (torch.zeros((), dtype=exact, device=device) for _ in range(2))
+        sound = torch.ones((), dtype=torch.bool, device=device)
         for step in _ordered(source, draw):
             done = number + min(1.0, batches / len(source))
             for group in optimizer.param_groups:
                 group["lr"] = group["peak"] * _rate(done / how.epochs)
-            feed.current = step.current(own)
+            feed.current = step.current(device, dtype)
+            inputs = to_device(sent(pinned(step.inputs, device), device), device, dtype)
             with mixed, compiling(how.compile):
-                logits = class_logits(call(forward, own.placed(step.inputs)))
+                logits = class_logits(call(forward, inputs))
             if how.precision != "float32":
                 logits = logits.float()
-            labels = step.labels.to(logits.device)
+            labels = sent(pinned(step.labels, device), device)
             sum_of = nn.functional.cross_entropy(logits.float(), labels, reduction="sum")
             log_loss = sum_of * (gap.world.size / step.total)
-            penalty = gap(logits, labels, step.groups)
+            penalty = gap.trusting(logits, step.labels, step.groups)
             loss = log_loss + how.strength * penalty + _ridge(head[0], how.ridge)
             with compiling(how.compile):
                 (loss / how.accumulate).backward()
             loss, batches = loss.detach(), batches + 1
             if batches % how.accumulate == 0 or batches == len(source):
                 loss = _averaged(moved, loss, gap.world)
-                if bool(torch.isfinite(loss)):
-                    optimizer.step()
+                sound = sound & torch.isfinite(loss)
+                if batches % look == 0:
+                    _require(sound, number)
+                optimizer.step()
                 optimizer.zero_grad()
-                if not bool(torch.isfinite(loss)):
-                    raise InputError(
-                        f"the loss is no longer finite in epoch {number + 1}: lower the learning "
-                        "rate"
-                    )
             rows += len(labels)
-            losses = losses.to(loss.device) + sum_of.detach()
-            gaps = gaps.to(loss.device) + penalty.detach()
+            losses = losses + sum_of.detach()
+            gaps = gaps + penalty.detach()
+        _require(sound, number)
         total, count = gap.world.sum(np.array([float(losses), float(rows)]))
         if how.checkpoint and gap.world.first:
             how.checkpoint.write(number + 1, state_of(moved, optimizer, draw, gap))
@@ -196,6 +163,18 @@ def train_parts(
             means = float(total / max(count, 1)), float(gaps) / max(batches, 1)
             how.on_epoch(Epoch(number + 1, how.epochs, *means, valid))
     optimizer.zero_grad()
+
+
+def _require(sound: Tensor, epoch: int) -> None:
+    """Refuse a loss that was not finite.
+
+    Raises:
+        InputError: it was not.
+    """
+    if not bool(sound):
+        raise InputError(
+            f"the loss is no longer finite in epoch {epoch + 1}: lower the learning rate"
+        )
 
 
 def _averaged(parameters: Sequence[nn.Parameter], loss: Tensor, world: World) -> Tensor:
