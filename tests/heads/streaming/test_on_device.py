@@ -127,6 +127,35 @@ def test_many_cells_and_logits_that_are_not_kept(monkeypatch, device, classes):
     require_alike(*asked, device, 1e-11)
 
 
+@pytest.mark.parametrize("kept", [True, False])
+def test_logits_are_kept_for_the_gradient_where_there_is_room(monkeypatch, kept):
+    arrays, heads, folds, slopes = drawn(0)
+    size = len(arrays) * len(heads) * arrays.dtype.itemsize
+    monkeypatch.setattr(on_device, "KEPT_BYTES", size if kept else size - 1)
+    _, engine = engines(arrays, "cpu")
+    engine.sums(heads, folds, list(slopes), whole=False)
+    products, own = [], torch.addmm
+    monkeypatch.setattr(torch, "addmm", lambda *given: products.append(1) or own(*given))
+    engine.gradient(np.ones(len(heads)), slopes)
+    assert len(products) == (0 if kept else 1)
+
+
+@pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
+@pytest.mark.parametrize("columns", [1, 60, 1000])
+@pytest.mark.parametrize("leaning", [True, False])
+def test_chunks_of_any_width_stay_within_their_bytes(monkeypatch, dtype, columns, leaning):
+    monkeypatch.setattr(on_device, "MIN_CHUNK", 1)
+    arrays, *_ = drawn(0, n=200_000, d=2, dtype=dtype)
+    _, engine = engines(arrays, "cpu")
+    spans = list(engine._spans(columns, leaning))
+    assert [span.start for span in spans] == [0, *(span.stop for span in spans[:-1])]
+    assert spans[-1].stop == 200_000
+    longest = max(span.stop - span.start for span in spans)
+    widest = columns * (arrays.number + 1) if leaning else columns
+    assert longest * widest * dtype.itemsize <= on_device.TEMPORARY_BYTES
+    assert longest <= on_device.MAX_CHUNK
+
+
 @pytest.mark.parametrize("device", DEVICES)
 @pytest.mark.parametrize("classes", [2, 3])
 def test_logits_far_out_overflow_nowhere(device, classes):
@@ -330,9 +359,13 @@ def test_features_that_are_not_finite_are_counted(on, make_rows, monkeypatch):
 
 def test_the_fits_of_some_rows_share_one_copy(on, make_rows, monkeypatch):
     made = []
-    monkeypatch.setattr(
-        device_copy, "copied", lambda *given: made.append(given[0]) or copied(*given)
-    )
+
+    def counted(features, *where):
+        assert device_copy._HELD.held is None  # never two
+        made.append(features)
+        return copied(features, *where)
+
+    monkeypatch.setattr(device_copy, "copied", counted)
     rows = asking(make_rows(n=400))
     ridge = choose_ridge(rows)
     fit_path(rows, HeadSpec(ridge=ridge))
