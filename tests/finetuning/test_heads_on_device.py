@@ -9,7 +9,7 @@ from torch import nn
 import evenhand as eh
 from evenhand.finetuning.stage import FITTED, task_stage
 from evenhand.heads import head_fit
-from evenhand.heads.streaming import on_device, placing
+from evenhand.heads.streaming import device_copy, on_device, placing
 from evenhand.integrations.sklearn import FairLinearHead
 from evenhand.models.load import wrap
 from evenhand.report.files import to_json
@@ -50,9 +50,37 @@ def test_features_and_heads_on_one_device(gpu, monkeypatch):
     asked = {"precision": "float32", "strength": 1.0, "fresh_head": True}
     here, there = (eh.finetune(model, task, device=one, **asked) for one in ("cpu", gpu))
     assert there.run.provenance["heads fitted on"] == "cuda:0"
+    assert device_copy._HELD.held is None  # though the result keeps its rows
     assert next(there.model.parameters()).device.type == "cpu"
     one, other = here.fair_head.head.weight, there.fair_head.head.weight
     assert np.abs(one - other).max() < 1e-4 * np.abs(one).max()
+
+
+def test_training_has_the_memory_to_itself(gpu, monkeypatch):
+    from evenhand.finetuning.inmodel import adapt as adapting
+
+    for module, name in ((head_fit, "IN_PASSES"), (placing, "ON_DEVICE")):
+        monkeypatch.setattr(module, name, 0)
+    monkeypatch.setattr(on_device, "BESIDE_BYTES", 0)
+    held, made = [], []
+    train, keep = adapting.train_parts, device_copy._HELD.keep
+    monkeypatch.setattr(
+        adapting,
+        "train_parts",
+        lambda *given: held.append(device_copy._HELD.held) or train(*given),
+    )
+    monkeypatch.setattr(
+        device_copy._HELD, "keep", lambda *given: made.append(given[0].device) or keep(*given)
+    )
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 4)).astype(np.float32)
+    split = x, (x[:, 0] + rng.normal(size=300) > 0).astype(int), rng.choice(["F", "M"], 300)
+    torch.manual_seed(0)
+    model = nn.Sequential(nn.Linear(4, 6), nn.ReLU(), nn.Linear(6, 2))
+    eh.adapt(model, split, target_modules=["0"], rank=None, epochs=1, device=gpu)
+    assert made == ["cuda:0"] * 2  # the ridge and the first head share one; then the refitted
+    assert held == [None]
+    assert device_copy._HELD.held is None
 
 
 def test_rows_carry_the_device_to_every_fit():

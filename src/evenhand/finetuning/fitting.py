@@ -39,6 +39,7 @@ from evenhand.heads.selection.menu import head_families, paths
 from evenhand.heads.selection.rank import choose_rank
 from evenhand.heads.selection.rule import Rule
 from evenhand.heads.spec import DEFAULT_SPEC, FitControl, HeadSpec
+from evenhand.heads.streaming.placing import let_go
 
 DEEP = "deep "
 DEEP_HEAD = DEEP + "head"
@@ -166,9 +167,10 @@ class Fitting:
         """  # noqa: DOC502
         problem = self.problem
         if families is not None:
+            let_go()
             allowed = [one for one in families if not (self.plain and reads_deep(one.family))]
             return choose_head(problem.development, rule, allowed, old=self.old)
-        return fit_fair_head(
+        fair = fit_fair_head(
             problem.development,
             rule,
             self.spec,
@@ -182,6 +184,8 @@ class Fitting:
             grid=self.grid,
             control=FitControl(start=self.start, seed=problem.seed, on_fit=on_fit),
         )
+        let_go()  # the rows are in use for as long as the result is
+        return fair
 
     def whole(self, rule: Rule, on_fit: Callable[[], None] | None = None) -> list[Candidates]:
         """The families of whole networks, where the model is one of evenhand's MLPs."""

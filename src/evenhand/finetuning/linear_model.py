@@ -15,6 +15,7 @@ from evenhand.head import Head
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.heads.streaming.placing import let_go
 from evenhand.rows import Rows
 
 if TYPE_CHECKING:
@@ -79,4 +80,6 @@ def first_head(train: Rows, seed: int, *, intercept: bool = True) -> Head:
         intercept: False where the model's head has no bias.
     """
     ridge = choose_ridge(train, control=FitControl(seed=seed))
-    return fit_path(train, HeadSpec(ridge=ridge, intercept=intercept))[0].head
+    head = fit_path(train, HeadSpec(ridge=ridge, intercept=intercept))[0].head
+    let_go()  # the model may be run, or trained, before other heads are fitted
+    return head

@@ -23,7 +23,7 @@ from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import crossfit
 from evenhand.heads.selection.ridge import choose_ridge
 from evenhand.heads.spec import FitControl, HeadSpec
-from evenhand.heads.streaming import device_copy, on_device, placing
+from evenhand.heads.streaming import device_chunk, device_copy, on_device, placing
 from evenhand.heads.streaming.device_copy import copied
 from evenhand.heads.streaming.on_device import OnDevice, exact_products
 from evenhand.heads.streaming.processor import Processor
@@ -119,7 +119,7 @@ def test_any_heads_have_the_processors_sums(
 @pytest.mark.parametrize("classes", [2, 3])
 def test_many_cells_and_logits_that_are_not_kept(monkeypatch, device, classes):
     """Cells summed row by row, and logits computed twice."""
-    monkeypatch.setattr(on_device, "FEW_ATOMS", 3)
+    monkeypatch.setattr(device_chunk, "FEW_ATOMS", 3)
     monkeypatch.setattr(on_device, "KEPT_BYTES", 0)
     monkeypatch.setattr(on_device, "TEMPORARY_BYTES", 1)
     monkeypatch.setattr(on_device, "MIN_CHUNK", 64)
@@ -222,7 +222,7 @@ def test_nothing_is_computed_elsewhere_than_where_the_features_lie():
             3, classes=classes, dtype=SINGLE, more=["folds", "weights", "masses"]
         )
         with FakeTensorMode(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(on_device, "FEW_ATOMS", 64 if few else 0)
+            patch.setattr(device_chunk, "FEW_ATOMS", 64 if few else 0)
             features = torch.empty(arrays.features.shape, dtype=torch.float16, device="cuda")
             engine = OnDevice(arrays, features)
             for whole in (False, True) if classes == 2 else (False,):

@@ -11,6 +11,7 @@ from evenhand.heads.fit import fit_path
 from evenhand.heads.gap_loss import GapLoss
 from evenhand.heads.gaps import gap_terms
 from evenhand.heads.spec import FitControl, HeadSpec
+from evenhand.heads.streaming.placing import let_go
 from evenhand.rows import Rows
 
 
@@ -28,4 +29,6 @@ def evened_head(
     """The head that evens out ``criterion`` at one strength, fitted to convergence."""
     terms = gap_terms(rows.labels, rows.groups, rows.classes, criterion, world=rows.world)
     control = FitControl(start=start)
-    return fit_path(rows, HeadSpec(ridge=ridge), (strength,), terms, control=control)[0].head
+    head = fit_path(rows, HeadSpec(ridge=ridge), (strength,), terms, control=control)[0].head
+    let_go()  # training needs the memory
+    return head

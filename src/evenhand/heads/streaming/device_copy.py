@@ -85,6 +85,11 @@ def features_on(
     return tensor
 
 
+def let_go() -> None:
+    """Hold no copy."""
+    _HELD.drop()
+
+
 def copied(features: Any, dtype: np.dtype[Any], device: torch.device) -> Tensor:
     """(N, d) features on a device, copied some rows at a time from an array or a memory map."""
     rows, width = features.shape

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -40,6 +41,16 @@ def engine_for(rows: Rows, arrays: RowArrays) -> tuple[Engine, str]:
         return Processor(arrays), f"the processor: {found}"
     LOGGER.info("heads are fitted on %s", device)
     return OnDevice(arrays, found), str(device)
+
+
+def let_go() -> None:
+    """Give back the memory that features take on a device; for who is done with fits for a while.
+
+    The next fit copies them anew.
+    """
+    copies = sys.modules.get("evenhand.heads.streaming.device_copy")
+    if copies is not None:
+        copies.let_go()
 
 
 def device_for(rows: Rows) -> torch.device | None:
