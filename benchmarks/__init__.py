@@ -11,6 +11,7 @@ BENCHMARKS = {
     "audit": "an audit of ten million rows against the bare group by of its engine",
     "cache": "fine-tuning on cached features against running the frozen backbone every epoch",
     "reading": "photos decoded on every core against one thread, and what a model waits for them",
+    "gpu": "extraction, training below the head and fits of heads on a GPU, where there is one",
     "svd": "randomised SVD of a 4096 × 32000 weight against the full one",
     "predict": "deciding a file of ten million rows: seconds and memory",
     "startup": "import and command line",

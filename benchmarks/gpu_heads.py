@@ -13,6 +13,7 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
+from benchmarks.gpu_device import NAME, NO_GPU
 from benchmarks.measure import Options, in_turns
 from benchmarks.rows import Row, faster
 from benchmarks.solver import made, path_of
@@ -20,9 +21,7 @@ from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.streaming import placing
 from evenhand.rows import PROCESSOR, Rows
 
-NAME = "gpu"
 FULL, SMALL = (1_000_000, 1_024, 60), (80_000, 64, 6)
-NO_GPU = "not measured: there is no CUDA device here"
 
 
 def rows_of_heads(options: Options) -> list[Row]:

@@ -174,3 +174,30 @@ def test_heads_on_a_gpu_are_timed_and_compared_or_said_to_be_not(monkeypatch):
     (absent,) = rows_of_heads(Options(1))
     assert (absent.ratio, absent.met) == (None, None)
     assert "no CUDA device" in absent.note
+
+
+def test_a_gpu_s_share_is_measured_and_its_absence_is_said_and_no_pass(monkeypatch):
+    import torch
+
+    from benchmarks.gpu_adapt import rows_of_training
+    from benchmarks.gpu_extraction import rows_of_extraction
+
+    for name in ("torchvision", "transformers"):
+        pytest.importorskip(name)
+    for rows_of, bar in ((rows_of_extraction, ">= 80"), (rows_of_training, ">= 70")):
+        (found,) = rows_of(Options(1, quick=True))
+        assert found.ratio == pytest.approx(100 * found.theirs / found.ours)
+        assert "only that it works" in found.note
+        with monkeypatch.context() as patch:
+            patch.setattr(torch.cuda, "is_available", lambda: False)
+            (absent,) = rows_of(Options(1))
+        assert (absent.bar, absent.ratio, absent.met) == (bar, None, None)
+        assert absent.note == "skipped: no CUDA device"
+
+
+def test_a_share_is_of_each_turn():
+    from benchmarks.gpu_device import share
+
+    found = share("ours", "theirs", [2.0, 4.0, 1.0], [1.0, 3.0, 1.0], ">= 80", Options())
+    assert (found.ratio, found.low, found.high, found.met) == (75, 50, 100, False)
+    assert found.note == ""
