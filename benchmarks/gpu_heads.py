@@ -13,10 +13,11 @@ from unittest.mock import patch
 import numpy as np
 import torch
 
-from benchmarks.gpu_device import NAME, NO_GPU
+from benchmarks.gpu_device import NAME, NO_GPU, QUICK, device_of
 from benchmarks.measure import Options, in_turns
 from benchmarks.rows import Row, faster
 from benchmarks.solver import made, path_of
+from evenhand._base.threads import one_thread
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.streaming import placing
 from evenhand.rows import PROCESSOR, Rows
@@ -31,7 +32,7 @@ def rows_of_heads(options: Options) -> list[Row]:
     """
     n, d, heads = SMALL if options.quick else FULL
     what = f"path of {heads} heads, {n:,} × {d:,}"
-    if not options.quick and not torch.cuda.is_available():
+    if device_of(options) is None:
         return [Row(NAME, what, "the processor", bar="<= 10", unit="s", note=NO_GPU)]
     strengths = (0.0, *np.geomspace(0.01, 100, heads - 1).tolist())
     with tempfile.TemporaryDirectory() as folder, _device(options.quick) as device:
@@ -51,7 +52,9 @@ def rows_of_heads(options: Options) -> list[Row]:
     there, own = found[device], found[PROCESSOR]
     apart = max(abs(a.value - b.value) for a, b in zip(there, own, strict=True))
     place = there[0].where
-    note = "" if all(fit.converged for fit in there) else "not all fits converged"
+    unconverged = sum(not fit.converged for fit in there)
+    notes = [QUICK] * options.quick + [f"{unconverged} fits did not converge"] * bool(unconverged)
+    note = "; ".join(notes)
     middle = float(np.median(seconds))
     return [
         Row(
@@ -66,7 +69,7 @@ def rows_of_heads(options: Options) -> list[Row]:
             bar="<= 10",
             note=note,
         ),
-        faster(NAME, f"{what}, on {place}", "the processor", seconds, here),
+        faster(NAME, f"{what}, on {place}", "the processor", seconds, here, note=note),
         Row(
             NAME,
             f"{what}, on {place}: the largest difference of an objective",
@@ -74,6 +77,7 @@ def rows_of_heads(options: Options) -> list[Row]:
             apart,
             unit="nats",
             bar="<= 1e-5",
+            note=note,
         ),
     ]
 
@@ -88,5 +92,5 @@ def _device(quick: bool) -> Iterator[str]:
     def found(rows: Rows) -> torch.device | None:
         return None if rows.device == PROCESSOR else torch.device("cpu")
 
-    with patch.object(placing, "device_for", found):
+    with patch.object(placing, "device_for", found), one_thread():
         yield "cuda"
