@@ -156,6 +156,8 @@ class Backbone:
         except torch.OutOfMemoryError:
             raise  # who reads may try a smaller batch
         except UNRUNNABLE as error:
+            if "ALLOC_FAILED" in str(error):  # of a GPU's own libraries, which have no such error
+                raise torch.OutOfMemoryError(str(error)) from error
             raise ModelError(
                 f"{self.name} cannot run on a batch of {shapes(batch)}: "
                 f"{type(error).__name__}: {error}"

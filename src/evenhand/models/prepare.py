@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from evenhand._base.transfers import pinned, sent
 from evenhand.errors import InputError, MissingExtraError
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -90,10 +91,9 @@ class PrepareImages:
         # Line by line, each channel's figure beside every pixel: three at a time is four times as
         # slow.
         lines = batch.view(number * high, wide * channels).float().div_(255)
-        mean, std = (
-            torch.tensor(each, device=batch.device).repeat(wide) for each in (self.mean, self.std)
-        )
-        lines.sub_(mean).div_(std)
+        device = batch.device
+        mean, std = sent(pinned(tuple(map(torch.tensor, (self.mean, self.std))), device), device)
+        lines.sub_(mean.repeat(wide)).div_(std.repeat(wide))
         return lines.view(number, high, wide, channels).permute(0, 3, 1, 2)
 
     def each(self, image: Any) -> Any:

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from pretended_gpu import waits
 from torch import nn
 
 from evenhand.groups import Groups
@@ -77,6 +78,17 @@ def test_shards_of_a_cache_are_filled_one_after_the_other(gpu, tmp_path, monkeyp
     found = features(net(), gpu, cache=tmp_path / "entry")
     assert len(list((tmp_path / "entry").glob("shard-*"))) == 4
     np.testing.assert_allclose(found, expected, atol=5e-3 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("head", ["fc", None])
+def test_the_gpu_is_not_waited_for_between_batches(gpu, head):
+    backbone = wrap(net(), head, prepare=PrepareImages(16))
+    counts = []
+    for size in (50, 10):
+        with waits() as number:
+            extract(backbone, photos(), ("n", "y"), device=gpu, batch_size=size)
+            counts.append(number())
+    assert counts[0] == counts[1]  # of 3 batches and of 15
 
 
 def test_batches_grow_where_nobody_says_how_large(gpu):

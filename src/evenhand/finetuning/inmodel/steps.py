@@ -12,6 +12,7 @@ from torch import Tensor
 
 from evenhand._base.transfers import changed, pinned, sent
 from evenhand.finetuning.inmodel.batches import FixedBatches, GivenBatches, group_codes
+from evenhand.heads.streaming.device_copy import free_bytes
 
 SHARE = 1 / 3
 """Of a GPU's free memory, what is kept there of the batches; training needs the rest."""
@@ -74,7 +75,7 @@ def ready(steps: list[Step], device: torch.device) -> list[Step]:
     if device.type != "cuda":
         return steps
     taken = sum(step.read.nbytes for step in steps)
-    there = taken <= SHARE * torch.cuda.mem_get_info(device)[0]
+    there = taken <= SHARE * (free_bytes(device) or 0)
     put = sent if there else pinned if taken <= PINNED else _as_it_is
     inputs = partial(changed, change=lambda tensor: _there(tensor, device))
     return [

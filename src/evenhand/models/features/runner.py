@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -68,6 +68,7 @@ class Runner:
         self._size = BATCH if self.batch_size is None else self.batch_size
         self._overlap = 1 if gpu and self.watch is None else 0
         prepare: Any = self.backbone.prepare
+        self._reads = self.backbone
         self._each = getattr(prepare, "each", _as_it_is)
         self._together: Callable[[list[Any]], Any] = getattr(prepare, "together", prepare)
         self._finish: Callable[[Any], Any] = _as_it_is
@@ -117,8 +118,12 @@ class Runner:
                     self.check_share(found, total, batch.part.unreadable)
                     try:
                         fetch = self._begin(ready, batch.rows) if ready.readable.any() else None
+                        fits = True
                     except torch.OutOfMemoryError as error:
-                        self._shrink(len(batch.places), error)
+                        self._require_more_than_one(len(batch.places), error)
+                        fits = False
+                    if not fits:  # outside, where the error no longer holds what was computed
+                        self._shrink(len(batch.places))
                         for one in (*reversed(coming), batch):
                             one.part.begun = one.start
                         coming.clear()
@@ -151,8 +156,14 @@ class Runner:
             begun.append(Part(rows, self._order(rows), features, {}))
         return bool(coming) or bool(begun)
 
-    def _shrink(self, tried: int, error: torch.OutOfMemoryError) -> None:
-        """Half as many inputs a batch, from now on.
+    def _shrink(self, tried: int) -> None:
+        """Half as many inputs a batch, from now on."""
+        self._size, self._growing = max(1, tried // 2), False
+        if self.backbone.device.type == "cuda":
+            torch.cuda.empty_cache()
+
+    def _require_more_than_one(self, tried: int, error: torch.OutOfMemoryError) -> None:
+        """Refuse to go on where a single input does not fit.
 
         Raises:
             ModelError: one was too many.
@@ -162,9 +173,6 @@ class Runner:
                 f"{self.backbone.name} does not fit on {self.backbone.device} with a single input: "
                 f"{str(error).splitlines()[0]}; give --device cpu, or smaller inputs"
             ) from error
-        self._size, self._growing = max(1, tried // 2), False
-        if self.backbone.device.type == "cuda":
-            torch.cuda.empty_cache()
 
     def _order(self, rows: IntArray) -> IntArray:
         """Positions in the order of processing: texts by length, which saves padding."""
@@ -205,8 +213,10 @@ class Runner:
         with torch.inference_mode():
             batch = self._finish(sent(ready.prepared, device))
             with computing(device, self.precision), watched:
-                features = self.backbone.read(batch)
-            return fetched(features.float())
+                features = self._reads.read(batch)
+        if self._overlap:  # whether the head was guessed right is asked once: a GPU would wait
+            self._reads = replace(self.backbone, guessed=False)
+        return fetched(features.float())
 
     def _end(self, batch: Batch, ready: Ready, fetch: Fetch | None) -> None:
         """Put the features of a batch where they belong."""
