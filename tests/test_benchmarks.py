@@ -163,17 +163,23 @@ def test_no_benchmark_imports_in_a_circle():
 def test_heads_on_a_gpu_are_timed_and_compared_or_said_to_be_not(monkeypatch):
     import torch
 
+    from benchmarks import gpu_heads
     from benchmarks.gpu_heads import rows_of_heads
 
-    seconds, ahead, apart = rows_of_heads(Options(1, quick=True))
+    seconds, outside, ahead, apart = rows_of_heads(Options(1, quick=True))
     assert "on cpu" in seconds.what  # by the device's engine, in the GPU's place
     assert (seconds.unit, seconds.bar) == ("s", "<= 10")
     assert "in the GPU's place" in seconds.note
     assert ahead.ours == seconds.ours
+    assert 0 < outside.ratio < seconds.ratio
     assert 0 < apart.ratio <= 1e-5
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    (absent,) = rows_of_heads(Options(1))
+    monkeypatch.setattr(gpu_heads, "FULL", (70_000, 64, 2))
+    monkeypatch.setattr(gpu_heads, "SHARE", 1)
+    absent, outside = rows_of_heads(Options(1))
     assert (absent.ratio, absent.met) == (None, None)
+    assert outside.ratio > 0
+    assert (outside.bar, outside.note) == ("", "measured on the processor")
     assert absent.note == "skipped: no CUDA device"
 
 
