@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.heads.fit import fit_path
+from evenhand.heads.selection.blocks import log_losses
 from evenhand.heads.selection.candidates import (
     OFFSETS,
     STRENGTHS,
     CandidateGrid,
 )
 from evenhand.heads.selection.crossfit import crossfit
-from evenhand.heads.selection.decisions import Given, Judging, count_offsets, log_losses
+from evenhand.heads.selection.decisions import Given, Judging, count_offsets
 from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.ridge import (
     RIDGES,

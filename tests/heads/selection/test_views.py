@@ -8,9 +8,9 @@ from sklearn.linear_model import Ridge
 
 from evenhand.heads.fit import fit_path
 from evenhand.heads.gaps import gap_terms
+from evenhand.heads.selection.blocks import log_losses
 from evenhand.heads.selection.candidates import CandidateGrid
 from evenhand.heads.selection.crossfit import as_trained, crossfit_seen
-from evenhand.heads.selection.decisions import log_losses
 from evenhand.heads.selection.folds import fold_numbers
 from evenhand.heads.selection.menu import fits_needed, head_families
 from evenhand.heads.selection.merges import RIDGE, group_directions, merged, transfer_merges

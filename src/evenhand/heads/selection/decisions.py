@@ -8,12 +8,13 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import logsumexp
 
 from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
 from evenhand.groups import Groups
+from evenhand.heads.selection.blocks import blocks, losses_of, passed_of, signs_of
+from evenhand.heads.selection.thresholds import Thresholds
 from evenhand.metrics.effective import effective_factors
 from evenhand.rows import Rows
 from evenhand.weights import Weights, sums_by
@@ -125,7 +126,7 @@ class Judging:
     """
 
     def __init__(self, rows: Rows, heads: int, offsets: Sequence[float]) -> None:
-        self.rows, self.offsets = rows, tuple(offsets)
+        self.rows, self.offsets, self.thresholds = rows, tuple(offsets), Thresholds(offsets)
         small = np.int8 if max(len(rows.classes), len(offsets)) < 127 else np.int16
         self.passed = np.zeros((heads, len(rows)), dtype=small)
         self.log_odds = np.zeros(len(rows))
@@ -138,16 +139,15 @@ class Judging:
         Log-odds are those of two classes; heads come in their order.
         """
         labels = self.rows.labels[places]
-        signs = label_signs(labels)
+        signs = signs_of(labels)
         own = self.rows.weights
         weights = None if own is None else own.values[places]
-        for number, one in enumerate(logits):
-            odds = one if one.ndim == 1 else one[:, 1] - one[:, 0]
-            if number == 0:
-                self.log_odds[places] = odds
-            losses = log_losses(one, labels, signs)
-            self.losses[number] += float((losses if weights is None else losses * weights).sum())
-            self.passed[number, places] = passed_of(one, self.offsets)
+        for heads, block in blocks(logits):
+            if heads.start == 0 and block.ndim == 2:
+                self.log_odds[places] = block[0]
+            losses = losses_of(block, labels, signs)
+            self.losses[heads] += (losses if weights is None else losses * weights).sum(axis=1)
+            self.passed[heads, places] = passed_of(block, self.thresholds)
 
     def decisions(self) -> Decisions:
         """All of them."""
@@ -180,6 +180,7 @@ class Given:
 
     def __init__(self, rows: Rows, heads: int, offsets: Sequence[float]) -> None:
         self.rows, self.offsets, self.classes = rows, tuple(offsets), len(rows.classes)
+        self.thresholds = Thresholds(offsets)
         weights = rows.counting
         self.weights = None if weights is None else weights.values
         kind = np.int64 if weights is None else np.float64
@@ -188,9 +189,11 @@ class Given:
     def add(self, places: IntArray, logits: Iterable[FloatArray]) -> None:
         """What each head gives for the rows at ``places``, as to :meth:`Judging.add`."""
         weights = None if self.weights is None else self.weights[places]
-        for histogram, one in zip(self.histogram, logits, strict=True):
-            passed = passed_of(one, self.offsets)
-            histogram += np.bincount(passed, weights, minlength=len(histogram))
+        for heads, block in blocks(logits):
+            for histogram, passed in zip(
+                self.histogram[heads], passed_of(block, self.thresholds), strict=True
+            ):
+                histogram += np.bincount(passed, weights, minlength=len(histogram))
 
     def total(self) -> IntArray:
         """(S, O, K) over all processes."""
@@ -198,43 +201,13 @@ class Given:
         return self.rows.world.sum(np.moveaxis(counts, 0, 1))
 
 
-def label_signs(labels: IntArray) -> Float64:
-    """(N,) -1 for the second of two classes, 1 for the first."""
-    return np.where(labels == 1, -1.0, 1.0)
-
-
-def log_losses(logits: FloatArray, labels: IntArray, signs: Float64 | None = None) -> Float64:
-    """(N,) -log p of each row's label, by logits (N, K) or by the log-odds (N,) of two classes.
-
-    ``signs`` are :func:`label_signs` the labels, where they are known already.
-    """
-    exact = logits.astype(np.float64)
-    if exact.ndim == 2 and exact.shape[1] > 2:
-        truth = np.take_along_axis(exact, labels[:, None], axis=1)[:, 0]
-        return np.asarray(logsumexp(exact, axis=1) - truth, dtype=np.float64)
-    odds = exact if exact.ndim == 1 else exact[:, 1] - exact[:, 0]
-    against = (label_signs(labels) if signs is None else signs) * odds
-    return np.asarray(np.maximum(against, 0) + np.log1p(np.exp(-np.abs(against))))
-
-
 def ranks_of(offsets: Sequence[float]) -> IntArray:
     """(O,) the place of each offset's threshold among them all, from the lowest on."""
     return np.asarray(np.argsort(np.argsort(-np.asarray(offsets))), dtype=np.int64)
 
 
-def passed_of(logits: FloatArray, offsets: Sequence[float]) -> IntArray:
-    """(N,) thresholds -offset below each row's log-odds; for (N, K > 2) logits the class.
-
-    A head decides the second of two classes where its log-odds and the offset sum to more than 0.
-    """
-    if logits.ndim == 2 and logits.shape[1] > 2:
-        return logits.argmax(axis=1).astype(np.int64)
-    odds = logits if logits.ndim == 1 else logits[:, 1] - logits[:, 0]
-    return np.searchsorted(np.sort(-np.asarray(offsets)), odds, side="left").astype(np.int64)
-
-
 def _kinds(classes: int, offsets: Sequence[float]) -> int:
-    """How many values :func:`passed_of` may give."""
+    """How many values :func:`~evenhand.heads.selection.blocks.passed_of` may give."""
     return classes if classes > 2 else len(offsets) + 1
 
 

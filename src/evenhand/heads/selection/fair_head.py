@@ -11,6 +11,7 @@ from evenhand.head import Head
 from evenhand.heads.adapter import Adapter, Hidden
 from evenhand.heads.head_fit import HeadFit
 from evenhand.heads.selection.adapters import judged_adapters
+from evenhand.heads.selection.blocks import log_losses
 from evenhand.heads.selection.candidates import (
     DEFAULT_GRID,
     CandidateGrid,
@@ -18,7 +19,6 @@ from evenhand.heads.selection.candidates import (
     Refitted,
 )
 from evenhand.heads.selection.choice import Choice
-from evenhand.heads.selection.decisions import log_losses
 from evenhand.heads.selection.folds import FOLDS
 from evenhand.heads.selection.menu import fits_needed as head_fits_needed
 from evenhand.heads.selection.menu import head_families, paths, with_ridge
