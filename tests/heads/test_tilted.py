@@ -9,9 +9,10 @@ from evenhand.errors import InputError
 from evenhand.groups import Groups
 from evenhand.heads.fit import fit_path
 from evenhand.heads.selection.candidates import OFFSETS
+from evenhand.heads.selection.folds import folds
 from evenhand.heads.selection.menu import head_families
 from evenhand.heads.selection.rule import Bound, Rule
-from evenhand.heads.selection.worst_cells import tilted_family
+from evenhand.heads.selection.worst_cells import FOLDS_OF_CELLS, tilted_family
 from evenhand.heads.spec import HeadSpec
 from evenhand.heads.tilted import TILTS, _Objective, cells_of, fit_tilted
 from evenhand.metrics.rates import gap
@@ -115,11 +116,24 @@ def test_the_family_serves_the_worst_better_than_transfer_learning(name):
     criterion = Bound(name, 0.5).criterion
     family = tilted_family(rows, HeadSpec(ridge=RIDGE), criterion, OFFSETS)
     assert family.strengths == TILTS
+    assert len(family.parts) == FOLDS_OF_CELLS + 1
     assert family.tables.sum(axis=(2, 3, 4)).tolist() == [[2_000] * len(OFFSETS)] * len(TILTS)
     plain = fit_path(rows, HeadSpec(ridge=RIDGE))[0].head.predict(rows.features)
     table = np.zeros((2, 2, 2), dtype=int)
     np.add.at(table, (rows.groups.codes, rows.labels, plain), 1)
     assert gap(family.tables, criterion).max() > gap(table, criterion) + 0.03
+
+
+def test_it_is_judged_as_the_heads_without_a_twentieth_of_the_rows_decide():
+    rows, criterion = made(400), Bound("worst_cell_accuracy", 0.5).criterion
+    family = tilted_family(rows, HeadSpec(ridge=RIDGE), criterion, (0.0,), seed=3)
+    table = np.zeros((2, 2, 2), dtype=int)
+    for train, judged in folds(rows, number=FOLDS_OF_CELLS, seed=3):
+        part, others = rows[train], rows[judged]
+        fit = fit_tilted(part, cells_of(part), ridge=RIDGE, tilts=TILTS)[-1]
+        decided = fit.head.predict(others.features)
+        np.add.at(table, (others.groups.codes, others.labels, decided), 1)
+    np.testing.assert_array_equal(family.tables[-1, 0], table)
 
 
 def test_rows_that_are_fitted_in_passes_have_it_too_until_they_no_longer_fit(monkeypatch):

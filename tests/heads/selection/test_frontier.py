@@ -9,6 +9,7 @@ from evenhand.heads.selection.fair_head import fit_fair_head
 from evenhand.heads.selection.frontier import frontier, undominated
 from evenhand.heads.selection.rule import Bound, Rule
 from evenhand.heads.spec import HeadSpec
+from evenhand.metrics.rates import accuracy_error, gap
 
 VALUES = st.lists(st.sampled_from([0.0, 1.0, 2.0, 3.0, np.nan, np.inf]), min_size=0, max_size=12)
 
@@ -40,3 +41,19 @@ def test_the_frontier_falls_from_the_largest_bound_on_and_holds_the_choice(make_
     rest = [point.error for point in points if not point.chosen]
     assert rest == sorted(rest)
     assert len(frontier(found, rule, most=3)) <= 4
+
+
+def test_by_estimates_it_is_of_what_no_other_betters_whatever_is_promised(make_rows):
+    rule = Rule((Bound("worst_cell_accuracy", 0.4),), error="accuracy")
+    grid = CandidateGrid((0.0, 1.0, 10.0), (-0.5, 0.0, 0.5))
+    found = fit_fair_head(make_rows(n=900), rule, HeadSpec(1e-2), grid=grid)
+    points = frontier(found, rule, most=1000, z=0.0)
+    assert all(point.upper == point.gap for point in points)
+    seen = [
+        (float(accuracy_error(table.sum(axis=0))), float(gap(table, rule.criteria[0])))
+        for family in found.families
+        for table in family.tables.reshape(-1, *family.tables.shape[2:])
+    ]
+    for point in points:
+        bettered = [error < point.error and worst > point.gap for error, worst in seen]
+        assert point.chosen or not any(bettered)

@@ -80,7 +80,7 @@ def measured(stage: Stage, criterion: Criterion) -> list[dict[str, Any]]:
     rule = Rule((), criterion, error="accuracy")
     fair = Fitting.of(problem, FinetuneRequest(fresh_head=True)).fit(rule)
     found = []
-    for point in frontier(fair, rule):
+    for point in frontier(fair, rule, z=0.0):  # at a peer's accuracy, not at a promise
         fit = fair.families[point.family].fit(point.index)
         decisions = fit.logits(stage.test.features).argmax(axis=1)
         found.append(_scored(stage, criterion, OWN, "", decisions) | {"chosen": point.chosen})
@@ -164,7 +164,8 @@ def page(rows: pd.DataFrame, what: str, command: str, machine: str) -> str:
         "fitted on the train and valid rows at the ridge that evenhand chose; a share below 1 is "
         "between transfer learning and DFR as published, a tilt below 100 between the mean of the "
         "cells and group DRO as published. evenhand's candidates are those that no other betters "
-        "by cross-fitted counts; the line through all of them is read, so that no test row chose "
+        "by cross-fitted counts, in accuracy and in the worst accuracy as estimated, since the "
+        "peers promise none; the line through all of them is read, so that no test row chose "
         "one. Made by "
         f"`{command}` on {machine}.",
         f"*Ahead* is evenhand's worst accuracy less the peer's, in points, at the peer's own "

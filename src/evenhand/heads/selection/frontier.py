@@ -36,14 +36,19 @@ class PathEstimate:
     chosen: bool
 
 
-def frontier(fair: FairHead, rule: Rule, most: int = MOST_POINTS) -> list[PathEstimate]:
+def frontier(
+    fair: FairHead, rule: Rule, most: int = MOST_POINTS, *, z: float | None = None
+) -> list[PathEstimate]:
     """The lowest error at every upper bound, from the largest on, and the chosen candidate.
 
     Args:
         fair: what was chosen, and its families.
         rule: by which.
         most: points but the chosen one; of more, evenly spread ones are given.
+        z: of the bounds, by default what the choice stood on; 0 for the lowest error at every
+            estimate instead, which promises nothing.
     """
+    z = fair.choice.z if z is None else z
     metric = error_metric("f1" if rule.error == "log_loss" else rule.error)
     criterion, least = rule.criteria[0], rule.min_rows
     zero = fair.families[0].offsets.index(0.0)
@@ -53,7 +58,7 @@ def frontier(fair: FairHead, rule: Rule, most: int = MOST_POINTS) -> list[PathEs
     for number, family in enumerate(fair.families):
         deciding = decides(family.totals, transfer) | rule.at_any_cost
         error.append(np.where(deciding, metric(family.totals), np.inf).ravel())
-        bound = upper_bound(family.tables, criterion, fair.choice.z, least).ravel()
+        bound = upper_bound(family.tables, criterion, z, least).ravel()
         upper.append(shortfall(bound, criterion))
         gaps.append(upper_bound(family.tables, criterion, 0.0, least).ravel())
         strengths, offsets = family.tables.shape[:2]
