@@ -43,15 +43,16 @@ class Images:
 def run(options: Options) -> list[Row]:
     number = SMALL if options.quick else FULL
     seconds: dict[int, list[float]] = {1: [], 2: []}
-    heads: dict[int, np.ndarray] = {}
+    found: dict[int, list[dict[str, np.ndarray]]] = {}
     for _ in range(min(3, options.repeats)):
         for size, turns in seconds.items():
             with tempfile.TemporaryDirectory() as folder:
                 _launch(Path(folder), size, number)
-                found = [np.load(Path(folder) / f"rank{rank}.npz") for rank in range(size)]
-                turns.append(max(float(one["seconds"]) for one in found))
-                heads[size] = found[-1]["head"]
-    apart = float(np.abs(heads[1] - heads[2]).max())
+                ranks = [Path(folder) / f"rank{rank}.npz" for rank in range(size)]
+                found[size] = [dict(np.load(path)) for path in ranks]
+                turns.append(max(float(one["seconds"]) for one in found[size]))
+    one, two = found[1][-1], found[2][-1]
+    odds, weights = (float(np.abs(one[what] - two[what]).max()) for what in ("odds", "head"))
     what = f"features of {number:,} images of {PIXELS} px, a thread each"
     return [
         faster(NAME, f"{what}: two processes", "one process", seconds[2], seconds[1], bar=">= 1.7"),
@@ -59,9 +60,11 @@ def run(options: Options) -> list[Row]:
             NAME,
             "head cross-fitted and chosen by two processes",
             "one process's",
-            apart,
-            unit="largest difference of a weight",
+            odds,
+            unit="largest difference of a row's log-odds",
             bar="<= 1e-6",
+            note=f"Of a weight {weights:.1e}, the largest being {np.abs(one['head']).max():.2f}: "
+            "features that hardly vary leave their weights open, and no decision sees it.",
         ),
     ]
 
@@ -118,7 +121,8 @@ def work(folder: Path, number: int) -> None:
         mine = replace(rows[world.share(len(rows))], world=world)
         head = fit_fair_head(mine, Rule(), grid=CandidateGrid((0.0, 0.3, 1.0))).head
         weights = np.vstack([head.weight, head.bias])
-        np.savez(folder / f"rank{world.rank}.npz", seconds=seconds, head=weights)
+        odds = np.diff(head.logits(rows.features))
+        np.savez(folder / f"rank{world.rank}.npz", seconds=seconds, head=weights, odds=odds)
 
 
 if __name__ == "__main__":

@@ -57,6 +57,7 @@ def run(options: Options) -> list[Row]:
     require("torchvision", "torchvision")
     from torchvision.models import resnet18
 
+    from evenhand._base.threads import one_thread
     from evenhand.models import wrap
     from evenhand.models.prepare import PrepareImages
 
@@ -64,13 +65,16 @@ def run(options: Options) -> list[Row]:
     repeats = 1 if options.quick else options.repeats
     files, prepare = _Files(number), PrepareImages(224)
     cores = torch.get_num_threads()
+
+    def one_by_one() -> None:
+        with one_thread():  # torch's own products, too
+            for first in range(0, number, BATCH):
+                prepare([files[row] for row in range(first, first + BATCH)])
+
     read = in_turns(
         {
             "every core": extraction(wrap(_Light(), "head", prepare=prepare), files),
-            "one": lambda: [
-                prepare([files[row] for row in range(first, first + BATCH)])
-                for first in range(0, number, BATCH)
-            ],
+            "one": one_by_one,
         },
         repeats,
     )
