@@ -94,24 +94,33 @@ class ChunkThere:
             masses = rows.masses[span]
             self.counts = masses if self.counts is None else self.counts * masses
 
-    def log_loss(self) -> tuple[Tensor, Tensor]:
-        """(C,) the sums of the log-loss, and (C, m, n) its slopes."""
+    def log_loss(self) -> Tensor:
+        """(C,) the sums of the log-loss, rounded as the processor's are."""
+        if self.z.shape[1] == 1:
+            losses = self.z.abs().neg_().exp_().log1p_()
+            losses += self.z.clamp(min=0)
+            losses -= self.labels.to(self.z.dtype) * self.z
+        else:
+            highest = self.z.amax(dim=1, keepdim=True)
+            losses = (self.z - highest).exp_().sum(dim=1, keepdim=True).log_()
+            losses += highest
+            losses -= self.z.gather(1, self.labels.expand(len(self.z), 1, -1))
+        return self._counted(losses).sum(dim=(1, 2), dtype=torch.float64)
+
+    def slopes(self) -> Tensor:
+        """(C, m, n) of the log-loss at the logits."""
         m = self.z.shape[1]
         if m == 1:
-            signs = (2 * self.labels - 1).to(self.z.dtype)
-            margin = self.z * signs
-            losses = -functional.logsigmoid(margin)
-            delta = torch.sigmoid(-margin) * -signs
-        else:
-            log_p = functional.log_softmax(self.z, dim=1)
-            own = self.labels == torch.arange(m, device=self.z.device)[:, None]
-            losses = -torch.where(own, log_p, 0.0).sum(dim=1, keepdim=True)
-            delta = log_p.exp() - own.to(self.z.dtype)
+            return self._counted(torch.sigmoid(self.z).sub_(self.labels.to(self.z.dtype)))
+        own = self.labels == torch.arange(m, device=self.z.device)[:, None]
+        return self._counted(functional.softmax(self.z, dim=1).sub_(own.to(self.z.dtype)))
+
+    def _counted(self, values: Tensor) -> Tensor:
+        """(C, m or 1, n) values, each as much as its row counts in the log-loss."""
         for factor in (self.weights, self.counts):
             if factor is not None:
-                losses = losses * factor
-                delta = delta * factor
-        return losses.sum(dim=(1, 2), dtype=torch.float64), delta
+                values *= factor
+        return values
 
     def add_back(self, slope: Tensor, total: Tensor) -> None:
         """Add to (C, m, d + 1) the gradient in the weights of slopes (C, m, n) at the logits."""

@@ -97,10 +97,9 @@ class OnDevice:
         with self._computing():
             for number_of, span in enumerate(self._spans(columns * m, bool(lean))):
                 chunk = ChunkThere(passing, number_of, span)
-                losses, delta = chunk.log_loss()
-                loss += losses
+                loss += chunk.log_loss()
                 if whole:
-                    chunk.add_back(delta, slope)
+                    chunk.add_back(chunk.slopes(), slope)
                 for beta in betas:
                     chunk.add_soft(beta, soft[beta], lean.get(beta))
         passing.kept = passing.keeps
@@ -121,7 +120,7 @@ class OnDevice:
         with self._computing():
             for number, span in enumerate(self._spans(passing.columns, False)):
                 chunk = ChunkThere(passing, number, span)
-                slope = chunk.log_loss()[1]
+                slope = chunk.slopes()
                 slope *= shares
                 for beta, values in by_atom.items():
                     slope += chunk.spread(beta, values)
