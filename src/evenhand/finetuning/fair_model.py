@@ -13,8 +13,10 @@ import numpy.typing as npt
 import pandas as pd
 
 from evenhand._base.arrays import FloatArray, IntArray, require_unmasked
+from evenhand._base.devices import computing
 from evenhand.errors import InputError, ModelError
 from evenhand.finetuning.frames import as_frame, column_of, has_columns
+from evenhand.finetuning.image_features import image_features
 from evenhand.finetuning.promise import Promise
 from evenhand.head import Head
 from evenhand.models.backbone import Backbone
@@ -144,10 +146,15 @@ class FairModel:
         items, reasons = self.items(rows)
         good = [row for row in range(len(items)) if row not in reasons]
         logits = np.full((len(items), len(self.classes)), np.nan)
+        lazily = isinstance(items, ImagePaths | ImageFiles | ImagesAtHand)
+        if lazily and hasattr(self.backbone.prepare, "each"):
+            features, bad = image_features(self.backbone, items, good, BATCH)
+            logits[good] = self.head.logits(features)
+            logits[list(bad)] = np.nan
+            return self._decided(logits, dict(sorted((reasons | bad).items())))
         size = TABLE_BATCH if self.raw is None and _is_table(items) else BATCH
         for start in range(0, len(good), size):
             some = good[start : start + size]
-            lazily = isinstance(items, ImagePaths | ImageFiles | ImagesAtHand)
             part = View(items, some) if lazily else [items[row] for row in some]
             kept, found, bad = self._logits(part)
             logits[[some[place] for place in kept]] = found
@@ -181,7 +188,8 @@ class FairModel:
         )
 
     def _features(self, inputs: Any) -> FloatArray:
-        features: FloatArray = self.backbone.features(inputs).float().cpu().numpy()
+        with computing(self.backbone.device, "float32"):
+            features: FloatArray = self.backbone.features(inputs).float().cpu().numpy()
         return features
 
     def _logits(self, items: Sequence[Any]) -> tuple[list[int], FloatArray, dict[int, str]]:
