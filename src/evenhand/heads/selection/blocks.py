@@ -34,13 +34,13 @@ def blocks(logits: Iterable[FloatArray]) -> Iterator[tuple[slice, FloatArray]]:
         yield slice(first, first + len(held)), np.stack(held)
 
 
-def signs_of(labels: IntArray) -> Float64:
+def label_signs(labels: IntArray) -> Float64:
     """(n,) -1 for the second of two classes, 1 for the first."""
     return np.where(labels == 1, -1.0, 1.0)
 
 
 def losses_of(block: FloatArray, labels: IntArray, signs: Float64) -> Float64:
-    """(B, n) -log p of each row's label, whose ``signs`` are :func:`signs_of` the labels."""
+    """(B, n) -log p of each row's label, whose ``signs`` are :func:`label_signs` the labels."""
     exact = np.asarray(block, dtype=np.float64)
     if exact.ndim == 3:
         truth = np.take_along_axis(exact, labels[None, :, None], axis=2)[..., 0]
@@ -52,7 +52,7 @@ def losses_of(block: FloatArray, labels: IntArray, signs: Float64) -> Float64:
 def log_losses(logits: FloatArray, labels: IntArray) -> Float64:
     """(N,) -log p of each row's label, by logits (N, K)."""
     ((_, block),) = blocks([logits])
-    return losses_of(block, labels, signs_of(labels))[0]
+    return losses_of(block, labels, label_signs(labels))[0]
 
 
 def passed_of(block: FloatArray, thresholds: Thresholds) -> IntArray:

@@ -13,7 +13,7 @@ from evenhand._base.arrays import Float64, FloatArray, IntArray
 from evenhand._base.distributed import ALONE, World
 from evenhand.criteria import Criterion
 from evenhand.groups import Groups
-from evenhand.heads.selection.blocks import blocks, losses_of, passed_of, signs_of
+from evenhand.heads.selection.blocks import blocks, label_signs, losses_of, passed_of
 from evenhand.heads.selection.thresholds import Thresholds
 from evenhand.metrics.effective import effective_factors
 from evenhand.rows import Rows
@@ -139,7 +139,7 @@ class Judging:
         Log-odds are those of two classes; heads come in their order.
         """
         labels = self.rows.labels[places]
-        signs = signs_of(labels)
+        signs = label_signs(labels)
         own = self.rows.weights
         weights = None if own is None else own.values[places]
         for heads, block in blocks(logits):
