@@ -17,7 +17,7 @@ from evenhand._base.arrays import Float64, FloatArray
 from evenhand.errors import InputError
 from evenhand.head import Head
 from evenhand.heads.logits import affine, of_affine, sigmoid
-from evenhand.heads.preconditioner import preconditioner, solved
+from evenhand.heads.preconditioner import Product, preconditioner, product_here, solved
 
 FAR = 4
 """Times the log-loss of knowing nothing."""
@@ -58,8 +58,10 @@ class Dense:
         intercept: bool = True,
         anchor: Head | None = None,
         weights: FloatArray | None = None,
+        product: Product = product_here,
     ) -> None:
         self.x, self.ridge_weight, self.classes = x, ridge, classes
+        self.product = product
         self.weights = None if weights is None else weights[:, None]
         self.outputs = 1 if self.classes == 2 else self.classes
         self.intercept = intercept
@@ -70,7 +72,7 @@ class Dense:
     def _factor(self, curvature: FloatArray | None = None) -> Float64:
         if self.weights is not None:
             curvature = self.weights if curvature is None else self.weights * curvature
-        factor = preconditioner(self.x, self.ridge_weight, self.intercept, curvature)
+        factor = preconditioner(self.x, self.ridge_weight, self.intercept, curvature, self.product)
         return factor if self.intercept else scipy.linalg.block_diag(factor, np.ones((1, 1)))
 
     def with_hessian(self, theta: Float64, x: FloatArray) -> Dense:
@@ -195,6 +197,7 @@ class LowRank:
         *,
         intercept: bool = True,
         anchor: Head | None = None,
+        product: Product = product_here,
     ) -> None:
         self.x, self.rank, self.classes = x, rank, classes
         self.intercept = intercept
@@ -202,7 +205,7 @@ class LowRank:
         # The dense binary ridge is on the difference of two opposite columns: twice their norm.
         self.ridge_weight = 2 * ridge if self.classes == 2 else ridge
         self.anchor = centred(np.zeros((1, 1)) if anchor is None else anchor.weight)
-        self.factor = preconditioner(x, ridge, intercept=False)
+        self.factor = preconditioner(x, ridge, intercept=False, product=product)
 
     def _unpack(self, theta: Float64) -> tuple[Float64, Float64, Float64]:
         split = self.width * self.rank

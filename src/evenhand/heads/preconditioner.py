@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 from scipy.linalg.lapack import dtrtrs
 
@@ -11,8 +13,21 @@ GRAM_ROWS = 50_000
 """Rows that are enough to estimate the Gram matrix for preconditioning."""
 
 
+Product = Callable[[FloatArray, FloatArray], FloatArray]
+"""(d, e) the product of (N, d), transposed, with (N, e); most of the work there is."""
+
+
+def product_here(one: FloatArray, other: FloatArray) -> FloatArray:
+    """The product by the processor."""
+    return np.asarray(one.T @ other)
+
+
 def preconditioner(
-    x: FloatArray, ridge: float, intercept: bool, curvature: FloatArray | None = None
+    x: FloatArray,
+    ridge: float,
+    intercept: bool,
+    curvature: FloatArray | None = None,
+    product: Product = product_here,
 ) -> Float64:
     """The lower Cholesky factor of the Gram matrix, with the intercept's column if asked.
 
@@ -24,7 +39,7 @@ def preconditioner(
     n, d = some.shape
     gram = np.empty((d + intercept, d + intercept), dtype=np.float64)
     curved = some if curvature is None else some * curvature[::step]
-    gram[:d, :d] = (some.T @ curved).astype(np.float64) / (4 * n)
+    gram[:d, :d] = product(some, curved).astype(np.float64) / (4 * n)
     if intercept:
         gram[d, :d] = gram[:d, d] = curved.mean(axis=0, dtype=np.float64) / 4
         gram[d, d] = 0.25

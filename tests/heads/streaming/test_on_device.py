@@ -127,6 +127,20 @@ def test_many_cells_and_logits_that_are_not_kept(monkeypatch, device, classes):
     require_alike(*asked, device, 1e-11)
 
 
+@pytest.mark.parametrize("device", DEVICES)
+@pytest.mark.parametrize("dtype", [DOUBLE, SINGLE])
+def test_what_preconditions_a_fit_is_multiplied_there_too(device, dtype):
+    arrays, *_ = drawn(0, n=500, dtype=dtype)
+    x = arrays.features
+    for engine in engines(arrays, device):
+        for beside in (x, x[:, :2] * 3):
+            found = engine.product(x[::2], beside[::2])
+            assert found.dtype == dtype
+            expected = x[::2].T.astype(np.float64) @ beside[::2]
+            near = (1e-5 if dtype == SINGLE else 1e-13) * np.abs(expected).max()
+            np.testing.assert_allclose(found, expected, rtol=0, atol=near)
+
+
 @pytest.mark.parametrize("kept", [True, False])
 def test_logits_are_kept_for_the_gradient_where_there_is_room(monkeypatch, kept):
     arrays, heads, folds, slopes = drawn(0)
@@ -459,6 +473,16 @@ def test_a_device_that_is_not_here_is_refused_by_name(make_rows, monkeypatch):
     monkeypatch.setattr(head_fit, "IN_PASSES", 0)
     with pytest.raises(InputError, match="no device 'gpu'"):
         fit_path(asking(make_rows(), "gpu"), HeadSpec(ridge=0.1))
+
+
+def test_fits_are_preconditioned_there(on, make_rows, monkeypatch):
+    made, own = [], OnDevice.product
+    monkeypatch.setattr(
+        OnDevice, "product", lambda self, *given: made.append(len(given[0])) or own(self, *given)
+    )
+    rows = asking(make_rows(n=400))
+    fit_path(rows, HeadSpec(ridge=0.1))
+    assert made == [40, 400]  # a few rows for the first fit of the sample, and then all of it
 
 
 def test_groups_of_none_are_summed_nowhere(on, make_rows):

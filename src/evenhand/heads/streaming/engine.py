@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from evenhand._base.arrays import Float64
+from evenhand._base.arrays import Float64, FloatArray
 from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.sums import Sums
 
@@ -25,6 +25,10 @@ class Engine(Protocol):
 
     def over(self, rows: RowArrays) -> Engine:
         """An engine of the same kind for other rows, such as a sample of these."""
+        ...
+
+    def product(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """(d, e) of (N, d), transposed, with (N, e): what preconditions a fit, of a sample."""
         ...
 
     def sums(

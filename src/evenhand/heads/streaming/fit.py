@@ -74,6 +74,7 @@ def fit_parts(
 
     def make(sample: FloatArray, which: int) -> Dense | LowRank:
         more: dict[str, Any] = {"intercept": spec.intercept, "anchor": spec.anchor}
+        more["product"] = engine.product
         if spec.rank is None:
             return Dense(sample, classes, ridges[which], **more)
         return LowRank(sample, classes, ridges[which], spec.rank, **more)

@@ -19,11 +19,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from evenhand._base.arrays import Float64
+from evenhand._base.arrays import Float64, FloatArray
 from evenhand.errors import InputError
 from evenhand.heads.streaming.device_chunk import FEW_ATOMS, ChunkThere, HeadsThere, RowTensors
 from evenhand.heads.streaming.device_copy import copied
 from evenhand.heads.streaming.row_arrays import RowArrays
+from evenhand.heads.streaming.sample import SAMPLE_BYTES
 from evenhand.heads.streaming.sums import Sums
 
 TEMPORARY_BYTES = 64 << 20
@@ -38,8 +39,9 @@ KEPT_BYTES = 1 << 30
 """Of the logits kept from one pass to the next, at most; more are computed twice."""
 
 
-BESIDE_BYTES = 16 * TEMPORARY_BYTES + KEPT_BYTES
-"""What passes need on the device beside the features and a few numbers a row."""
+BESIDE_BYTES = 16 * TEMPORARY_BYTES + KEPT_BYTES + 3 * SAMPLE_BYTES
+"""What fits need on the device beside the features and a few numbers a row: a pass, the logits that
+are kept, and the sample, which is there twice more while it preconditions a fit."""
 
 
 class OnDevice:
@@ -63,6 +65,14 @@ class OnDevice:
     def over(self, rows: RowArrays) -> OnDevice:
         """The same for other rows, whose features are copied there."""
         return OnDevice(rows, copied(rows.features, rows.dtype, self.device))
+
+    def product(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """(d, e) of (N, d), transposed, with (N, e)."""
+        with self._computing():
+            there = torch.as_tensor(np.array(one)).to(self.device)
+            beside = there if other is one else torch.as_tensor(np.array(other)).to(self.device)
+            found: FloatArray = (there.T @ beside).cpu().numpy()
+        return found
 
     def sums(
         self, heads: Float64, folds: Sequence[int], betas: Sequence[float], *, whole: bool

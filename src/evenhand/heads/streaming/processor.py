@@ -22,8 +22,9 @@ from typing import TypeVar
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from evenhand._base.arrays import Float64, release
+from evenhand._base.arrays import Float64, FloatArray, release
 from evenhand._base.threads import threads_allowed
+from evenhand.heads.preconditioner import product_here
 from evenhand.heads.streaming.chunk import Chunk, HeadLogits
 from evenhand.heads.streaming.row_arrays import RowArrays
 from evenhand.heads.streaming.sums import Sums
@@ -51,6 +52,10 @@ class Processor:
     def over(self, rows: RowArrays) -> Processor:
         """The same for other rows."""
         return Processor(rows)
+
+    def product(self, one: FloatArray, other: FloatArray) -> FloatArray:
+        """(d, e) of (N, d), transposed, with (N, e)."""
+        return product_here(one, other)
 
     def sums(
         self, heads: Float64, folds: Sequence[int], betas: Sequence[float], *, whole: bool
