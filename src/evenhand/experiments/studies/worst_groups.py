@@ -34,6 +34,9 @@ from evenhand.metrics.rates import accuracy, gap
 
 CRITERIA = (Criterion.parse("worst_group_accuracy"), Criterion.parse("worst_cell_accuracy"))
 OWN = "evenhand"
+EVERY = 1_000_000
+"""More points than a line has: of a few the line through them is as rough as each one's chance."""
+
 PEERS: dict[str, Callable[[], Method]] = {"dfr": dfr, "group-dro": group_dro}
 FEATURES = ("head", "deep")
 """What is read: the head's own input, or the two stages before it too."""
@@ -80,7 +83,7 @@ def measured(stage: Stage, criterion: Criterion) -> list[dict[str, Any]]:
     rule = Rule((), criterion, error="accuracy")
     fair = Fitting.of(problem, FinetuneRequest(fresh_head=True)).fit(rule)
     found = []
-    for point in frontier(fair, rule, z=0.0):  # at a peer's accuracy, not at a promise
+    for point in frontier(fair, rule, EVERY, z=0.0):  # at a peer's accuracy, not at a promise
         fit = fair.families[point.family].fit(point.index)
         decisions = fit.logits(stage.test.features).argmax(axis=1)
         found.append(_scored(stage, criterion, OWN, "", decisions) | {"chosen": point.chosen})
