@@ -104,6 +104,15 @@ def gpu(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Iter
 
 
 @pytest.fixture
+def apple(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """The name of Apple's GPU, which is pretended, and has no double precision."""
+    from pretended_gpu import pretend
+
+    with pretend(monkeypatch, "mps"):
+        yield "mps"
+
+
+@pytest.fixture
 def make_rows():
     """Rows whose label follows the features and, through one of them, the group."""
 

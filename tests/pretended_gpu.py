@@ -7,7 +7,9 @@ a GPU's own (its kernels, its memory, its streams) is not found here.
 
 from __future__ import annotations
 
+import importlib
 import math
+import sys
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
@@ -20,6 +22,7 @@ from torch.overrides import TorchFunctionMode
 from torch.utils._pytree import tree_flatten, tree_map_only
 
 GPU = torch.device("cuda", 0)
+"""The one there is; Apple's, which has no double precision, where that is pretended."""
 _aten = torch.ops.aten
 MEMORY = 1 << 26
 """Bytes that one tensor may take there."""
@@ -37,7 +40,7 @@ class OnGpu(Tensor):
     """A tensor of the pretended GPU; ``held`` are its numbers."""
 
     held: Tensor
-    is_cuda, is_cpu = True, False
+    is_cpu = False
 
     @staticmethod
     def __new__(cls, held: Tensor) -> OnGpu:
@@ -61,6 +64,10 @@ class OnGpu(Tensor):
     def device(self) -> torch.device:
         return GPU
 
+    @property
+    def is_cuda(self) -> bool:
+        return GPU.type == "cuda"
+
     def __repr__(self) -> str:
         return f"OnGpu({self.held!r})"
 
@@ -68,7 +75,7 @@ class OnGpu(Tensor):
         return self.held.tolist()
 
     def numpy(self, **_: Any) -> Any:
-        raise TypeError("can't convert cuda:0 device type tensor to numpy: copy it to the host")
+        raise TypeError("can't convert a tensor on a GPU to numpy: copy it to the host")
 
     def __array__(self, *_: Any, **__: Any) -> Any:
         return self.numpy()
@@ -86,12 +93,18 @@ class OnGpu(Tensor):
         for one in tree_flatten((args, kwargs))[0]:
             strange = isinstance(one, Tensor) and not isinstance(one, OnGpu) and one.ndim
             if strange and func not in ACROSS:
-                raise RuntimeError(f"tensors on cuda:0 and on cpu meet in {func}")
+                raise RuntimeError(f"tensors on {GPU} and on cpu meet in {func}")
         if func in WAITING:
             WAITED.append(str(func))
         args, kwargs = tree_map_only(OnGpu, lambda tensor: tensor.held, (args, kwargs))
         found = func(*args, **kwargs)
-        return tree_map_only(Tensor, OnGpu, found)
+        return tree_map_only(Tensor, _on_gpu, found)
+
+
+def _on_gpu(tensor: Tensor) -> OnGpu:
+    if GPU.type == "mps" and tensor.dtype == torch.float64:
+        raise TypeError("Cannot convert a MPS Tensor to float64, which MPS does not support")
+    return OnGpu(tensor)
 
 
 class _Put(torch.autograd.Function):
@@ -99,7 +112,7 @@ class _Put(torch.autograd.Function):
 
     @staticmethod
     def forward(_: Any, tensor: Tensor) -> Tensor:
-        return OnGpu(tensor.detach().clone())
+        return _on_gpu(tensor.detach().clone())
 
     @staticmethod
     def backward(_: Any, slope: Tensor) -> Tensor:
@@ -131,14 +144,14 @@ class Pretending(TorchFunctionMode):
             return _to(args[0], "cpu" if func is Tensor.cpu else GPU)
         asked = kwargs.get("device")
         device = None if asked is None else torch.device(asked)
-        if device is None or device.type not in ("cpu", "cuda"):
+        if device is None or device.type not in ("cpu", GPU.type):
             return func(*args, **kwargs)
         kwargs["device"] = "cpu"
-        if func is torch.empty and device.type == "cuda":
+        if func is torch.empty and device.type == GPU.type:
             _require_room(*args, kwargs.get("dtype") or torch.get_default_dtype())
         if func is torch.as_tensor and isinstance(args[0], Tensor):
             return _to(args[0], device, kwargs.get("dtype"))
-        if func in (torch.as_tensor, torch.tensor) and device.type == "cuda":
+        if func in (torch.as_tensor, torch.tensor) and device.type == GPU.type:
             WAITED.append("copy")
         found = func(*args, **kwargs)
         asks = kwargs.get("requires_grad", False)
@@ -171,9 +184,14 @@ def _require_room(*shape_and_dtype: Any) -> None:
 
 def _placed(tensor: Tensor, device: torch.device) -> Tensor:
     there = isinstance(tensor, OnGpu)
-    if device.type == "cuda":
+    if device.type == GPU.type:
         return tensor if there else _Put.apply(tensor)
     return _Fetch.apply(tensor) if there else tensor
+
+
+class _NoGradient(torch.no_grad):
+    def __init__(self, mode: bool = True) -> None:
+        super().__init__()
 
 
 class _Event:
@@ -200,8 +218,19 @@ def waits() -> Iterator[Callable[[], int]]:
             torch.cuda.set_sync_debug_mode("default")
 
 
-def pretend(patch: pytest.MonkeyPatch) -> TorchFunctionMode:
-    """A mode inside which there is a GPU, and ``torch.cuda`` says so."""
+def pretend(patch: pytest.MonkeyPatch, kind: str = "cuda") -> TorchFunctionMode:
+    """A mode inside which there is a GPU of a kind, ``"cuda"`` or ``"mps"``, and torch says so."""
+    importlib.import_module("torch._dynamo")  # which looks at torch as it is, and optimizers need
+    patch.setattr(sys.modules[__name__], "GPU", torch.device(kind, 0))
+    _patch_torch(patch)
+    if kind == "mps":
+        patch.setattr(torch.backends.mps, "is_available", lambda: True)
+    else:
+        _patch_cuda(patch)
+    return Pretending()
+
+
+def _patch_cuda(patch: pytest.MonkeyPatch) -> None:
     told = {
         "is_available": True,
         "device_count": 1,
@@ -218,13 +247,15 @@ def pretend(patch: pytest.MonkeyPatch) -> TorchFunctionMode:
     }
     for name, value in told.items():
         patch.setattr(torch.cuda, name, lambda *_, value=value, **__: value)
-    patch.setattr(torch.__future__, "get_swap_module_params_on_conversion", lambda: True)
-    for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
-        patch.setattr(torch.optim.Optimizer, name, lambda self: None, raising=False)
     patch.setattr(torch.cuda, "Event", _Event)
     patch.setattr(torch.cuda, "device", lambda _: nullcontext())
     patch.setattr(Tensor, "pin_memory", lambda self: self)
-    patch.setattr(torch, "inference_mode", torch.no_grad)  # made there, ours could not be views
+
+
+def _patch_torch(patch: pytest.MonkeyPatch) -> None:
+    patch.setattr(torch.__future__, "get_swap_module_params_on_conversion", lambda: True)
+    for name in ("_accelerator_graph_capture_health_check", "_cuda_graph_capture_health_check"):
+        patch.setattr(torch.optim.Optimizer, name, lambda self: None, raising=False)
+    patch.setattr(torch, "inference_mode", _NoGradient)  # made there, ours could not be views
     mixed = torch.autocast  # of what computes
     patch.setattr(torch, "autocast", lambda _, *args, **kwargs: mixed("cpu", *args, **kwargs))
-    return Pretending()

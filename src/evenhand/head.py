@@ -107,10 +107,10 @@ class Head:
 
 def head_of(layer: nn.Linear) -> Head:
     """A linear layer as arrays, in float64."""
-    weight = layer.weight.detach().double().cpu().numpy().T.copy()
+    weight = layer.weight.detach().cpu().double().numpy().T.copy()
     bias = np.zeros(layer.out_features)
     if layer.bias is not None:
-        bias = layer.bias.detach().double().cpu().numpy().copy()
+        bias = layer.bias.detach().cpu().double().numpy().copy()
     return Head(weight, bias)
 
 

@@ -88,8 +88,8 @@ def last_hidden(model: MLP) -> Hidden:
     if not layers:
         raise ModelError("an MLP of one layer has no hidden layer to adapt")
     return Hidden(
-        layers[-1].weight.detach().double().numpy().T.copy(),
-        layers[-1].bias.detach().double().numpy().copy(),
+        layers[-1].weight.detach().cpu().double().numpy().T.copy(),
+        layers[-1].bias.detach().cpu().double().numpy().copy(),
     )
 
 

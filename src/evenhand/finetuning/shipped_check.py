@@ -113,7 +113,7 @@ def _run(stage: Stage, model: nn.Module, items: list[Any]) -> Tensor:
         ) from error
     if output is None:
         raise ModelError(f"{backbone.name} returns no logits")
-    return output.detach().double().cpu().reshape(len(output), -1)
+    return output.detach().cpu().double().reshape(len(output), -1)
 
 
 def _differing(output: Tensor, reported: FloatArray, tolerance: float) -> int:

@@ -78,7 +78,8 @@ class LowRankLinear(nn.Module):
             dtype=weight.dtype,
         )
         with torch.no_grad():
-            dense.weight.copy_(weight.double() @ self.down.weight.double())
+            up, down = (part.cpu().double() for part in (weight, self.down.weight))
+            dense.weight.copy_(up @ down)  # not every GPU computes in float64
             if self.up.bias is not None:
                 dense.bias.copy_(self.up.bias)
         dense.train(self.training)

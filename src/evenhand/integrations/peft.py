@@ -248,13 +248,14 @@ class FisherSVDLinear(nn.Module, BaseTunerLayer):  # type: ignore[misc]
                 (None if bias is None else bias.detach().clone()),
             )
         old_weight, old_bias = self._before
-        weight = layer.weight.detach().double()
-        bias = None if old_bias is None else layer.bias.detach().double()
+        weight = layer.weight.detach().cpu().double()
+        bias = None if old_bias is None else layer.bias.detach().cpu().double()
         for name in names:
-            product = self.fisher_svd_up[name].double() @ self.fisher_svd_down[name].double()
-            weight = weight + product - old_weight.double()
+            up, down = self.fisher_svd_up[name], self.fisher_svd_down[name]
+            product = up.cpu().double() @ down.cpu().double()
+            weight = weight + product - old_weight.cpu().double()
             if bias is not None and old_bias is not None:
-                bias = bias + self.fisher_svd_bias[name].double() - old_bias.double()
+                bias = bias + self.fisher_svd_bias[name].cpu().double() - old_bias.cpu().double()
         if safe_merge and not bool(torch.isfinite(weight).all()):
             raise ModelError(f"adapter {names[-1]!r} has factors that are not finite")
         with torch.no_grad():

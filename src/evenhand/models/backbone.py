@@ -196,8 +196,8 @@ class Backbone:
         module = self.head_module
         weight: Any = module.weight
         bias: Any = module.bias
-        matrix = weight.detach().flatten(1).T.double().cpu().numpy().copy()
-        offset = np.zeros(matrix.shape[1]) if bias is None else bias.detach().double().cpu().numpy()
+        matrix = weight.detach().flatten(1).T.cpu().double().numpy().copy()
+        offset = np.zeros(matrix.shape[1]) if bias is None else bias.detach().cpu().double().numpy()
         if self.out_features == 1:
             halves = np.array([[-0.5, 0.5]])
             return Head(matrix * halves, offset * halves[0])

@@ -163,6 +163,6 @@ def mlp_features(model: MLP, inputs: FloatArray) -> FloatArray:
 def mlp_head(model: MLP) -> Head:
     """The model's head as arrays."""
     return Head(
-        model.head.weight.detach().double().numpy().T.copy(),
-        model.head.bias.detach().double().numpy().copy(),
+        model.head.weight.detach().cpu().double().numpy().T.copy(),
+        model.head.bias.detach().cpu().double().numpy().copy(),
     )
