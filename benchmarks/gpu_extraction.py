@@ -14,7 +14,7 @@ from benchmarks.gpu_device import NAME, NO_GPU, device_of, done, share
 from benchmarks.measure import Options, in_turns, require
 from benchmarks.rows import Row
 
-FULL, SMALL = (40_960, 224), (48, 32)
+FULL, SMALL = (61_440, 224), (48, 32)
 """Images, and pixels a side."""
 DIFFERENT, BATCH, BAR = 1_024, 1_024, ">= 80"
 """Images in memory; those of a forward pass on ready tensors, as extraction grows to."""

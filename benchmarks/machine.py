@@ -26,11 +26,11 @@ PACKAGES = (
 
 
 def describe() -> str:
-    """Processor, cores, threads, memory and versions, in two sentences."""
+    """Processor, cores, threads, memory, a GPU and versions, in two sentences."""
     blas = next((each for each in threadpool_info() if each["user_api"] == "blas"), {})
     versions = ", ".join(f"{name} {version}" for name in PACKAGES if (version := _version(name)))
     return (
-        f"Measured on {_processor()}, {os.cpu_count()} cores, {_memory()}, "
+        f"Measured on {_processor()}, {os.cpu_count()} cores, {_memory()}{_gpu()}, "
         f"{platform.system()}, {torch.get_num_threads()} threads, "
         f"{blas.get('internal_api', 'unknown BLAS')} for numpy. "
         f"Python {platform.python_version()}, {versions}."
@@ -52,6 +52,11 @@ def _memory() -> str:
     except (AttributeError, ValueError, OSError):
         return "memory unknown"
     return f"{pages * size / 2**30:.0f} GiB"
+
+
+def _gpu() -> str:
+    """The GPU that is measured on, after a comma; nothing where there is none."""
+    return f", {torch.cuda.get_device_name()}" if torch.cuda.is_available() else ""
 
 
 def _version(name: str) -> str | None:

@@ -208,3 +208,15 @@ def test_a_share_is_of_each_turn():
     found = share("ours", "theirs", [2.0, 4.0, 1.0], [1.0, 3.0, 1.0], ">= 80", Options())
     assert (found.ratio, found.low, found.high, found.met) == (75, 50, 100, False)
     assert found.note == ""
+
+
+def test_the_page_names_a_gpu_where_there_is_one(monkeypatch):
+    import torch
+
+    from benchmarks.machine import describe
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    without = describe()
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+    assert describe() == without.replace("GiB, ", "GiB, A GPU, ", 1)
