@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from distributed_job import everything
 from launched import run
 
@@ -38,6 +39,31 @@ def test_every_process_has_what_one_alone_has(alone, tmp_path, size):
     shared = sorted(path.name for path in next((tmp_path / "shared").iterdir()).iterdir())
     assert sum(name.startswith("shard") for name in shared) == size
     assert not [name for name in shared if name.startswith(".")]
+
+
+@pytest.mark.parametrize(
+    ("gpus", "environment", "ways"),
+    [
+        (0, {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, "gloo"),
+        (1, {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, "gloo"),
+        (2, {"WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}, "cpu:gloo,cuda:nccl"),
+        (2, {"WORLD_SIZE": "8", "LOCAL_WORLD_SIZE": "2"}, "cpu:gloo,cuda:nccl"),
+        (2, {"WORLD_SIZE": "8"}, "gloo"),
+    ],
+)
+def test_gradients_meet_on_gpus_where_each_process_has_its_own(
+    monkeypatch, gpus, environment, ways
+):
+    asked = []
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+    monkeypatch.setattr(torch.distributed, "is_nccl_available", lambda: True)
+    monkeypatch.setattr(torch.distributed, "init_process_group", asked.append)
+    monkeypatch.setattr(torch.distributed, "destroy_process_group", lambda: None)
+    monkeypatch.delenv("LOCAL_WORLD_SIZE", raising=False)
+    for name, value in ({"RANK": "0"} | environment).items():
+        monkeypatch.setenv(name, value)
+    with together():
+        assert asked == [ways]
 
 
 def test_without_a_launcher_one_is_alone():

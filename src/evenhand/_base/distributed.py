@@ -147,7 +147,8 @@ def world() -> World:
 def together() -> Iterator[World]:
     """Join the processes a launcher (torchrun, accelerate, SLURM's srun through torchrun) started.
 
-    Without one, alone. Processes meet on the CPU (gloo): what is summed is small. A group made
+    Without one, alone. Processes meet on the CPU (gloo): what is summed is small; gradients of a
+    model on a GPU are summed there (nccl), where each process has one of its own. A group made
     before is used, and left as it was; one made here is closed at the end.
 
     Example:
@@ -162,11 +163,20 @@ def together() -> Iterator[World]:
         return
     import torch.distributed as group
 
-    group.init_process_group("gloo")
+    group.init_process_group(_backends())
     try:
         yield world()
     finally:
         group.destroy_process_group()
+
+
+def _backends() -> str:
+    """How processes meet: on the processor, and where each has a GPU of its own, there too."""
+    import torch
+
+    there = torch.cuda.device_count() if torch.distributed.is_nccl_available() else 0
+    here = int(os.environ.get("LOCAL_WORLD_SIZE") or os.environ.get("WORLD_SIZE", "1"))
+    return "cpu:gloo,cuda:nccl" if there >= here else "gloo"
 
 
 def texts_of_all(text: str, world: World) -> list[str]:
