@@ -84,8 +84,13 @@ def test_finetune_in_two_processes_writes_one_run(tmp_path):
     run([*command, str(tmp_path / "two")], 2)
     run([*command, str(tmp_path / "one")], 1)
     one, two = (
-        (tmp_path / name / "model" / "model.safetensors").read_bytes() for name in ("one", "two")
+        {
+            path.relative_to(tmp_path / name): path.read_bytes()
+            for path in (tmp_path / name / "model").rglob("*.safetensors")
+        }
+        for name in ("one", "two")
     )
+    assert len(one) == 2  # the backbone's and the readout's
     assert one == two
 
 
