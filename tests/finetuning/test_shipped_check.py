@@ -90,12 +90,23 @@ WRONG = {
 }
 
 
+@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
 @pytest.mark.parametrize("name", WRONG)
-def test_what_changes_the_decision_is_refused_by_name(name):
+def test_what_changes_the_decision_is_refused_by_name(name, precision):
     make, words = WRONG[name]
     with pytest.raises(ModelError, match=words) as refused:
-        finetune(make(), **SPLITS, head="fc")
+        finetune(make(), **SPLITS, head="fc", precision=precision)
     assert "'fc'" in str(refused.value)
+
+
+@pytest.mark.parametrize("size", [0.0, 2.0, 4.0])
+def test_rounding_of_features_refuses_no_model(size):
+    """However large what is rounded is beside the logits that are left of it."""
+    model = Ends(lambda z: z.softmax(1))
+    with torch.no_grad():
+        model.body.bias += size
+    found = finetune(model, **SPLITS, head="fc", precision="bfloat16", fresh_head=True)
+    assert any("computed in bfloat16" in note for note in found.run.warnings)
 
 
 MONOTONE = {

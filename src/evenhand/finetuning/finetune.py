@@ -266,7 +266,7 @@ def finetune_stage(
         *empty_cells(stage.test),
         *result_warnings(problem.development, fair.families, fair.choice, rule),
         *floor_notes(fair, rule),
-        *require_same_decisions(stage, model, fitted),
+        *require_same_decisions(stage, model, fitted, seen.backbone),
     ]
     seconds = stage.seconds | {"fine-tuning": time.perf_counter() - began}
     run = Run(

@@ -7,6 +7,7 @@ where nothing but a monotone step follows its head: here that is tried, not assu
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -14,10 +15,12 @@ import torch
 from torch import Tensor, nn
 
 from evenhand._base.arrays import FloatArray, IntArray
+from evenhand._base.devices import computing
 from evenhand._base.torch_calls import UNRUNNABLE, call, evaluating, model_logits
 from evenhand.errors import ModelError
 from evenhand.finetuning.problem import Fitted
 from evenhand.finetuning.stage import Stage
+from evenhand.models.backbone import Backbone
 from evenhand.models.features.reading import UNREADABLE
 from evenhand.models.find_head import candidates, describe
 
@@ -25,13 +28,20 @@ ROWS = 64
 """Rows of each split: half of them those nearest to another decision, half spread evenly."""
 
 
-def require_same_decisions(stage: Stage, model: nn.Module, fitted: Fitted) -> tuple[str, ...]:
+def require_same_decisions(
+    stage: Stage, model: nn.Module, fitted: Fitted, seen_by: Backbone | None = None
+) -> tuple[str, ...]:
     """Compare the decisions of ``model`` with the reported ones on a batch of each split.
+
+    Where features were computed in fewer digits than the model decides in, rows near another
+    decision differ for that alone: the model's decisions are then compared with those of its own
+    head on what that reads.
 
     Args:
         stage: brings each split's features and inputs.
         model: what is shipped, or the pre-trained one.
         fitted: what the report is counted from.
+        seen_by: the backbone whose head is the model's; the stage's by default.
 
     Returns:
         What a reader should know: splits whose inputs cannot be read any more.
@@ -40,9 +50,11 @@ def require_same_decisions(stage: Stage, model: nn.Module, fitted: Fitted) -> tu
         ModelError: the model decides otherwise, or does not run.
     """
     notes = []
+    coarse = stage.backbone.dtype in (torch.float16, torch.bfloat16)
+    mixed = stage.precision != "float32"
     for split, inputs in stage.inputs.items():
         reported = np.asarray(fitted.predict(stage.queries_of(split)), dtype=np.float64)
-        tolerance = _tolerance(stage, reported)
+        tolerance = _tolerance(reported, coarse=coarse or mixed)
         rows, items = _readable(inputs, _rows_to_try(reported, tolerance))
         if not items:
             notes.append(
@@ -51,7 +63,11 @@ def require_same_decisions(stage: Stage, model: nn.Module, fitted: Fitted) -> tu
             )
             continue
         output = _run(stage, model, items)
-        differing = _differing(output, reported[rows], tolerance)
+        expected: FloatArray = reported[rows]
+        if mixed:
+            expected = _by_its_head(replace(seen_by or stage.backbone, model=model), items)
+            tolerance = _tolerance(expected, coarse=coarse)
+        differing = _differing(output, expected, tolerance)
         if differing:
             backbone = stage.backbone
             linear = describe(backbone.model, candidates(backbone.model)[-5:])
@@ -65,10 +81,8 @@ def require_same_decisions(stage: Stage, model: nn.Module, fitted: Fitted) -> tu
     return tuple(notes)
 
 
-def _tolerance(stage: Stage, reported: FloatArray) -> float:
+def _tolerance(reported: FloatArray, *, coarse: bool) -> float:
     """How near two logits may be for rounding to decide between them."""
-    coarse = stage.backbone.dtype in (torch.float16, torch.bfloat16)
-    coarse = coarse or stage.precision != "float32"
     scale = float(np.abs(reported).max(initial=1e-3))
     return (3e-2 if coarse else 1e-4) * scale
 
@@ -102,7 +116,8 @@ def _readable(inputs: Sequence[Any], rows: IntArray) -> tuple[IntArray, list[Any
 def _run(stage: Stage, model: nn.Module, items: list[Any]) -> Tensor:
     backbone = stage.backbone
     try:
-        with evaluating(model), torch.inference_mode():
+        full = computing(next(model.parameters()).device, "float32")
+        with evaluating(model), torch.inference_mode(), full:
             output = model_logits(call(model, backbone.placed(backbone.prepare(items))))
     except UNRUNNABLE as error:
         raise ModelError(
@@ -114,6 +129,13 @@ def _run(stage: Stage, model: nn.Module, items: list[Any]) -> Tensor:
     if output is None:
         raise ModelError(f"{backbone.name} returns no logits")
     return output.detach().cpu().double().reshape(len(output), -1)
+
+
+def _by_its_head(backbone: Backbone, items: list[Any]) -> FloatArray:
+    """(n, K) the logits of a model's own head on what it reads."""
+    with computing(backbone.device, "float32"):
+        features = backbone.features(items).float().cpu().numpy()
+    return backbone.linear_head().logits(features)
 
 
 def _differing(output: Tensor, reported: FloatArray, tolerance: float) -> int:
