@@ -44,7 +44,8 @@ def test_a_network_on_a_table(gpu, trained, monkeypatch):
     assert devices_of(model) == devices_of(found.model) == {"cpu"}
 
 
-@pytest.mark.parametrize("kind", [pytest.param("images", marks=pytest.mark.whole), "text"])
+@pytest.mark.whole
+@pytest.mark.parametrize("kind", ["images", "text"])
 def test_from_a_file_to_a_file(gpu, kind, tmp_path):
     pytest.importorskip("transformers")
     parts = image_classifier() if kind == "images" else (text_classifier(WORDS), tokenizer(WORDS))

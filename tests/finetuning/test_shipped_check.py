@@ -90,8 +90,10 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("name", WRONG)
+@pytest.mark.parametrize(
+    ("name", "precision"),
+    [*((name, "float32") for name in WRONG), ("small offset", "bfloat16"), ("sign", "bfloat16")],
+)
 def test_what_changes_the_decision_is_refused_by_name(name, precision):
     make, words = WRONG[name]
     with pytest.raises(ModelError, match=words) as refused:
@@ -99,7 +101,7 @@ def test_what_changes_the_decision_is_refused_by_name(name, precision):
     assert "'fc'" in str(refused.value)
 
 
-@pytest.mark.parametrize("size", [0.0, 2.0, 4.0])
+@pytest.mark.parametrize("size", [0.0, 4.0])
 def test_rounding_of_features_refuses_no_model(size):
     """However large what is rounded is beside the logits that are left of it."""
     model = Ends(lambda z: z.softmax(1))
