@@ -18,6 +18,7 @@ from evenhand._base.torch_calls import label_tensor
 from evenhand.errors import InputError
 from evenhand.groups import UNKNOWN, Groups, as_groups
 from evenhand.models.backbone import Prepare
+from evenhand.models.features.reading import read_ahead
 from evenhand.tasks.from_arrays import three_parts
 from evenhand.tasks.given_labels import code_splits
 from evenhand.tasks.inputs import View
@@ -92,13 +93,23 @@ class FixedBatches:
     def __iter__(self) -> Iterator[Batch]:
         names = (*self.examples.groups.names, None)
         codes = self.examples.groups.codes
-        for rows, total in zip(self.parts, self.totals, strict=True):
+        for rows, total, inputs in zip(self.parts, self.totals, self._inputs(), strict=True):
             yield Batch(
-                self.prepare(_take(self.examples.inputs, rows)),
+                inputs,
                 torch.as_tensor(self.examples.labels[rows]),
                 tuple(names[codes[row]] for row in rows),
                 total,
             )
+
+    def _inputs(self) -> Iterator[Any]:
+        """What the model takes of each batch; images are read on every core, a batch ahead."""
+        prepare: Any = self.prepare
+        if hasattr(prepare, "each"):
+            given = self.examples.inputs
+            yield from read_ahead(given, self.parts, prepare.each, prepare.together)
+            return
+        for rows in self.parts:
+            yield prepare(_take(self.examples.inputs, rows))
 
 
 def alike(order: IntArray, lengths: IntArray, window: int) -> IntArray:

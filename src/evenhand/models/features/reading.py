@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -144,6 +145,38 @@ class Readers:
         bad = {row: why for row, (_, why) in zip(rows.tolist(), found, strict=True) if why}
         items = [item for item, why in found if why is None]
         return Ready(self._together(items) if items else None, readable, bad)
+
+
+def read_ahead(
+    inputs: Sequence[Any],
+    batches: Iterable[IntArray],
+    each: Callable[[Any], Any],
+    together: Callable[[list[Any]], Any],
+) -> Iterator[Any]:
+    """Batches of rows in turn, the next one read meanwhile; what cannot be read is raised.
+
+    Args:
+        inputs: of which rows are read.
+        batches: the rows of each.
+        each: an input to what is needed of it.
+        together: of those, what the model takes.
+    """
+    with ThreadPoolExecutor(_threads()) as readers, ThreadPoolExecutor(1) as collator:
+
+        def read(row: int) -> Any:
+            return each(inputs[row])
+
+        def collated(items: list[Future[Any]]) -> Any:
+            return together([item.result() for item in items])
+
+        coming: deque[Future[Any]] = deque()
+        for rows in batches:
+            items = [readers.submit(read, row) for row in rows.tolist()]
+            coming.append(collator.submit(collated, items))
+            if len(coming) > 1:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _name(error: BaseException) -> str:
