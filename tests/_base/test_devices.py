@@ -1,9 +1,11 @@
 """Where models run: found, or refused by name."""
 
+from contextlib import suppress
+
 import pytest
 import torch
 
-from evenhand._base.devices import device_of, precision_of
+from evenhand._base.devices import computing, device_of, precision_of
 from evenhand.errors import InputError
 
 
@@ -54,6 +56,37 @@ def test_each_process_of_a_machine_takes_its_own_gpu(two_gpus, monkeypatch, rank
 def test_a_gpu_too_many(two_gpus):
     with pytest.raises(InputError, match="finds 2 CUDA devices"):
         device_of("cuda:2")
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+def test_float32_is_so_to_its_last_digit_and_settings_are_given_back(monkeypatch, rounds):
+    cudnn = torch.backends.cudnn
+    monkeypatch.setattr(cudnn, "allow_tf32", rounds)
+    gpu, processor = torch.device("cuda"), torch.device("cpu")
+    with computing(processor, "float32"):
+        assert cudnn.allow_tf32 is rounds
+    with computing(gpu, "float32"):
+        assert cudnn.allow_tf32 is False
+    with suppress(KeyError), computing(gpu, "float32"):
+        raise KeyError
+    assert cudnn.allow_tf32 is rounds
+    with computing(processor, "bfloat16"):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == torch.bfloat16
+
+
+@pytest.mark.skipif(
+    not hasattr(torch.backends.cudnn, "conv"), reason="this torch has the older settings alone"
+)
+def test_settings_by_torchs_newer_names_are_the_users_own():
+    conv = torch.backends.cudnn.conv
+    before = conv.fp32_precision
+    try:
+        conv.fp32_precision = "ieee"
+        with computing(torch.device("cuda"), "float32"):
+            assert conv.fp32_precision == "ieee"
+        assert conv.fp32_precision == "ieee"
+    finally:
+        conv.fp32_precision = before
 
 
 @pytest.mark.cuda

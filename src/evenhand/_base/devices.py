@@ -95,16 +95,19 @@ def computing(device: torch.device, precision: Precision) -> Iterator[None]:
         with torch.autocast(device.type, dtype=getattr(torch, precision)):
             yield
         return
-    if device.type != "cuda":
+    convolutions = torch.backends.cudnn
+    try:
+        rounds = device.type == "cuda" and convolutions.allow_tf32
+    except RuntimeError:  # said by torch's newer settings, which are the user's own
+        rounds = False
+    if not rounds:
         yield
         return
-    convolutions = torch.backends.cudnn
-    rounds = convolutions.allow_tf32
+    convolutions.allow_tf32 = False
     try:
-        convolutions.allow_tf32 = False
         yield
     finally:
-        convolutions.allow_tf32 = rounds
+        convolutions.allow_tf32 = True
 
 
 def _local_rank() -> int:
