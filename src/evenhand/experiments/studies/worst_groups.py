@@ -34,9 +34,6 @@ from evenhand.metrics.rates import accuracy, gap
 
 CRITERIA = (Criterion.parse("worst_group_accuracy"), Criterion.parse("worst_cell_accuracy"))
 OWN = "evenhand"
-EVERY = 1_000_000
-"""More points than a line has: of a few the line through them is as rough as each one's chance."""
-
 PEERS: dict[str, Callable[[], Method]] = {"dfr": dfr, "group-dro": group_dro}
 FEATURES = ("head", "deep")
 """What is read: the head's own input, or the two stages before it too."""
@@ -83,7 +80,7 @@ def measured(stage: Stage, criterion: Criterion) -> list[dict[str, Any]]:
     rule = Rule((), criterion, error="accuracy")
     fair = Fitting.of(problem, FinetuneRequest(fresh_head=True)).fit(rule)
     found = []
-    for point in frontier(fair, rule, EVERY, z=0.0):  # at a peer's accuracy, not at a promise
+    for point in frontier(fair, rule, None, promised=False):
         fit = fair.families[point.family].fit(point.index)
         decisions = fit.logits(stage.test.features).argmax(axis=1)
         found.append(_scored(stage, criterion, OWN, "", decisions) | {"chosen": point.chosen})
@@ -167,9 +164,11 @@ def page(rows: pd.DataFrame, what: str, command: str, machine: str) -> str:
         "fitted on the train and valid rows at the ridge that evenhand chose; a share below 1 is "
         "between transfer learning and DFR as published, a tilt below 100 between the mean of the "
         "cells and group DRO as published. evenhand's candidates are those that no other betters "
-        "by cross-fitted counts, in accuracy and in the worst accuracy as estimated, since the "
-        "peers promise none; the line through all of them is read, so that no test row chose "
-        "one. Made by "
+        "by cross-fitted counts, in accuracy and in the worst accuracy; of heads fitted for the "
+        "worst, group DRO's path among them, as it is estimated (the peers promise nothing), of "
+        "all others, which are searched, one standard error lower, since the best of hundreds "
+        "looks better than it is (a rule found on other splits than these). The line through all "
+        "of them is read, so that no test row chose one. Made by "
         f"`{command}` on {machine}.",
         f"*Ahead* is evenhand's worst accuracy less the peer's, in points, at the peer's own "
         f"accuracy on the test rows, paired over {seeds} seeds, with 95 % intervals. evenhand is "
