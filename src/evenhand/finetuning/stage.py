@@ -238,9 +238,9 @@ def _told(precision: Precision) -> tuple[str, ...]:
     if precision == "float32":
         return ()
     return (
-        f"features were computed in {precision}, and the model decides in float32: a row that is "
-        "all but between two decisions may be decided otherwise than it is counted "
-        "(--precision float32 counts it as it is decided)",
+        f"features were computed in {precision}, and the model decides in float32: rows near the "
+        "border between two decisions may be decided otherwise than they are counted "
+        "(--precision float32 counts them as they are decided)",
     )
 
 
