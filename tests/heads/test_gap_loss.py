@@ -3,6 +3,7 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pretended_gpu import waits
 
 from evenhand.errors import InputError
 from evenhand.groups import Groups
@@ -169,3 +170,18 @@ def test_a_gpu_gives_the_processor_s_values_and_gradients(gpu, criterion, classe
         found[device] = torch.stack(values).detach().cpu(), slope.cpu()
     for one, other in zip(found["cpu"], found[gpu], strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-7)
+
+
+def test_a_gpu_is_waited_for_no_more_than_it_must(gpu):
+    logits, labels, groups = batch(groups=2)
+    gap = GapLoss(labels.numpy(), Groups(groups.numpy(), ("0", "1")), ("n", "y"))
+    z = logits.detach().float().to(gpu)
+    gap(z, labels, groups)  # constants go there
+    there = labels.to(gpu), groups.to(gpu)
+    with waits() as number:
+        gap.trusting(z, labels, groups)
+        assert number() == 0
+        gap(z, labels, groups)
+        assert number() == 1  # whether the logits are finite
+        gap(z, *there)
+        assert number() == 4

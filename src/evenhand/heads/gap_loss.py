@@ -205,7 +205,7 @@ class GapLoss:
             InputError: lengths differ, or a label or group is out of range.
         """
         z = _columns(logits)
-        codes = _codes(groups)
+        labels, codes = labels.detach().cpu(), _codes(groups)  # a GPU is waited for once for each
         _check(z, labels, len(codes), len(self.classes))
         wrong = codes[(codes < UNKNOWN) | (codes >= self.groups.number)]
         if len(wrong):
@@ -215,7 +215,7 @@ class GapLoss:
             )
         if not self.term.active:
             return z.sum() * 0.0
-        found = self._cell[labels.detach().cpu().numpy(), codes]
+        found = self._cell[labels.numpy(), codes]
         cell = np.where(codes == UNKNOWN, len(self.term.sizes), found)
         sums, counts = cell_sums(z, self.term, cell)
         if self._sums is None or self._counts is None:
