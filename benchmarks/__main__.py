@@ -1,4 +1,4 @@
-"""The command: ``python -m benchmarks [NAME ...] [--repeats N] [--quick] [--output DIR]``."""
+"""The command: ``python -m benchmarks [NAME ...]``; ``--help`` tells its options."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 from benchmarks import BENCHMARKS
 from benchmarks.machine import describe
 from benchmarks.measure import Options
-from benchmarks.rows import Row, as_csv, as_page
+from benchmarks.rows import Row, as_csv, as_page, from_csv
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -32,6 +32,9 @@ def main(arguments: list[str] | None = None) -> None:
         metavar="DIR",
         help="gets benchmarks.md, benchmarks.csv and, from cost, cost.md (runs/benchmarks)",
     )
+    parser.add_argument(
+        "--resume", action="store_true", help="keep what DIR's benchmarks.csv has, run the others"
+    )
     asked = parser.parse_args(arguments)
     for name in asked.names:
         if name not in BENCHMARKS:
@@ -43,8 +46,14 @@ def main(arguments: list[str] | None = None) -> None:
     asked.output.mkdir(parents=True, exist_ok=True)
     command = "python -m benchmarks" + "".join(f" {name}" for name in asked.names)
     command += f" --repeats {asked.repeats}" + " --quick" * asked.quick
+    kept = asked.output / "benchmarks.csv"
     rows: list[Row] = []
+    if asked.resume and kept.is_file():
+        rows = [row for row in from_csv(kept.read_text(encoding="utf-8")) if row.benchmark in names]
+    measured = {row.benchmark for row in rows}
     for name in names:
+        if name in measured:
+            continue
         began = time.perf_counter()
         print(f"{name}: {BENCHMARKS[name]}", flush=True)
         module = importlib.import_module(f"benchmarks.{name}")
@@ -56,7 +65,7 @@ def main(arguments: list[str] | None = None) -> None:
         for row in found:
             print(f"  {line(row)}", flush=True)
         print(f"  {time.perf_counter() - began:.0f} s", flush=True)
-        rows += found
+        rows = sorted([*rows, *found], key=lambda row: names.index(row.benchmark))
         # After each, so that what was measured is kept whatever comes next.
         (asked.output / "benchmarks.csv").write_text(as_csv(rows), encoding="utf-8")
         page = as_page(rows, describe(), command)

@@ -24,7 +24,7 @@ from benchmarks.rows import Row, faster
 from evenhand._base.torch_calls import evaluating
 from evenhand.head import Head
 from evenhand.heads.fit import fit_path
-from evenhand.heads.selection.decisions import log_losses
+from evenhand.heads.selection.blocks import log_losses
 from evenhand.heads.spec import HeadSpec
 from evenhand.models.features import extract, extract_task
 from evenhand.rows import Rows

@@ -107,6 +107,21 @@ def as_csv(rows: Iterable[Row]) -> str:
     return text.getvalue()
 
 
+def from_csv(text: str) -> list[Row]:
+    """The rows that :func:`as_csv` wrote, as far as it writes their digits."""
+    words = {"benchmark", "what", "against", "unit", "bar", "note"}
+    found = []
+    for line in csv.DictReader(io.StringIO(text)):
+        del line["met"]
+        told = {name: value if name in words else _number(value) for name, value in line.items()}
+        found.append(Row(**told))  # type: ignore[arg-type]
+    return found
+
+
+def _number(text: str) -> float | None:
+    return float(text) if text else None
+
+
 def as_page(rows: list[Row], machine: str, command: str) -> str:
     """The page with a table for each benchmark."""
     met = [row.met for row in rows if row.met is not None]

@@ -2,6 +2,7 @@
 
 import ast
 import csv
+import importlib
 import sys
 from graphlib import TopologicalSorter
 from pathlib import Path
@@ -16,7 +17,7 @@ if str(ROOT) not in sys.path:
 from benchmarks import BENCHMARKS, cost_page, mutation  # noqa: E402
 from benchmarks.__main__ import main  # noqa: E402
 from benchmarks.measure import Options, in_turns, ratio, require  # noqa: E402
-from benchmarks.rows import TIMES, Row, as_csv, as_page, faster, times  # noqa: E402
+from benchmarks.rows import TIMES, Row, as_csv, as_page, faster, from_csv, times  # noqa: E402
 
 
 @pytest.mark.whole
@@ -144,6 +145,25 @@ def test_the_killing_server_finds_what_it_changes():
 
     assert reliability.store.ROWS_PER_SHARD > reliability.SHARD
     assert "ROWS_PER_SHARD" in (ROOT / reliability.store.__file__).read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_every_benchmark_finds_what_it_names(name):
+    """One that does not stops the whole run, an hour into it."""
+    try:
+        importlib.import_module(f"benchmarks.{name}")
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] in ("evenhand", "benchmarks"):
+            raise
+        pytest.skip(str(error))
+
+
+def test_a_run_goes_on_where_it_was_stopped(tmp_path, capsys):
+    row = Row("narrow", "rows", "one read", 5.5, 5.25, 6.0, "× the time", 0.077, 0.0148, memory=7.0)
+    (tmp_path / "benchmarks.csv").write_text(as_csv([row]), encoding="utf-8")
+    main(["narrow", "--quick", "--resume", "--output", str(tmp_path)])
+    assert "narrow:" not in capsys.readouterr().out
+    assert from_csv((tmp_path / "benchmarks.csv").read_text(encoding="utf-8")) == [row]
 
 
 def test_no_benchmark_imports_in_a_circle():
