@@ -264,6 +264,13 @@ def test_log_odds_say_what_two_logits_say(make_rows):
     np.testing.assert_array_equal(one.log_odds, odds)
 
 
+@pytest.mark.parametrize("number", [1, 3])
+def test_what_is_shipped_is_as_many_heads_as_were_said(number):
+    rows, logits = judged(3, 50, 2, 2)
+    with pytest.raises(ValueError, match="argument 2 is"):
+        Given(rows, 2, OFFSETS).add(np.arange(50), [logits] * number)
+
+
 def test_groups_of_few_rows_are_counted_and_steer_no_penalty(make_rows):
     """The heads are those of rows whose small group is unknown; its rows are counted still."""
     rows = make_rows(n=900, groups=3)

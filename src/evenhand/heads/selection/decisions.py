@@ -189,11 +189,9 @@ class Given:
     def add(self, places: IntArray, logits: Iterable[FloatArray]) -> None:
         """What each head gives for the rows at ``places``, as to :meth:`Judging.add`."""
         weights = None if self.weights is None else self.weights[places]
-        for heads, block in blocks(logits):
-            for histogram, passed in zip(
-                self.histogram[heads], passed_of(block, self.thresholds), strict=True
-            ):
-                histogram += np.bincount(passed, weights, minlength=len(histogram))
+        passed = (one for _, block in blocks(logits) for one in passed_of(block, self.thresholds))
+        for histogram, one in zip(self.histogram, passed, strict=True):
+            histogram += np.bincount(one, weights, minlength=len(histogram))
 
     def total(self) -> IntArray:
         """(S, O, K) over all processes."""
